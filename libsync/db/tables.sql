@@ -1,0 +1,261 @@
+-- Our own tables. A line "-- @ both", "-- @ site" or "-- @ central" says which databases have what follows.
+-- Words that the dialects spell differently: @serial, @blob, @clustered (sync_db_open replaces them).
+-- Times are microseconds since 1970 UTC (_us). Ids of checkpoints and routing transactions are random, 16 hex digits.
+
+-- @ both
+
+CREATE TABLE sync_meta (
+	key   text PRIMARY KEY NOT NULL, -- format, role, schema, instance (random id of this database), …
+	value text NOT NULL
+) @clustered;
+
+CREATE TABLE sync_extra (
+	entity    text NOT NULL,
+	record_id text NOT NULL,
+	data      text NOT NULL,         -- JSON object: fields that this build does not know, or the whole record of an unknown entity
+	root_id   text,                  -- of an unknown entity: as received, to be forwarded
+	PRIMARY KEY (entity, record_id)
+) @clustered;
+
+CREATE TABLE sync_inbox (
+	source       bigint NOT NULL,    -- site that sent it; 0 is central
+	entity       text NOT NULL,
+	record_id    text NOT NULL,
+	root_id      text NOT NULL,      -- id of its group's root record
+	seq          bigint NOT NULL,    -- the sender's
+	frame        text NOT NULL,      -- the record frame as received, one JSON line
+	code         text NOT NULL,      -- why it waits: missing_reference, referenced, local_edit, group, …
+	field        text,               -- the field at fault
+	needs_entity text,               -- what it waits for
+	needs_id     text,
+	text         text NOT NULL,      -- the same in words
+	received_us  bigint NOT NULL,
+	PRIMARY KEY (source, entity, record_id)
+) @clustered;
+CREATE INDEX sync_inbox_needs ON sync_inbox(needs_entity, needs_id);
+CREATE INDEX sync_inbox_root ON sync_inbox(source, root_id);
+
+CREATE TABLE sync_spool (
+	source  bigint NOT NULL,         -- site that sent it; 0 is central
+	n       bigint NOT NULL,         -- rises per source
+	body    @blob NOT NULL,          -- the message as received: compressed frames
+	done    bigint NOT NULL,         -- records of it that are integrated or wait in the inbox
+	records bigint NOT NULL,
+	upto    bigint NOT NULL,         -- what counts as integrated once all of it is
+	part    bigint NOT NULL,         -- 1: its last group goes on in the next message
+	PRIMARY KEY (source, n)
+);
+
+CREATE TABLE sync_checkpoint (
+	peer     bigint NOT NULL,        -- site; 0 is central
+	way      text NOT NULL,          -- 'push': made by the site; 'all', 'own': routing transactions of the two pull streams
+	ordinal  bigint NOT NULL,        -- rises by one per way
+	id       text NOT NULL,
+	seq      bigint NOT NULL,        -- push: upto; pull: the position
+	PRIMARY KEY (peer, way, ordinal)
+) @clustered;
+CREATE INDEX sync_checkpoint_id ON sync_checkpoint(peer, id);
+
+CREATE TABLE sync_verdict (
+	site_id   bigint NOT NULL,       -- whom it is for; at a site 0
+	n         bigint NOT NULL,       -- rises per site
+	kind      text NOT NULL,         -- refused, waiting, conflict, resolved, leave (field: store)
+	entity    text NOT NULL,
+	record_id text NOT NULL,
+	seq       bigint NOT NULL,       -- of the edit, the site's
+	code      text NOT NULL,
+	field     text,
+	text      text NOT NULL,
+	at_us     bigint NOT NULL,
+	PRIMARY KEY (site_id, n)
+) @clustered;
+CREATE INDEX sync_verdict_record ON sync_verdict(entity, record_id);
+
+CREATE TABLE sync_version (
+	entity      text NOT NULL,       -- entities that any site may edit
+	record_id   text NOT NULL,
+	version     text NOT NULL,       -- "site.branch.seq" of the edit that made the present content
+	edited_us   bigint NOT NULL,     -- central: time of receipt minus age
+	received_us bigint NOT NULL,
+	creator     bigint NOT NULL,     -- site of the first version; 0 is central
+	deleted     bigint NOT NULL,     -- 1: that edit deleted it
+	PRIMARY KEY (entity, record_id)
+) @clustered;
+
+CREATE TABLE sync_exchange (
+	id        @serial,
+	site_id   bigint NOT NULL,       -- at a site 0
+	at_us     bigint NOT NULL,       -- when it began
+	ms        bigint NOT NULL,
+	pushed    bigint NOT NULL,       -- records
+	pulled    bigint NOT NULL,
+	bytes_in  bigint NOT NULL,       -- bodies, compressed, as this side sees them
+	bytes_out bigint NOT NULL,
+	code      text,                  -- null: went well
+	text      text
+);
+CREATE INDEX sync_exchange_site ON sync_exchange(site_id, id);
+
+CREATE TABLE sync_mark (
+	entity    text NOT NULL,         -- the integrator is applying this record; consumed by the first trigger that fires for it
+	record_id text NOT NULL,
+	source    bigint NOT NULL,
+	PRIMARY KEY (entity, record_id)
+) @clustered;
+
+-- @ site
+
+CREATE TABLE sync_changelog (
+	entity      text NOT NULL,
+	record_id   text NOT NULL,
+	seq         bigint NOT NULL,     -- of its latest change; rises, never reused
+	action      text NOT NULL,       -- P put, D delete
+	root_id     text,                -- groups only: id of the root record
+	old_root_id text,                -- when the change moved it from another group
+	at_us       bigint NOT NULL,     -- when, by this machine's clock
+	base        text,                -- entities that any site may edit: the version that the first unintegrated edit changed
+	PRIMARY KEY (entity, record_id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX sync_changelog_seq ON sync_changelog(seq);
+CREATE INDEX sync_changelog_root ON sync_changelog(root_id) WHERE root_id IS NOT NULL;
+CREATE INDEX sync_changelog_old_root ON sync_changelog(old_root_id) WHERE old_root_id IS NOT NULL;
+
+CREATE TABLE sync_link (
+	id             bigint PRIMARY KEY CHECK (id = 1),
+	site_id        bigint NOT NULL,
+	name           text NOT NULL,
+	url            text NOT NULL,
+	token          text NOT NULL,
+	installation   text NOT NULL,    -- random id of this installation
+	branch         text NOT NULL,    -- random id of this line of history, 8 hex digits
+	made_ordinal   bigint NOT NULL,  -- our newest push checkpoint
+	made_id        text NOT NULL,
+	made_upto      bigint NOT NULL,
+	out_ordinal    bigint NOT NULL,  -- what central holds durably, as it last said
+	out_id         text NOT NULL,
+	out_upto       bigint NOT NULL,
+	out_integrated bigint NOT NULL,  -- upto which central has integrated it
+	unanswered     bigint NOT NULL,  -- 1: the last request with records had no answer
+	all_seq        bigint NOT NULL,  -- durably received of site 0's stream, and the routing transaction that wrote it
+	all_id         text NOT NULL,
+	own_seq        bigint NOT NULL,
+	own_id         text NOT NULL,
+	verdict        bigint NOT NULL,  -- highest verdict stored
+	load           text,             -- first load: resume token as central gave it; null when operational
+	load_total     bigint NOT NULL,
+	load_done      bigint NOT NULL,
+	more           bigint NOT NULL   -- records that central said are still to come
+);
+
+-- @ central
+
+CREATE TABLE sync_changelog (
+	seq       @serial,               -- order within the queue, no position
+	entity    text NOT NULL,
+	record_id text NOT NULL,
+	action    text NOT NULL,         -- P put, D delete
+	source    bigint NOT NULL,       -- site whose record the integrator applied; 0 is central itself
+	at_us     bigint NOT NULL,
+	old       text,                  -- routing values before, JSON array; null for an insert
+	new       text                   -- routing values after; null for a delete
+);
+
+CREATE TABLE sync_site (
+	site_id        bigint PRIMARY KEY,
+	name           text NOT NULL UNIQUE,
+	secret_hash    text,             -- argon2id of the one-time secret; null once it was used
+	token_hash     text,             -- BLAKE2b-256 of the token, hex
+	installation   text,
+	created_us     bigint NOT NULL,
+	revoked_us     bigint,
+	branch         text NOT NULL,    -- of the last stored push
+	in_ordinal     bigint NOT NULL,  -- newest stored checkpoint of the site
+	in_id          text NOT NULL,
+	in_upto        bigint NOT NULL,
+	in_highest     bigint NOT NULL,  -- highest seq seen from it
+	in_integrated  bigint NOT NULL,  -- upto which its records are integrated
+	spooled        bigint NOT NULL,  -- messages in sync_spool
+	all_seq        bigint NOT NULL,  -- what it said that it durably holds
+	all_id         text NOT NULL,
+	own_seq        bigint NOT NULL,
+	own_id         text NOT NULL,
+	verdict        bigint NOT NULL,  -- newest verdict for it
+	verdict_seen   bigint NOT NULL,
+	loaded         bigint NOT NULL,  -- 1: its first load is over
+	unpushed       bigint NOT NULL,  -- what it last said that it still has to push
+	last_seen_us   bigint,
+	version        text,             -- of its program
+	schema         bigint
+);
+CREATE UNIQUE INDEX sync_site_token ON sync_site(token_hash);
+
+CREATE TABLE sync_store (
+	store_id     text PRIMARY KEY NOT NULL,
+	site_id      bigint NOT NULL,    -- where it is active for routing; 0: nowhere
+	next_site_id bigint,             -- a move waits until the old site has pushed everything
+	notice       bigint NOT NULL     -- number of the verdict that told the old site; 0 none
+) @clustered;
+CREATE INDEX sync_store_site ON sync_store(site_id);
+
+CREATE TABLE sync_outbox (
+	site_id   bigint NOT NULL,       -- 0: every site
+	entity    text NOT NULL,
+	record_id text NOT NULL,
+	seq       bigint NOT NULL,       -- moves up with each change; given to committed changes only
+	action    text NOT NULL,         -- P put, D delete, X drop: a hint, decided at reading
+	source    bigint NOT NULL,       -- site that has it already; -1: nobody is skipped
+	root_id   text,                  -- groups only
+	PRIMARY KEY (site_id, entity, record_id)
+) @clustered;
+CREATE UNIQUE INDEX sync_outbox_seq ON sync_outbox(site_id, seq);
+CREATE INDEX sync_outbox_gone ON sync_outbox(site_id, root_id) WHERE action <> 'P';
+
+CREATE TABLE sync_routing (
+	seq     bigint PRIMARY KEY,      -- highest outbox seq that this routing transaction gave
+	id      text NOT NULL,
+	at_us   bigint NOT NULL
+);
+
+CREATE TABLE sync_job (
+	id      @serial,
+	entity  text NOT NULL,           -- what changed: store, a parent, or what a join names
+	key     text NOT NULL,           -- its id
+	kind    text NOT NULL,           -- store, transfer, through, parent, condition
+	sites   text NOT NULL,           -- JSON array: sites that gain or lose it
+	step    bigint NOT NULL,         -- next of the entities that depend on it
+	last_id text NOT NULL,           -- last record id done in that step
+	done    bigint NOT NULL          -- records so far
+);
+
+CREATE TABLE sync_seen (
+	entity    text NOT NULL,         -- versions that central has had: a repeat is told by them
+	record_id text NOT NULL,
+	version   text NOT NULL,
+	at_us     bigint NOT NULL,
+	PRIMARY KEY (entity, record_id, version)
+) @clustered;
+
+CREATE TABLE sync_waiting (
+	id        @serial,
+	kind      text NOT NULL,         -- quarantine, grant, conflict
+	site_id   bigint NOT NULL,       -- who sent it
+	entity    text NOT NULL,
+	record_id text NOT NULL,
+	seq       bigint NOT NULL,
+	frame     text NOT NULL,         -- the record frame as received
+	code      text NOT NULL,
+	field     text,
+	text      text NOT NULL,
+	at_us     bigint NOT NULL,
+	done_us   bigint,                -- when a person accepted or discarded it
+	verdict   text                   -- accepted, discarded
+);
+CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;
+
+CREATE TABLE sync_grant (
+	site_id   bigint NOT NULL,       -- may make this record visible to its stores
+	entity    text NOT NULL,
+	record_id text NOT NULL,
+	at_us     bigint NOT NULL,
+	PRIMARY KEY (site_id, entity, record_id)
+) @clustered;

@@ -1,0 +1,39 @@
+/** Random ids, digests, secrets and tokens, over libsodium. Call sync_crypto_init() once per process. */
+#ifndef LIBSYNC_CRYPTO_H
+#define LIBSYNC_CRYPTO_H
+
+#include <libsync/buf.h>
+#include <libsync/error.h>
+#include <stdint.h>
+
+/** @retval SYNC_EIO  libsodium could not start */
+enum sync_status sync_crypto_init(struct sync_error *err);
+/** n random lower-case hex digits and a NUL. */
+void sync_random_hex(char *ret, size_t n);
+/** A random UUID, 36 characters and a NUL. */
+void sync_random_uuid(char ret[static 37]);
+/** A random number below bound (for jitter). */
+uint32_t sync_random_below(uint32_t bound);
+/** A random secret for a person to copy: 5 groups of 5 from an alphabet without look-alikes, and a NUL (30 bytes). */
+void sync_random_secret(char ret[static 30]);
+/** A random token: 32 bytes as unpadded URL-safe base64 and a NUL (44 bytes). */
+void sync_random_token(char ret[static 44]);
+
+/** argon2id with 19 MiB and 2 passes, as text with its parameters (128 bytes). */
+enum sync_status sync_secret_hash(char ret[static 128], struct sync_view secret, struct sync_error *err);
+/** Whether secret has that hash; false for a hash that cannot be read. Takes tens of milliseconds on purpose. */
+bool sync_secret_verify(const char *hash, struct sync_view secret);
+/** BLAKE2b-256 of a token as 64 hex digits and a NUL: how tokens are stored. */
+void sync_token_hash(char ret[static 65], struct sync_view token);
+
+/** A running XXH3 64-bit digest over bytes, for frames: not for security. */
+struct sync_digest {
+	void *state;
+};
+enum sync_status sync_digest_open(struct sync_digest *d, struct sync_error *err);
+void sync_digest_add(struct sync_digest *d, struct sync_view v);
+uint64_t sync_digest_value(const struct sync_digest *d);
+void sync_digest_reset(struct sync_digest *d);
+void sync_digest_close(struct sync_digest *d);
+
+#endif

@@ -1,0 +1,146 @@
+/** A database behind one small interface. A handle belongs to one thread. */
+#ifndef LIBSYNC_DB_H
+#define LIBSYNC_DB_H
+
+#include <libsync/buf.h>
+#include <libsync/entity.h>
+#include <libsync/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sync_db;
+
+/** Sees one row: n values, borrowed until it returns. Anything but SYNC_OK ends the statement and is passed up. */
+typedef enum sync_status sync_row_fn(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err);
+
+/** The words that the two dialects spell differently; the rest of SQL is shared. */
+struct sync_dialect {
+	bool postgres;
+	const char *in_list;      /* "IN (%s)" body for a JSON array of texts in one parameter: (SELECT value FROM json_each($1)) */
+	const char *types[10];    /* column type by enum sync_type */
+	const char *for_update;   /* " FOR UPDATE" or "" */
+};
+
+/** A table and the columns a batch has; the first n_key of them are the primary key. */
+struct sync_table {
+	const char *name;
+	const char *const *columns;
+	const enum sync_type *types; /* per column */
+	size_t n_columns;
+	size_t n_key;
+	bool keep; /* an existing row stays as it is (ON CONFLICT DO NOTHING) */
+};
+
+/** What a driver does. One statement at a time; it knows nothing of sync. */
+struct sync_db_ops {
+	const char *scheme;             /* "sqlite": what stands before ':' in a database's URL */
+	const struct sync_dialect *sql;
+	enum sync_status (*open)(struct sync_db **ret, const char *rest, bool create, struct sync_error *err);
+	void (*close)(struct sync_db *db);
+	/* Run one statement; v holds $1, $2 …; fn (may be NULL) sees each row. sql must outlive the handle when it is a
+	   static string: statements are kept prepared by its address. */
+	enum sync_status (*run)(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n,
+	                        sync_row_fn *fn, void *ctx, struct sync_error *err);
+	/* Run several statements without parameters or rows: DDL. */
+	enum sync_status (*script)(struct sync_db *db, const char *sql, struct sync_error *err);
+	/* Upsert rows × table->n_columns values: prepared upserts in SQLite, COPY to a temporary table and upsert in PostgreSQL. */
+	enum sync_status (*put_many)(struct sync_db *db, const struct sync_table *t, const struct sync_value *v, size_t rows,
+	                             struct sync_error *err);
+	enum sync_status (*begin)(struct sync_db *db, bool write, struct sync_error *err);
+	/* Ends begin(): keep or forget all. */
+	enum sync_status (*end)(struct sync_db *db, bool commit, struct sync_error *err);
+	/* Whether a table, index or trigger of that name exists. */
+	enum sync_status (*columns)(struct sync_db *db, const char *table, sync_row_fn *fn, void *ctx, struct sync_error *err);
+};
+
+/** The drivers. A program names those it wants; what is not named is not linked. */
+extern const struct sync_db_ops sync_sqlite, sync_postgres;
+
+/** Which of the two sorts of database this is. */
+enum sync_role { SYNC_SITE, SYNC_CENTRAL };
+
+/**
+ * Open a database, and bring it up to this build: our tables, entity tables, triggers; what it kept as unknown becomes ordinary.
+ *
+ * @param ret      yours to close; untouched on failure
+ * @param url      "sqlite:FILE" or "postgres:CONNINFO"; a bare path is a SQLite file
+ * @param drivers  NULL-ended list
+ * @param role     a database of the other role is refused
+ * @param create   whether a new or empty database becomes ours; without it, a missing one is SYNC_ENOTFOUND
+ * @retval SYNC_EWRONGDB  no database, of another kind or role, or made by a newer version: the text says which
+ */
+enum sync_status sync_db_open(struct sync_db **ret, const char *url, const struct sync_db_ops *const *drivers,
+                              enum sync_role role, bool create, struct sync_error *err);
+/** Another handle on the same database, without the work of sync_db_open(): for a server's threads. */
+enum sync_status sync_db_clone(struct sync_db **ret, const struct sync_db *db, struct sync_error *err);
+/** Roll back what is open, and close. NULL does nothing. */
+void sync_db_close(struct sync_db *db);
+/** For defer(). */
+void sync_db_closep(struct sync_db **db);
+/** The URL as given; a password in it is replaced by "***". */
+const char *sync_db_url(const struct sync_db *db);
+/** Its dialect. */
+const struct sync_dialect *sync_db_dialect(const struct sync_db *db);
+/** Its role. */
+enum sync_role sync_db_role(const struct sync_db *db);
+
+/** Begin a transaction: one snapshot; with write, locks are taken at once where the database has one writer. */
+enum sync_status sync_db_begin(struct sync_db *db, bool write, struct sync_error *err);
+/** Keep all since begin; durable when it returns SYNC_OK. A failure leaves no transaction open. */
+enum sync_status sync_db_commit(struct sync_db *db, struct sync_error *err);
+/** Forget all since begin; no transaction open: does nothing. */
+void sync_db_rollback(struct sync_db *db);
+/** Whether a transaction is open. */
+bool sync_db_in_transaction(const struct sync_db *db);
+
+/** Run one statement; see sync_db_ops.run. sql is a static string: its address names the prepared statement. */
+enum sync_status sync_db_run(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n, sync_row_fn *fn,
+                             void *ctx, struct sync_error *err);
+/** The same for SQL made at run time; kept prepared by its text, for as long as the handle lives. */
+enum sync_status sync_db_run_text(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n,
+                                  sync_row_fn *fn, void *ctx, struct sync_error *err);
+/** Several statements without parameters or rows. */
+enum sync_status sync_db_script(struct sync_db *db, const char *sql, struct sync_error *err);
+/** Upsert many rows; see sync_db_ops.put_many. */
+enum sync_status sync_db_put_many(struct sync_db *db, const struct sync_table *t, const struct sync_value *v, size_t rows,
+                                  struct sync_error *err);
+/** One number from the first row's first column; fallback when there is no row or it is null. */
+enum sync_status sync_db_number(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n, int64_t fallback,
+                                int64_t *ret, struct sync_error *err);
+/** One text from the first row's first column, appended to ret; *ret_found tells whether there was one. */
+enum sync_status sync_db_text(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n, struct sync_buf *ret,
+                              bool *ret_found, struct sync_error *err);
+
+/** Values for parameters. */
+static inline struct sync_value sync_int(int64_t i)
+{
+	return (struct sync_value){ .kind = SYNC_INT, .i = i };
+}
+static inline struct sync_value sync_string(struct sync_view s)
+{
+	return (struct sync_value){ .kind = SYNC_STRING, .s = s };
+}
+static inline struct sync_value sync_text(const char *s)
+{
+	return s ? sync_string(sync_view_of(s)) : (struct sync_value){ .kind = SYNC_NULL };
+}
+static inline struct sync_value sync_blob(struct sync_view s)
+{
+	return (struct sync_value){ .kind = SYNC_BLOB, .s = s };
+}
+static inline struct sync_value sync_null(void)
+{
+	return (struct sync_value){ .kind = SYNC_NULL };
+}
+/** Parameters and their count, for sync_db_run(): ARGS(sync_int(1), sync_text("x")), or NOARGS. */
+#define SYNC_ARGS(...)                                 \
+	(const struct sync_value[]){ __VA_ARGS__ },    \
+		sizeof((const struct sync_value[]){ __VA_ARGS__ }) / sizeof(struct sync_value)
+#define SYNC_NOARGS NULL, 0
+
+/** Settings of this database that are ours: sync_meta. */
+enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found, struct sync_error *err);
+enum sync_status sync_meta_put(struct sync_db *db, const char *key, struct sync_view value, struct sync_error *err);
+
+#endif

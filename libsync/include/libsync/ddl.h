@@ -1,0 +1,30 @@
+/** SQL that follows from the declarations: tables, indices, triggers, and what an upgrade adds. */
+#ifndef LIBSYNC_DDL_H
+#define LIBSYNC_DDL_H
+
+#include <libsync/db.h>
+#include <libsync/entity.h>
+
+/**
+ * CREATE TABLE IF NOT EXISTS and its indices: one per reference that is hard or that a route, a parent or a join uses; a
+ * nullable one is partial (WHERE … IS NOT NULL). SQLite tables are STRICT.
+ */
+void sync_ddl_table(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql);
+/** ALTER TABLE … ADD COLUMN for one field, and its index. */
+void sync_ddl_column(struct sync_buf *ret, const struct sync_entity *e, const struct sync_field *f,
+                     const struct sync_dialect *sql);
+/** The capture triggers of one entity (design.md section 6), replacing older ones. A site has SQLite only. */
+void sync_ddl_triggers(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql, enum sync_role role);
+/** DROP TRIGGER for all of them, for the first load. */
+void sync_ddl_drop_triggers(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql);
+
+/**
+ * The table of an entity for sync_db_put_many(): all its columns that travel, or those of mask.
+ *
+ * @param mask  bit i: fields[i] is in the batch; SYNC_MAX_FIELDS bits
+ * @param ret_columns, ret_types  space for the arrays that ret points to
+ */
+void sync_ddl_batch(struct sync_table *ret, const struct sync_entity *e, const uint64_t mask[static 2],
+                    const char *ret_columns[static SYNC_MAX_FIELDS], enum sync_type ret_types[static SYNC_MAX_FIELDS]);
+
+#endif

@@ -1,0 +1,159 @@
+/** What a record is: the declarations of all entities, and look-ups in them. One file per entity in schema/entities. */
+#ifndef LIBSYNC_ENTITY_H
+#define LIBSYNC_ENTITY_H
+
+#include <libsync/buf.h>
+#include <libsync/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Type of a field. How each looks in SQL and JSON stands in docs/protocol.md. */
+enum sync_type {
+	SYNC_ID,      /* text of 1 to 255 bytes, usually a UUID */
+	SYNC_TEXT,
+	SYNC_ENUM,    /* text, one of the field's values */
+	SYNC_JSON,    /* text that is one JSON value */
+	SYNC_DATE,    /* text, YYYY-MM-DD */
+	SYNC_TIME,    /* text, YYYY-MM-DDTHH:MM:SS with an optional fraction and an optional Z */
+	SYNC_BOOLEAN, /* SQLite: integer 0 or 1; PostgreSQL: boolean */
+	SYNC_INTEGER, /* 32 bits */
+	SYNC_BIGINT,  /* 64 bits; in JSON a string of decimal digits */
+	SYNC_REAL,    /* a finite double */
+};
+
+/** What a value is at run time. */
+enum sync_kind {
+	SYNC_ABSENT, /* not in the frame: unchanged */
+	SYNC_NULL,
+	SYNC_INT,    /* booleans, integers, bigints */
+	SYNC_DOUBLE,
+	SYNC_STRING, /* all text types */
+	SYNC_BLOB,
+};
+
+/** One value; text and blobs are borrowed. */
+struct sync_value {
+	enum sync_kind kind;
+	union {
+		int64_t i;
+		double d;
+		struct sync_view s;
+	};
+};
+
+/** How a value of the legacy server maps to the field; what the legacy codec will need. NULL name: legacy has no such key. */
+struct sync_legacy_field {
+	const char *name;  /* key in the legacy record, "a.b" when nested, "a + b" for two keys */
+	const char *codec; /* how the value is written there */
+};
+
+/** One field, which is one column. */
+struct sync_field {
+	const char *name;
+	enum sync_type type;
+	bool required;             /* never null */
+	const char *refers;        /* entity whose id it holds, or NULL */
+	bool soft;                 /* the reference may dangle */
+	const char *const *values; /* SYNC_ENUM: NULL-ended list */
+	unsigned since;            /* schema version it appeared in; 0 and 1 both mean the first */
+	const char *fallback;      /* SQL literal for rows made before it existed; required when .required and .since > 1 */
+	bool local;                /* stays in this database: not captured, not sent */
+	struct sync_legacy_field legacy;
+};
+
+/** A condition on a record: field (or, with refers_field, the field of that name in the record it refers to) is value. */
+struct sync_when {
+	const char *field;        /* NULL: always true */
+	const char *refers_field; /* NULL: field itself is compared */
+	const char *value;        /* NULL: the value is null */
+	bool not;                 /* the opposite */
+};
+
+/** Where a record travels; several may hold (design.md section 4). */
+enum sync_route_kind {
+	SYNC_ROUTE_NONE,    /* ends the list */
+	SYNC_ROUTE_CENTRAL, /* to every site */
+	SYNC_ROUTE_STORE,   /* to the site where the store in field is active */
+	SYNC_ROUTE_TRANSFER,/* to the site of the store whose name is in field */
+	SYNC_ROUTE_THROUGH, /* to the sites whose stores a join entity ties to what field names */
+	SYNC_ROUTE_PARENT,  /* wherever the record that field refers to goes */
+	SYNC_ROUTE_UP,      /* to central only, never back */
+};
+
+/** One rule. */
+struct sync_route {
+	enum sync_route_kind kind;
+	const char *field;    /* the deciding field of this entity ("id" for itself) */
+	const char *join;     /* THROUGH: the join entity, e.g. "name_store_join" */
+	const char *join_key; /* THROUGH: its field that names what field names, e.g. "name_id"; its store field is "store_id" */
+	struct sync_when when;
+};
+
+/** Who may edit. */
+enum sync_owner {
+	SYNC_OWNER_CENTRAL,
+	SYNC_OWNER_STORE, /* the site where its store (owner_field, through the parent if it is a child) is active */
+	SYNC_OWNER_ANY,   /* any site that can see it */
+};
+
+enum { SYNC_MAX_ROUTES = 4, SYNC_MAX_FIELDS = 96, SYNC_SCHEMA_VERSION = 1, SYNC_MAX_ID = 255 };
+
+/** One kind of record. */
+struct sync_entity {
+	const char *name;   /* also the table */
+	const char *legacy; /* table name in the legacy server, or NULL */
+	const char *about;  /* one sentence for docs/entities.md */
+	const struct sync_field *fields; /* fields[0] is id */
+	size_t n_fields;
+	enum sync_owner owner;
+	const char *owner_field;      /* OWNER_STORE: the field with the store's id; NULL: as the parent */
+	struct sync_when owner_when;  /* where it does not hold, central owns the record */
+	const char *parent;           /* field that refers to the root of its group, or NULL for a root */
+	const char *creator_grants;   /* a join that makes data visible: the field that names it; only its creator, or a grant, may */
+	struct sync_route routes[SYNC_MAX_ROUTES + 1];
+	unsigned since;               /* schema version; 0 and 1 both mean the first */
+};
+
+/** All entities in integration order: what a hard reference names stands before what refers to it. */
+const struct sync_entity *const *sync_entities(size_t *ret_n);
+/** The entity of that name, or NULL. */
+const struct sync_entity *sync_entity_find(struct sync_view name);
+/** Its place in the integration order. */
+size_t sync_entity_order(const struct sync_entity *e);
+/** Index of the field of that name, or -1. */
+int sync_field_find(const struct sync_entity *e, struct sync_view name);
+/** The entity that a field refers to; NULL when it refers to none. */
+const struct sync_entity *sync_field_target(const struct sync_field *f);
+/** The root entity of e's group: what .parent refers to, or e itself. */
+const struct sync_entity *sync_entity_root(const struct sync_entity *e);
+
+/**
+ * The fields on which any route depends, own or another entity's (a join's key and store, a name's type): their old and new
+ * values stand in central's changelog as a JSON array in this order.
+ *
+ * @param ret  indices into e->fields, ascending
+ * @return how many
+ */
+size_t sync_entity_routing(const struct sync_entity *e, size_t ret[static SYNC_MAX_FIELDS]);
+
+/**
+ * Whether a value may stand in a field: kind, range, format, enum, length, UTF-8 and null.
+ *
+ * @param v    SYNC_ABSENT passes
+ * @param err  names entity and field and the value seen
+ * @retval SYNC_EINVALID  it may not
+ */
+enum sync_status sync_value_check(const struct sync_entity *e, const struct sync_field *f, const struct sync_value *v,
+                                  struct sync_error *err);
+
+/** Whether the condition holds for a record's values (those of e, as many as it has fields); refers_field is not followed. */
+bool sync_when_holds(const struct sync_when *w, const struct sync_entity *e, const struct sync_value *values);
+
+/** Whether the declarations are complete and consistent; err names entity and field of the first fault. */
+enum sync_status sync_entities_check(struct sync_error *err);
+
+/** Write docs/entities.md from the declarations. */
+void sync_entities_document(struct sync_buf *ret);
+
+#endif

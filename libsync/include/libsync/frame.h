@@ -1,0 +1,176 @@
+/** The messages of an exchange: header, verdicts, records, end. Grammar and limits: docs/protocol.md. */
+#ifndef LIBSYNC_FRAME_H
+#define LIBSYNC_FRAME_H
+
+#include <libsync/buf.h>
+#include <libsync/compress.h>
+#include <libsync/entity.h>
+#include <libsync/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SYNC_PROTOCOL = 1, SYNC_CHECKPOINT_ID = 16, SYNC_BRANCH = 8, SYNC_VERSION_TEXT = 64 };
+
+/** A put, a delete, or a drop: no longer this site's, but it exists. */
+enum sync_action { SYNC_PUT = 'P', SYNC_DELETE = 'D', SYNC_DROP = 'X' };
+
+/** A position with the random id that its sender gave it. Zeroed: nothing yet. */
+struct sync_checkpoint {
+	int64_t ordinal;                 /* of a push; 0 in pull positions */
+	int64_t seq;                     /* upto, or the pull position */
+	char id[SYNC_CHECKPOINT_ID + 1]; /* hex, or empty */
+};
+
+/** Both streams of a pull. */
+struct sync_position {
+	struct sync_checkpoint all; /* what goes to everybody (site 0) */
+	struct sync_checkpoint own; /* what goes to this site */
+};
+
+/** Where a first load stands; entity is empty before the first page. Sent as received by the site. */
+struct sync_load {
+	struct sync_position at; /* H: ordinary pulls go on from here */
+	char entity[64];
+	char id[SYNC_MAX_ID + 1];
+	int64_t total;           /* records of the whole load */
+	int64_t done;            /* of them sent before this point */
+	bool active;             /* request: wants this page; answer: there is a next one */
+};
+
+/** First frame of a request or an answer; each side reads what the other writes. */
+struct sync_header {
+	int protocol;
+	int schema;
+	char program[32];            /* version of the sending program */
+	int64_t site;                /* request: who; answer: to whom */
+	char branch[SYNC_BRANCH + 1];/* of the site's history */
+	/* request */
+	struct sync_checkpoint base; /* what the site believes central's newest to be */
+	struct sync_checkpoint made; /* of this push; ordinal 0 when it carries no records */
+	struct sync_position at;     /* what the site durably holds */
+	int64_t verdict;             /* highest verdict stored; answer: newest there is */
+	int64_t unpushed;            /* records that the site still has after this request */
+	int64_t want;                /* body bytes of the answer that suit the link; 0: no records please */
+	bool part;                   /* the last group goes on in the next request, or answer */
+	struct sync_load load;       /* in both */
+	/* answer */
+	struct sync_checkpoint stored; /* central's newest of this site */
+	int64_t integrated;            /* seq upto which the site's records are integrated */
+	int64_t highest;               /* highest seq seen from it */
+	bool refused;                  /* the push was not read: base is not stored */
+};
+
+/** What central decided about one edit of the site. */
+struct sync_verdict {
+	int64_t n; /* rises per site */
+	const char *kind; /* "refused", "waiting", "conflict", "resolved", "leave" */
+	struct sync_view entity, id;
+	int64_t seq;
+	struct sync_view code, field, text; /* field may be empty */
+};
+
+/** Why a record cannot be integrated; NULL in a record that is well-formed. */
+struct sync_fault {
+	const char *code;  /* "wrong_type", "bad_value", "missing_field", … */
+	const char *field; /* or NULL */
+	const char *text;
+};
+
+/** One record; all views borrow from what it was read from. */
+struct sync_record {
+	const struct sync_entity *entity; /* NULL: this build does not know it */
+	struct sync_view name;            /* of the entity */
+	struct sync_view id;
+	enum sync_action action;
+	int64_t seq;                      /* the sender's; 0 when it has none (first load) */
+	struct sync_view root;            /* id of the group's root; derived for puts, carried for deletes and drops of children */
+	struct sync_view version;         /* "any" entities: of this content, "site.branch.seq" */
+	struct sync_view base;            /* the version that the edit changed */
+	int64_t age_ms;                   /* of the edit when it was sent; -1 unknown */
+	struct sync_value *values;        /* entity->n_fields of them; NULL unless a put of a known entity */
+	struct sync_view extra;           /* JSON object: fields this build does not know, or all of an unknown entity; or empty */
+	const struct sync_fault *fault;
+};
+
+/** Last frame. */
+struct sync_end {
+	int64_t records;         /* that the message carries; checked by the reader */
+	struct sync_position at; /* answer: position once its records are durable */
+	int64_t more;            /* answer: records still to come */
+	struct sync_load load;   /* answer to a load request: the next page */
+};
+
+/** Limits of a message; a breach is SYNC_ETOOBIG or SYNC_EBADFRAME with the figure. */
+struct sync_limits {
+	size_t plain_bytes;    /* decompressed */
+	size_t line_bytes;     /* one frame */
+	int64_t records;
+	int depth;             /* of JSON nesting */
+};
+/** 256 MiB, 16 MiB, 100000, 32. */
+extern const struct sync_limits sync_default_limits;
+
+/** The dictionary of this build's schema; made at the first call, freed at exit. Thread-safe. NULL if zstd refuses. */
+const struct sync_dictionary *sync_schema_dictionary(void);
+
+/** One record frame: a JSON object and a newline. Absent values are left out, extra is merged into "d". */
+void sync_record_write(struct sync_buf *b, const struct sync_record *r);
+/**
+ * Read one record frame.
+ *
+ * @param arena  keeps what r borrows
+ * @param line   without or with its newline
+ * @retval SYNC_EBADFRAME  not JSON, too deep, a missing or impossible member; a wrong *field* is r->fault and SYNC_OK
+ */
+enum sync_status sync_record_read(struct sync_record *r, struct sync_arena *arena, struct sync_view line,
+                                  const struct sync_limits *limits, struct sync_error *err);
+/** Set r->root (for puts, from the parent field; roots: the id) and r->fault from r->values, after they were filled in. */
+void sync_record_finish(struct sync_record *r, struct sync_arena *arena);
+
+/** Writes one message after another into its own buffer. */
+struct sync_writer;
+
+/** @param d  dictionary or NULL @param level  of compression without one @param max_bytes  of the compressed message */
+enum sync_status sync_writer_new(struct sync_writer **ret, const struct sync_dictionary *d, int level, size_t max_bytes,
+                                 struct sync_error *err);
+void sync_writer_free(struct sync_writer *w);
+void sync_writer_freep(struct sync_writer **w);
+/** Start a message; request tells which members of the header are written. */
+void sync_writer_begin(struct sync_writer *w, const struct sync_header *h, bool request);
+void sync_writer_verdict(struct sync_writer *w, const struct sync_verdict *v);
+void sync_writer_record(struct sync_writer *w, const struct sync_record *r);
+/** Compressed bytes so far, an estimate that lags by at most what zstd holds back. */
+size_t sync_writer_size(const struct sync_writer *w);
+/** Records so far. */
+int64_t sync_writer_records(const struct sync_writer *w);
+/** End it. *ret borrows from the writer until the next begin; end->records is filled in. Earlier failures surface here. */
+enum sync_status sync_writer_end(struct sync_writer *w, struct sync_end *end, struct sync_view *ret, struct sync_error *err);
+
+/** What a reader found. */
+enum sync_frame { SYNC_FRAME_VERDICT, SYNC_FRAME_RECORD, SYNC_FRAME_END };
+
+/** Reads one message; grows with a line, not with the message. */
+struct sync_reader;
+
+/** @param body  borrowed: zstd when it starts with zstd's magic number, else plain JSON lines */
+enum sync_status sync_reader_new(struct sync_reader **ret, struct sync_view body, const struct sync_limits *limits,
+                                 struct sync_error *err);
+void sync_reader_free(struct sync_reader *r);
+void sync_reader_freep(struct sync_reader **r);
+/** The header; first. Whether the body used the dictionary: sync_reader_dictionary(). */
+enum sync_status sync_reader_header(struct sync_reader *r, struct sync_header *ret, bool request, struct sync_error *err);
+bool sync_reader_dictionary(const struct sync_reader *r);
+/**
+ * The next frame.
+ *
+ * @param arena       keeps what the record borrows, until the caller resets it
+ * @param ret_line    the frame's text, valid until the next call
+ * @retval SYNC_EBADFRAME  anything wrong with the message, count and digest of its end included; say nothing was read
+ */
+enum sync_status sync_reader_next(struct sync_reader *r, struct sync_arena *arena, enum sync_frame *ret_kind,
+                                  struct sync_record *ret_record, struct sync_verdict *ret_verdict, struct sync_end *ret_end,
+                                  struct sync_view *ret_line, struct sync_error *err);
+/** Skip n records without parsing them. */
+enum sync_status sync_reader_skip(struct sync_reader *r, int64_t n, struct sync_error *err);
+
+#endif
