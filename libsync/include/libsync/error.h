@@ -4,34 +4,34 @@
 
 #include <stdbool.h>
 
-#define SYNC_ERRORS(X) /* name     HTTP  retry  text */                                  \
-	X(EBADFRAME,     400, false, "malformed frame")                                  \
-	X(EBADREQUEST,   400, false, "malformed request")                                \
-	X(EDICTIONARY,   400, true,  "unknown dictionary")                               \
-	X(EUNAUTHORIZED, 401, false, "not authorized")                                   \
-	X(EREVOKED,      403, false, "this site has been revoked")                       \
-	X(ENOTFOUND,     404, false, "not found")                                        \
-	X(ETAKEN,        409, false, "another installation is registered as this site")  \
-	X(EBASE,         409, true,  "the base is not the newest checkpoint")            \
-	X(EHISTORY,      409, false, "the two histories have parted")                    \
-	X(ETOOBIG,       413, false, "larger than the agreed limit")                     \
-	X(EMEDIATYPE,    415, false, "unsupported content type")                         \
-	X(EINVALID,      422, false, "not valid")                                        \
-	X(EVERSION,      426, false, "unsupported version")                              \
-	X(EDB,           500, true,  "the database refused")                             \
-	X(EWRONGDB,      500, false, "not a usable database")                            \
-	X(EIO,           500, true,  "input or output failed")                           \
-	X(EBUSY,         503, true,  "busy")                                             \
-	X(ENOMEM,        503, true,  "out of memory")                                    \
-	X(EFULL,         507, true,  "no space left")                                    \
-	X(ENET,          502, true,  "the peer cannot be reached")                       \
-	X(ETLS,          502, false, "the peer's certificate is not trusted")            \
-	X(EUSAGE,        400, false, "wrong usage")
+#define SYNC_ERRORS(X) /* code     name            HTTP retry  text */                                  \
+	X(EBADFRAME,     "badframe",     400, false, "malformed frame")                                 \
+	X(EBADREQUEST,   "badrequest",   400, false, "malformed request")                               \
+	X(EDICTIONARY,   "dictionary",   400, true,  "unknown dictionary")                              \
+	X(EUNAUTHORIZED, "unauthorized", 401, false, "not authorized")                                  \
+	X(EREVOKED,      "revoked",      403, false, "this site has been revoked")                      \
+	X(ENOTFOUND,     "notfound",     404, false, "not found")                                       \
+	X(ETAKEN,        "taken",        409, false, "another installation is registered as this site") \
+	X(EBASE,         "base",         409, true,  "the base is not the newest checkpoint")           \
+	X(EHISTORY,      "history",      409, false, "the two histories have parted")                   \
+	X(ETOOBIG,       "toobig",       413, false, "larger than the agreed limit")                    \
+	X(EMEDIATYPE,    "mediatype",    415, false, "unsupported content type")                        \
+	X(EINVALID,      "invalid",      422, false, "not valid")                                       \
+	X(EVERSION,      "version",      426, false, "unsupported version")                             \
+	X(EDB,           "db",           500, true,  "the database refused")                            \
+	X(EWRONGDB,      "wrongdb",      500, false, "not a usable database")                           \
+	X(EIO,           "io",           500, true,  "input or output failed")                          \
+	X(EBUSY,         "busy",         503, true,  "busy")                                            \
+	X(ENOMEM,        "nomem",        503, true,  "out of memory")                                   \
+	X(EFULL,         "full",         507, true,  "no space left")                                   \
+	X(ENET,          "net",          502, true,  "the peer cannot be reached")                      \
+	X(ETLS,          "tls",          502, false, "the peer's certificate is not trusted")           \
+	X(EUSAGE,        "usage",        400, false, "wrong usage")
 
 /** SYNC_OK, or one code for each failure that a caller can act on. */
 enum sync_status {
 	SYNC_OK = 0,
-#define X(name, http, retry, text) SYNC_##name,
+#define X(code, name, http, retry, text) SYNC_##code,
 	SYNC_ERRORS(X)
 #undef X
 };
@@ -46,15 +46,15 @@ struct sync_error {
 /**
  * Report and return a failure in one statement.
  *
- * @param err     filled when not NULL; text is cut to fit
+ * @param err     filled when not NULL; text is cut to fit, and made one line
  * @param status  never SYNC_OK
- * @param format  printf format of what was seen, with the value
+ * @param format  printf format of what was seen, with the value; arguments may point into err
  * @return status
  */
 __attribute__((format(printf, 3, 4)))
 enum sync_status sync_fail(struct sync_error *err, enum sync_status status, const char *format, ...);
 
-/** The code's name without prefix in lower case ("badframe"), as it appears in answers and --json. */
+/** The code's name ("badframe"; "ok" for SYNC_OK), as it appears in answers and --json. */
 const char *sync_status_name(enum sync_status status);
 
 /** The status of that name; SYNC_EIO when this build does not know it. */
