@@ -1,0 +1,55 @@
+/** From what arrived to the entity tables: groups, rights, references, conflicts, the inbox. Inner header of the exchange. */
+#ifndef SYNC_INTEGRATE_H
+#define SYNC_INTEGRATE_H
+
+#include <libsync/db.h>
+#include <libsync/exchange.h>
+#include <libsync/frame.h>
+
+/** What is being integrated, and under which rules. */
+struct sync_intake {
+	int64_t source;       /* site that sent it; 0: central sent it to this site */
+	int64_t now_us;       /* time of receipt */
+	int64_t last_seen_us; /* source's last exchange: no edit of it is older (0: unknown) */
+	int64_t integrated;   /* at a site: seq upto which central has integrated our edits */
+	const char *branch;   /* of the source */
+};
+
+/** What came of it. */
+struct sync_outcome {
+	int64_t applied, waiting, refused, conflicts;
+};
+
+/**
+ * Integrate whole groups: records that follow each other with the same root entity and root id are one group.
+ *
+ * What can be applied is (puts in integration order, deletes and drops in reverse); a group with a record that cannot be is put
+ * into the inbox as a whole with the reason, joined with what of the same group waits there already; at central, what its sender
+ * may not do is quarantined (sync_waiting) and central's own version is sent again; verdicts are numbered for the sender.
+ * What waited for something that arrives here is retried in the same call, until nothing more can be applied.
+ *
+ * @param db     in a write transaction of the caller
+ * @param r      n records in the order received; lines[i] is r[i]'s frame as text, for the inbox
+ * @see design.md, invariants 2, 5, 7, 8; section 7
+ */
+enum sync_status sync_integrate(struct sync_db *db, const struct sync_intake *in, const struct sync_record *r,
+                                const struct sync_view *lines, size_t n, struct sync_outcome *ret, struct sync_error *err);
+
+/** Retry what waits in the inbox of any source and can be applied now; bounded. *ret_more: not all was looked at. */
+enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int64_t limit, bool *ret_more, struct sync_error *err);
+
+/**
+ * Apply records to the tables with echo marks: what triggers capture carries source. References, rights and conflicts are the
+ * caller's. Used by the integrator and by waiting_accept (source 0: captured as central's own edit).
+ */
+enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n, struct sync_error *err);
+
+/** Number a verdict for a site (central), in the caller's transaction. */
+enum sync_status sync_verdict_add(struct sync_db *db, int64_t site, const char *kind, const struct sync_record *r, const char *code,
+                                  const char *field, const char *text, int64_t now_us, struct sync_error *err);
+
+/** Ask the router to send this site central's version of records, or their drop, whatever their source (central). */
+enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view entity, const struct sync_view *ids, size_t n,
+                             struct sync_error *err);
+
+#endif

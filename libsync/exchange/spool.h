@@ -1,0 +1,27 @@
+/** Messages too large for one transaction: kept whole, integrated slice by slice. Inner header of the exchange. */
+#ifndef SYNC_SPOOL_H
+#define SYNC_SPOOL_H
+
+#include "exchange/integrate.h"
+
+/** Keep a message, in the caller's transaction. @param records that it carries @param upto of it */
+enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_view body, int64_t records, int64_t upto, bool part,
+                                struct sync_error *err);
+/** Whether anything of this source is spooled. */
+enum sync_status sync_spool_pending(struct sync_db *db, int64_t source, bool *ret, struct sync_error *err);
+
+/** Called in each slice's transaction before its commit. */
+typedef enum sync_status sync_slice_fn(void *ctx, struct sync_db *db, int64_t upto, bool finished, struct sync_error *err);
+
+/**
+ * Integrate the oldest spooled messages of a source, in transactions of about slice_us with pauses as long between two, cut only
+ * between groups; a message whose last group goes on in the next waits for it. After a crash it goes on where it was.
+ *
+ * @param o      slice_us, pause, stop, progress
+ * @param slice  may be NULL
+ * @param most   records after which to return at the latest (0: until empty)
+ */
+enum sync_status sync_spool_drain(struct sync_db *db, const struct sync_intake *in, const struct sync_options *o, int64_t most,
+                                  sync_slice_fn *slice, void *ctx, struct sync_outcome *ret, bool *ret_more, struct sync_error *err);
+
+#endif

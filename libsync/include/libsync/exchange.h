@@ -1,0 +1,132 @@
+/** The exchange: what a site and central say to each other, over any transport. Opens no socket, reads no file. */
+#ifndef LIBSYNC_EXCHANGE_H
+#define LIBSYNC_EXCHANGE_H
+
+#include <libsync/db.h>
+#include <libsync/frame.h>
+#include <signal.h>
+
+/** How messages travel: HTTPS, a file, or a test's loopback. finish() follows each start(). */
+struct sync_transport {
+	/* Send one message; returns when all of it is on its way. */
+	enum sync_status (*start)(void *ctx, struct sync_view body, struct sync_error *err);
+	/* Wait for its answer; ret is reset first. */
+	enum sync_status (*finish)(void *ctx, struct sync_buf *ret, struct sync_error *err);
+	void *ctx;
+};
+
+/** What a round did, for status and logs. */
+struct sync_report {
+	int64_t requests;
+	int64_t pushed;      /* records that central now holds */
+	int64_t pulled;      /* records received */
+	int64_t integrated;  /* of them applied here */
+	int64_t waiting;     /* records here that wait in the inbox, after the round */
+	int64_t refused;     /* open verdicts against edits of this site, after the round */
+	int64_t unpushed;    /* edits not yet at central, after the round */
+	int64_t more;        /* records at central for this site, not yet pulled */
+	int64_t bytes_out, bytes_in; /* bodies */
+	int64_t ms;
+};
+
+/** How a site exchanges. Zeroed: the defaults in brackets. */
+struct sync_options {
+	size_t message_min, message_max; /* bytes between which sizes adapt to the link [64 KiB, 8 MiB] */
+	int64_t chunk_max;               /* records per message [5000]; tests use 1 */
+	int64_t slice_us;                /* longest write transaction, and the pause after it [50 ms] */
+	void (*progress)(void *ctx, const char *what, int64_t done, int64_t total); /* may be NULL */
+	void *ctx;
+	const volatile sig_atomic_t *stop; /* ends between two transactions with SYNC_EBUSY; may be NULL */
+	void (*pause)(int64_t us);         /* how to wait between transactions [nanosleep]; tests do not wait */
+};
+
+/**
+ * Make a site of an empty database after central registered it.
+ *
+ * @param site_id, token  as central's registration answered
+ * @retval SYNC_ETAKEN  it is a site already, under another name or address
+ */
+enum sync_status sync_link_put(struct sync_db *db, int64_t site_id, const char *name, const char *url, const char *token,
+                               const char *installation, struct sync_error *err);
+
+/** What a site knows of its link; empty strings when it has none. */
+struct sync_link {
+	int64_t site_id;
+	char name[128], url[512], token[64], installation[40];
+	bool operational;       /* first load is over */
+	int64_t load_total, load_done;
+	char branch[SYNC_BRANCH + 1];
+	struct sync_checkpoint made, out; /* our newest push checkpoint; central's as it last said */
+	int64_t integrated;               /* seq upto which central has integrated ours */
+	bool unanswered;
+	struct sync_position at;
+	int64_t verdict;
+	int64_t more;
+};
+/** @retval SYNC_ENOTFOUND  not registered yet: remote init */
+enum sync_status sync_link_get(struct sync_db *db, struct sync_link *ret, struct sync_error *err);
+
+/**
+ * First load, from wherever it stands: pages in dependency order straight into the tables, the next one on its way while one is
+ * applied; then capture is switched on, references are checked and the site is operational.
+ *
+ * @param db      of a site
+ * @param report  filled as far as it got, also on failure
+ * @retval SYNC_EBUSY  central is still preparing (err->retry_after_s)
+ * @see design.md, section 8
+ */
+enum sync_status sync_load_run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+                               struct sync_report *report, struct sync_error *err);
+
+/**
+ * One round: push what is new, pull what is new, integrate. What fails leaves both sides as they were or further.
+ *
+ * @retval SYNC_EHISTORY  central or this site lost history; nothing was changed
+ */
+enum sync_status sync_round(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+                            struct sync_report *report, struct sync_error *err);
+
+/** Edits not yet at central; what `remote run` asks when the file changed. */
+enum sync_status sync_unpushed(struct sync_db *db, int64_t *ret, struct sync_error *err);
+
+/** Central's side: one per thread, with its own database handle. */
+struct sync_server;
+
+/** @param db  central's; stays the caller's and outlives the server */
+enum sync_status sync_server_new(struct sync_server **ret, struct sync_db *db, struct sync_error *err);
+void sync_server_free(struct sync_server *s);
+
+/** What one request did, for the log. */
+struct sync_served {
+	int64_t pushed, pulled;
+	bool spooled;     /* stored, to be integrated in the background: wake the worker */
+	bool jobs;        /* expansion jobs wait: wake the worker */
+	bool wrote;       /* false: an empty round that wrote nothing */
+};
+
+/**
+ * Answer one request of a site that the caller has authenticated.
+ *
+ * @param site_id  by token
+ * @param body     decompressed within limits by the reader
+ * @param ret      the answer, borrowed from the server until the next call
+ * @param served   filled on success
+ * @retval SYNC_OK         also when the push was refused because of its base: the answer says so
+ * @retval SYNC_EBADFRAME  nothing was kept
+ * @retval SYNC_EBUSY      a first load whose expansion is not ready; err->retry_after_s
+ */
+enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, struct sync_view body, struct sync_view *ret,
+                                    struct sync_served *served, struct sync_error *err);
+
+/**
+ * Central's background work, a bounded step: integrate spooled requests, route what is in the queue, run expansion jobs, retry what
+ * waits. Several processes may run it on one PostgreSQL.
+ *
+ * @param ret_more  whether to call again at once
+ */
+enum sync_status sync_server_work(struct sync_server *s, bool *ret_more, struct sync_error *err);
+
+/** Write last-seen times and positions that empty rounds left in memory (of all servers of this process). Every few seconds, and at the end. */
+enum sync_status sync_server_flush(struct sync_db *db, struct sync_error *err);
+
+#endif

@@ -1,0 +1,118 @@
+/** Central's administration: sites, stores, what waits for a person, import and export, status. */
+#ifndef LIBSYNC_SITE_H
+#define LIBSYNC_SITE_H
+
+#include <libsync/db.h>
+#include <libsync/frame.h>
+
+/** A site as central knows it. */
+struct sync_site {
+	int64_t site_id;
+	char name[128];
+	char installation[40]; /* empty: not registered yet */
+	char version[32];
+	char branch[SYNC_BRANCH + 1];
+	bool revoked, loaded, secret; /* secret: a one-time secret is still good */
+	struct sync_checkpoint stored; /* newest push checkpoint */
+	int64_t highest, integrated, spooled;
+	struct sync_position at; /* what it holds */
+	int64_t verdict, verdict_seen;
+	int64_t unpushed;
+	int64_t created_us, last_seen_us; /* 0: never */
+	int64_t schema;
+};
+
+/**
+ * Create a site and give it stores that are active nowhere yet.
+ *
+ * @param name        1 to 100 bytes: letters, digits, space, '.', '-', '_'
+ * @param stores      ids of store records, n of them
+ * @param ret_secret  to be shown once; only its hash is kept
+ * @retval SYNC_ETAKEN     a site of that name exists
+ * @retval SYNC_ENOTFOUND  no such store
+ * @retval SYNC_EINVALID   a name that cannot be, or a store that is active elsewhere (use store move)
+ */
+enum sync_status sync_site_add(struct sync_db *db, const char *name, const char *const *stores, size_t n, char ret_secret[static 30],
+                               int64_t *ret_site_id, struct sync_error *err);
+/** A new secret for a site whose machine was replaced; its token stops working, it loads anew. */
+enum sync_status sync_site_reset(struct sync_db *db, const char *name, char ret_secret[static 30], struct sync_error *err);
+/** No exchange any more. */
+enum sync_status sync_site_revoke(struct sync_db *db, const char *name, struct sync_error *err);
+/** By name. */
+enum sync_status sync_site_find(struct sync_db *db, const char *name, struct sync_site *ret, struct sync_error *err);
+/** All, by name; fn's failure ends it. */
+enum sync_status sync_site_each(struct sync_db *db, enum sync_status (*fn)(void *ctx, const struct sync_site *s, struct sync_error *err),
+                                void *ctx, struct sync_error *err);
+/** The stores of a site; fn sees id, code, name and, when it is on its way, the site it moves to (else 0). */
+enum sync_status sync_site_stores(struct sync_db *db, int64_t site_id, sync_row_fn *fn, void *ctx, struct sync_error *err);
+/** Records routed to a site that it does not hold yet, counted up to limit. */
+enum sync_status sync_site_pending(struct sync_db *db, const struct sync_site *s, int64_t limit, int64_t *ret, struct sync_error *err);
+
+/**
+ * Trade a one-time secret for a token bound to an installation. The same installation may repeat it with the same secret.
+ *
+ * @retval SYNC_EUNAUTHORIZED  unknown site or wrong secret: one text for both
+ * @retval SYNC_EREVOKED       revoked
+ * @retval SYNC_ETAKEN         the secret was used by another installation: site reset
+ */
+enum sync_status sync_site_register(struct sync_db *db, struct sync_view name, struct sync_view secret, struct sync_view installation,
+                                    struct sync_view version, char ret_token[static 44], int64_t *ret_site_id, struct sync_error *err);
+/**
+ * Whose token it is.
+ *
+ * @retval SYNC_EUNAUTHORIZED  nobody's
+ * @retval SYNC_EREVOKED       a revoked site's
+ */
+enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, int64_t *ret_site_id, struct sync_error *err);
+
+/**
+ * Move a store to another site: once the old one has pushed everything and confirmed, or at once by force.
+ *
+ * @param ret_done  false: it waits for the old site
+ */
+enum sync_status sync_store_move(struct sync_db *db, const char *store_id, const char *site, bool force, bool *ret_done,
+                                 struct sync_error *err);
+
+/** Something that waits for a person. */
+struct sync_waiting {
+	int64_t id;
+	const char *kind; /* quarantine, grant, conflict */
+	const char *site;
+	const char *entity, *record_id, *code, *field, *text; /* field may be empty */
+	int64_t at_us;
+};
+/** All that is open, oldest first. */
+enum sync_status sync_waiting_each(struct sync_db *db, enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err),
+                                   void *ctx, struct sync_error *err);
+/** Apply it as central's own edit (a grant: record it and integrate the join). @retval SYNC_EINVALID still impossible: text says why */
+enum sync_status sync_waiting_accept(struct sync_db *db, int64_t id, struct sync_error *err);
+/** Close it without effect; it stays on record. */
+enum sync_status sync_waiting_discard(struct sync_db *db, int64_t id, struct sync_error *err);
+
+/** Records that wait in an inbox for something to arrive (both roles); fn sees source, entity, record_id, code, field, needs_entity,
+ *  needs_id, text, received_us. */
+enum sync_status sync_inbox_each(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err);
+
+/** Open verdicts on this site's edits; fn sees kind, entity, record_id, code, field, text, at_us. */
+enum sync_status sync_verdict_each(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err);
+
+/** Where import reads and export writes: bytes, so that no memory grows with the file. */
+typedef enum sync_status sync_read_fn(void *ctx, char *ret, size_t len, size_t *ret_len, struct sync_error *err);
+typedef enum sync_status sync_write_fn(void *ctx, const char *data, size_t len, struct sync_error *err);
+
+/** What a file of records looks like: CSV with a header line of field names, or one JSON object per line. */
+enum sync_format { SYNC_CSV, SYNC_JSON_LINES };
+
+/**
+ * Import records of one entity as central's own edits, in one transaction: all lines or none.
+ *
+ * @param ret_records  how many
+ * @retval SYNC_EINVALID  names the first bad line's number, its field and value
+ */
+enum sync_status sync_import(struct sync_db *db, const struct sync_entity *e, enum sync_format format, sync_read_fn *in, void *ctx,
+                             int64_t *ret_records, struct sync_error *err);
+/** Export all records of one entity, by id; what import reads back unchanged. */
+enum sync_status sync_export(struct sync_db *db, const struct sync_entity *e, enum sync_format format, sync_write_fn *out, void *ctx,
+                             int64_t *ret_records, struct sync_error *err);
+
+#endif
