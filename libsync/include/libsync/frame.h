@@ -124,6 +124,11 @@ void sync_record_write(struct sync_buf *b, const struct sync_record *r);
  */
 enum sync_status sync_record_read(struct sync_record *r, struct sync_arena *arena, struct sync_view line,
                                   const struct sync_limits *limits, struct sync_error *err);
+/**
+ * Merge two JSON objects by member: those of newer replace those of older with the same name; values keep their exact text.
+ * An empty view is an empty object. Both are well-formed, as sync_record_read() leaves them.
+ */
+void sync_json_merge(struct sync_buf *ret, struct sync_view older, struct sync_view newer);
 /** Set r->root (for puts, from the parent field; roots: the id) and r->fault from r->values, after they were filled in. */
 void sync_record_finish(struct sync_record *r, struct sync_arena *arena);
 
