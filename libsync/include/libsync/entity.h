@@ -128,6 +128,22 @@ const struct sync_entity *sync_field_target(const struct sync_field *f);
 /** The root entity of e's group: what .parent refers to, or e itself. */
 const struct sync_entity *sync_entity_root(const struct sync_entity *e);
 
+/** Whether e belongs to a group of several entities: it has a parent, or is some entity's parent. */
+bool sync_entity_grouped(const struct sync_entity *e);
+
+/**
+ * Whether a site may insist that the record named by a declared hard reference exists there. Central holds everything, so
+ * it always may; a site holds only what travels to it, so the target must provably travel wherever e goes:
+ * - it goes to every site, whatever it says;
+ * - it is the root of e's group;
+ * - both go by store and only e's store decides: what a store's record names is taken to be of that store.
+ * Anything else is soft at sites, as a patient's name is: the value is kept and may dangle.
+ *
+ * @param f  a field of e
+ * @return false also for soft references and for fields that refer to nothing
+ */
+bool sync_field_hard_at_site(const struct sync_entity *e, const struct sync_field *f);
+
 /**
  * The fields on which any route depends, own or another entity's (a join's key and store, a name's type): their old and new
  * values stand in central's changelog as a JSON array in this order.
@@ -147,7 +163,10 @@ size_t sync_entity_routing(const struct sync_entity *e, size_t ret[static SYNC_M
 enum sync_status sync_value_check(const struct sync_entity *e, const struct sync_field *f, const struct sync_value *v,
                                   struct sync_error *err);
 
-/** Whether the condition holds for a record's values (those of e, as many as it has fields); refers_field is not followed. */
+/**
+ * Whether the condition holds for a record's values (those of e, as many as it has fields); absent counts as null.
+ * refers_field is not followed: such a condition is the caller's to decide, and false here.
+ */
 bool sync_when_holds(const struct sync_when *w, const struct sync_entity *e, const struct sync_value *values);
 
 /** Whether the declarations are complete and consistent; err names entity and field of the first fault. */

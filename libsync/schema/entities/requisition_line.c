@@ -1,0 +1,40 @@
+#include "schema/declared.h"
+
+static const struct sync_field fields[] = {
+	{ "id",                          SYNC_ID,   .required = true, .legacy = { "ID", "str" } },
+	{ "requisition_id",              SYNC_ID,   .required = true, .refers = "requisition",
+	  .legacy = { "requisition_ID", "str" } },
+	{ "item_id",                     SYNC_ID,   .required = true, .refers = "item", .legacy = { "item_ID", "str" } },
+	{ "item_name",                   SYNC_TEXT, .required = true, .legacy = { "itemName", "str" } },
+	{ "requested_quantity",          SYNC_REAL, .required = true, .legacy = { "Cust_stock_order", "num" } },
+	{ "suggested_quantity",          SYNC_REAL, .required = true, .legacy = { "suggested_quantity", "num" } },
+	{ "supply_quantity",             SYNC_REAL, .required = true, .legacy = { "actualQuan", "num" } },
+	{ "available_stock_on_hand",     SYNC_REAL, .required = true, .legacy = { "stock_on_hand", "num" } },
+	{ "average_monthly_consumption", SYNC_REAL, .required = true, .legacy = { "daily_usage", "rule" } },
+	{ "snapshot_datetime",           SYNC_TIME,                   .legacy = { "om_snapshot_datetime", "dtm0" } },
+	{ "approved_quantity",           SYNC_REAL, .required = true, .legacy = { "approved_quantity", "num" } },
+	{ "approval_comment",            SYNC_TEXT,                   .legacy = { "authoriser_comment", "str0" } },
+	{ "price_per_unit",              SYNC_REAL,                   .legacy = { "oms_fields.price_per_unit", "numn" } },
+	{ "comment",                     SYNC_TEXT,                   .legacy = { "comment", "str0" } },
+	{ "available_volume",            SYNC_REAL,                   .legacy = { "oms_fields.available_volume", "numn" } },
+	{ "location_type_id",            SYNC_ID,   .refers = "location_type",
+	  .legacy = { "oms_fields.location_type_id", "strn" } },
+	{ "initial_stock_on_hand_units", SYNC_REAL, .required = true, .legacy = { "Cust_prev_stock_balance", "num" } },
+	{ "incoming_units",              SYNC_REAL, .required = true, .legacy = { "Cust_stock_received", "num" } },
+	{ "outgoing_units",              SYNC_REAL, .required = true, .legacy = { "Cust_stock_issued", "num" } },
+	{ "loss_in_units",               SYNC_REAL, .required = true, .legacy = { "stockLosses", "num" } },
+	{ "addition_in_units",           SYNC_REAL, .required = true, .legacy = { "stockAdditions", "num" } },
+	{ "expiring_units",              SYNC_REAL, .required = true, .legacy = { "stockExpiring", "num" } },
+	{ "days_out_of_stock",           SYNC_REAL, .required = true, .legacy = { "days_out_or_new_demand", "num" } },
+	{ "option_id",                   SYNC_ID,   .refers = "reason_option", .legacy = { "optionID", "str0" } },
+	{ "forecast_total_units",        SYNC_REAL,                   .legacy = { "oms_fields.forecast_total_units", "numn" } },
+	{ "forecast_total_doses",        SYNC_REAL,                   .legacy = { "oms_fields.forecast_total_doses", "numn" } },
+	{ "vaccine_courses",             SYNC_JSON,                   .legacy = { "oms_fields.vaccine_courses", "strn" } },
+};
+
+const struct sync_entity sync_requisition_line = {
+	.name = "requisition_line", .legacy = "requisition_line", FIELDS(fields),
+	.about = "One item of a requisition with the figures that the quantity rests on.",
+	.owner = SYNC_OWNER_STORE, .parent = "requisition_id",
+	.routes = { { SYNC_ROUTE_PARENT, "requisition_id" } },
+};

@@ -1,0 +1,51 @@
+#include "schema/declared.h"
+
+static const char *const types[] = { "STORE_PREFERENCES", NULL };
+
+static const struct sync_field fields[] = {
+	{ "id",                                                               SYNC_ID,      .required = true,
+	  .refers = "store", .soft = true, .legacy = { "store_ID", "str" } },
+	{ "type",                                                             SYNC_ENUM,    .required = true,
+	  .values = types, .legacy = { "item", "enum" } },
+	{ "pack_to_one",                                                      SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.default_item_packsize_to_one", "bool" } },
+	{ "response_requisition_requires_authorisation",                      SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.shouldAuthoriseResponseRequisition", "bool" } },
+	{ "request_requisition_requires_authorisation",                       SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.includeRequisitionsInSuppliersRemoteAuthorisationProcesses", "bool" } },
+	{ "om_program_module",                                                SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.omSupplyUsesProgramModule", "bool" } },
+	{ "vaccine_module",                                                   SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.usesVaccineModule", "bool" } },
+	{ "issue_in_foreign_currency",                                        SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.can_issue_in_foreign_currency", "bool" } },
+	{ "monthly_consumption_look_back_period",                             SYNC_REAL,    .required = true,
+	  .legacy = { "data.monthlyConsumptionLookBackPeriod", "numstr" } },
+	{ "months_lead_time",                                                 SYNC_REAL,    .required = true,
+	  .legacy = { "data.monthsLeadTime", "numstr" } },
+	{ "months_overstock",                                                 SYNC_REAL,    .required = true,
+	  .legacy = { "data.monthsOverstock", "num" } },
+	{ "months_understock",                                                SYNC_REAL,    .required = true,
+	  .legacy = { "data.monthsUnderstock", "num" } },
+	{ "months_items_expire",                                              SYNC_REAL,    .required = true,
+	  .legacy = { "data.monthsItemsExpire", "num" } },
+	{ "stocktake_frequency",                                              SYNC_REAL,    .required = true,
+	  .legacy = { "data.stocktakeFrequency", "num" } },
+	{ "extra_fields_in_requisition",                                      SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.useExtraFieldsForRequisitions", "bool" } },
+	{ "keep_requisition_lines_with_zero_requested_quantity_on_finalised", SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.keepRequisitionLinesWithZeroQuantity", "bool" } },
+	{ "use_consumption_and_stock_from_customers_for_internal_orders",     SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.useConsumptionAndStockFromCustomersForInternalOrders", "bool" } },
+	{ "manually_link_internal_order_to_inbound_shipment",                 SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.canLinkRequistionToSupplierInvoice", "bool" } },
+	{ "edit_prescribed_quantity_on_prescription",                         SYNC_BOOLEAN, .required = true,
+	  .legacy = { "data.editPrescribedQuantityOnPrescription", "bool" } },
+};
+
+const struct sync_entity sync_store_preference = {
+	.name = "store_preference", .legacy = "pref", FIELDS(fields),
+	.about = "The legacy settings of a store; its id is the id of the store.",
+	.owner = SYNC_OWNER_CENTRAL,
+	.routes = { { SYNC_ROUTE_CENTRAL } },
+};
