@@ -17,9 +17,15 @@ typedef enum sync_status sync_row_fn(void *ctx, const struct sync_value *v, size
 /** The words that the two dialects spell differently; the rest of SQL is shared. */
 struct sync_dialect {
 	bool postgres;
-	const char *in_list;      /* "IN (%s)" body for a JSON array of texts in one parameter: (SELECT value FROM json_each($1)) */
+	const char *in_list;      /* what follows IN for a JSON array of texts in $1: (SELECT value FROM json_each($1)) */
 	const char *types[10];    /* column type by enum sync_type */
 	const char *for_update;   /* " FOR UPDATE" or "" */
+	const char *serial;       /* @serial in tables.sql: a primary key that numbers itself and is never reused */
+	const char *blob;         /* @blob: column type of bytes */
+	const char *clustered;    /* @clustered: the rows live in the primary key's index */
+	const char *mode;         /* script that brings a database that is ours into its mode, outside a transaction; or NULL */
+	const char *stamp;        /* script that marks a new database as ours for other programs; or NULL */
+	const char *lock;         /* statement by which one process at a time brings a database up to date; or NULL */
 };
 
 /** A table and the columns a batch has; the first n_key of them are the primary key. */
@@ -32,26 +38,34 @@ struct sync_table {
 	bool keep; /* an existing row stays as it is (ON CONFLICT DO NOTHING) */
 };
 
-/** What a driver does. One statement at a time; it knows nothing of sync. */
+/** What a database has, as sync_db_ops.catalog tells it: (SYNC_HAS_…, table, name of the column or trigger). */
+enum sync_has { SYNC_HAS_COLUMN, SYNC_HAS_TRIGGER };
+
+/**
+ * What a driver does. One statement at a time; it knows nothing of sync. Transactions are kept by db.c: begin is called when
+ * none is open, end when one is.
+ */
 struct sync_db_ops {
 	const char *scheme;             /* "sqlite": what stands before ':' in a database's URL */
 	const struct sync_dialect *sql;
 	enum sync_status (*open)(struct sync_db **ret, const char *rest, bool create, struct sync_error *err);
 	void (*close)(struct sync_db *db);
-	/* Run one statement; v holds $1, $2 …; fn (may be NULL) sees each row. sql must outlive the handle when it is a
-	   static string: statements are kept prepared by its address. */
+	/* Run one statement; v holds $1, $2 …; fn (may be NULL) sees each row, and may itself run other statements. The
+	   statement is kept prepared by the address of sql, which lives until forget() or close. */
 	enum sync_status (*run)(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n,
 	                        sync_row_fn *fn, void *ctx, struct sync_error *err);
+	/* What is kept for this address is not needed any more. */
+	void (*forget)(struct sync_db *db, const char *sql);
 	/* Run several statements without parameters or rows: DDL. */
 	enum sync_status (*script)(struct sync_db *db, const char *sql, struct sync_error *err);
 	/* Upsert rows × table->n_columns values: prepared upserts in SQLite, COPY to a temporary table and upsert in PostgreSQL. */
 	enum sync_status (*put_many)(struct sync_db *db, const struct sync_table *t, const struct sync_value *v, size_t rows,
 	                             struct sync_error *err);
 	enum sync_status (*begin)(struct sync_db *db, bool write, struct sync_error *err);
-	/* Ends begin(): keep or forget all. */
+	/* Ends begin(): keep or forget all. No transaction is open afterwards, whatever is returned. */
 	enum sync_status (*end)(struct sync_db *db, bool commit, struct sync_error *err);
-	/* Whether a table, index or trigger of that name exists. */
-	enum sync_status (*columns)(struct sync_db *db, const char *table, sync_row_fn *fn, void *ctx, struct sync_error *err);
+	/* Every column of every table and every trigger: rows of (enum sync_has, table, name). */
+	enum sync_status (*catalog)(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err);
 };
 
 /** The drivers. A program names those it wants; what is not named is not linked. */
@@ -85,7 +99,10 @@ const struct sync_dialect *sync_db_dialect(const struct sync_db *db);
 /** Its role. */
 enum sync_role sync_db_role(const struct sync_db *db);
 
-/** Begin a transaction: one snapshot; with write, locks are taken at once where the database has one writer. */
+/**
+ * Begin a transaction: with write, locks are taken at once where the database has one writer; without, it is one snapshot and
+ * whatever would write fails. A statement that fails (not a row function's failure) leaves nothing to do but roll back.
+ */
 enum sync_status sync_db_begin(struct sync_db *db, bool write, struct sync_error *err);
 /** Keep all since begin; durable when it returns SYNC_OK. A failure leaves no transaction open. */
 enum sync_status sync_db_commit(struct sync_db *db, struct sync_error *err);
@@ -94,15 +111,33 @@ void sync_db_rollback(struct sync_db *db);
 /** Whether a transaction is open. */
 bool sync_db_in_transaction(const struct sync_db *db);
 
-/** Run one statement; see sync_db_ops.run. sql is a static string: its address names the prepared statement. */
+/**
+ * Run one statement.
+ *
+ * @param sql  a static string: its address names the prepared statement. $1, $2 … appear in rising order
+ * @param v    n values, as many as sql takes; SYNC_ABSENT is null; borrowed until it returns
+ * @param fn   sees each row; may be NULL; may run other statements on db, this one included
+ * @retval SYNC_EBUSY     locked for too long, or another transaction was first: roll back and repeat
+ * @retval SYNC_EFULL     the disk is full
+ * @retval SYNC_EIO       the disk refused
+ * @retval SYNC_EWRONGDB  the file is damaged or no database
+ * @retval SYNC_ENET      the connection is lost; the next begin makes a new one
+ * @retval SYNC_EINVALID  a value that this database cannot hold: a NUL character in a text
+ * @retval SYNC_EDB       anything else
+ */
 enum sync_status sync_db_run(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n, sync_row_fn *fn,
                              void *ctx, struct sync_error *err);
-/** The same for SQL made at run time; kept prepared by its text, for as long as the handle lives. */
+/** The same for SQL made at run time; the last few hundred are kept prepared by their text. */
 enum sync_status sync_db_run_text(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n,
                                   sync_row_fn *fn, void *ctx, struct sync_error *err);
 /** Several statements without parameters or rows. */
 enum sync_status sync_db_script(struct sync_db *db, const char *sql, struct sync_error *err);
-/** Upsert many rows; see sync_db_ops.put_many. */
+/**
+ * Upsert many rows: all of them or, on failure, none, in the open transaction or in one of its own.
+ *
+ * @param v  rows × t->n_columns values, row by row, of kinds that suit t->types; of a repeated key the last row counts
+ *           (with t->keep the first)
+ */
 enum sync_status sync_db_put_many(struct sync_db *db, const struct sync_table *t, const struct sync_value *v, size_t rows,
                                   struct sync_error *err);
 /** One number from the first row's first column; fallback when there is no row or it is null. */
@@ -142,5 +177,11 @@ static inline struct sync_value sync_null(void)
 /** Settings of this database that are ours: sync_meta. */
 enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found, struct sync_error *err);
 enum sync_status sync_meta_put(struct sync_db *db, const char *key, struct sync_view value, struct sync_error *err);
+
+/**
+ * Have the triggers of all entities, or none: without them a site does its first load (as long as the setting "loading" is "1",
+ * sync_db_open() makes none either). In the open transaction or in one of its own.
+ */
+enum sync_status sync_db_capture(struct sync_db *db, bool on, struct sync_error *err);
 
 #endif

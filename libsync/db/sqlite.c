@@ -1,0 +1,445 @@
+#include "db/driver.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <sqlite3.h>
+
+#include "base/internal.h"
+
+/*
+ * A commit that finds this many pages of 4 KiB in the write-ahead log also copies them to the database, and whoever wants to
+ * write meanwhile waits. 2 MiB of scattered pages stay below 100 ms on a slow flash disk (design.md, invariant 9).
+ */
+#define CHECKPOINT_PAGES "512"
+/* How long a statement waits for another program's transaction; at central all writers stand in this queue. */
+enum { BUSY_MS = 30000 };
+
+struct sqlite_db {
+	struct sync_db base;
+	sqlite3 *handle;
+	char *path;
+	bool reading; /* the open transaction may not write */
+	struct sync_statements statements;
+	struct sync_buf sql; /* where the SQL of a batch is made */
+};
+
+struct statement {
+	struct sync_statement base;
+	sqlite3_stmt *stmt;
+	bool running;
+};
+
+static struct sqlite_db *lite(struct sync_db *db)
+{
+	return (struct sqlite_db *)db;
+}
+
+/* errors */
+
+static const struct failure {
+	int code;
+	enum sync_status status;
+	const char *advice;
+} failures[] = {
+	{ SQLITE_FULL, SYNC_EFULL, ": free some space; nothing is lost" },
+	{ SQLITE_BUSY, SYNC_EBUSY, ": another program has not let go of it" },
+	{ SQLITE_LOCKED, SYNC_EBUSY, ": another statement has not let go of it" },
+	{ SQLITE_IOERR, SYNC_EIO, ": check the disk" },
+	{ SQLITE_READONLY, SYNC_EIO, ": check the permissions of the file and its folder" },
+	{ SQLITE_CANTOPEN, SYNC_EIO, ": check the path and the permissions of the folder" },
+	{ SQLITE_CORRUPT, SYNC_EWRONGDB, ": restore it from a backup" },
+	{ SQLITE_NOTADB, SYNC_EWRONGDB, ": name another file, or restore it from a backup" },
+	{ SQLITE_NOMEM, SYNC_ENOMEM, "" },
+	{ SQLITE_ERROR, SYNC_EDB, "" },
+};
+
+static const struct failure *find_failure(sqlite3 *handle)
+{
+	const struct failure *last = &failures[COUNT(failures) - 1];
+	const struct failure *f = failures;
+	int code = sqlite3_errcode(handle) & 0xff;
+	int cause = sqlite3_system_errno(handle);
+
+	if ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && (cause == ENOSPC || cause == EDQUOT))
+		code = SQLITE_FULL;
+	while (f < last && f->code != code)
+		f++;
+	return f;
+}
+
+/* What SQLite last reported. */
+static enum sync_status fail_db(struct sqlite_db *db, struct sync_error *err)
+{
+	const struct failure *f = find_failure(db->handle);
+
+	db->base.failed = true;
+	return sync_fail(err, f->status, "%s: %s%s", db->path, sqlite3_errmsg(db->handle), f->advice);
+}
+
+/* What this file refuses itself. */
+static enum sync_status refuse(struct sqlite_db *db, const char *what, const char *sql, struct sync_error *err)
+{
+	db->base.failed = true;
+	return sync_fail(err, SYNC_EDB, "%s: %s: %.200s", db->path, what, sql);
+}
+
+/* values */
+
+/* Borrows text and blobs; every parameter is bound anew before the statement runs again. */
+static int bind_value(sqlite3_stmt *stmt, int i, const struct sync_value *v)
+{
+	switch (v->kind) {
+	case SYNC_ABSENT:
+	case SYNC_NULL:
+		return sqlite3_bind_null(stmt, i);
+	case SYNC_INT:
+		return sqlite3_bind_int64(stmt, i, v->i);
+	case SYNC_DOUBLE:
+		return sqlite3_bind_double(stmt, i, v->d);
+	case SYNC_STRING:
+		return sqlite3_bind_text64(stmt, i, v->s.len ? v->s.data : "", v->s.len, SQLITE_STATIC, SQLITE_UTF8);
+	case SYNC_BLOB:
+		return sqlite3_bind_blob64(stmt, i, v->s.len ? v->s.data : "", v->s.len, SQLITE_STATIC);
+	}
+	return SQLITE_MISUSE;
+}
+
+static enum sync_status bind_all(struct sqlite_db *db, sqlite3_stmt *stmt, const struct sync_value *v, size_t n,
+                                 struct sync_error *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (bind_value(stmt, (int)i + 1, &v[i]) != SQLITE_OK)
+			return fail_db(db, err);
+	return SYNC_OK;
+}
+
+static struct sync_view column_bytes(sqlite3_stmt *stmt, int i, const void *data)
+{
+	return (struct sync_view){ data, (size_t)sqlite3_column_bytes(stmt, i) };
+}
+
+static struct sync_value column_value(sqlite3_stmt *stmt, int i)
+{
+	switch (sqlite3_column_type(stmt, i)) {
+	case SQLITE_INTEGER:
+		return sync_int(sqlite3_column_int64(stmt, i));
+	case SQLITE_FLOAT:
+		return (struct sync_value){ .kind = SYNC_DOUBLE, .d = sqlite3_column_double(stmt, i) };
+	case SQLITE_TEXT:
+		return sync_string(column_bytes(stmt, i, sqlite3_column_text(stmt, i)));
+	case SQLITE_BLOB:
+		return sync_blob(column_bytes(stmt, i, sqlite3_column_blob(stmt, i)));
+	default:
+		return sync_null();
+	}
+}
+
+/* statements */
+
+/* The n-th parameter to appear is called $n. */
+static bool numbered_in_order(sqlite3_stmt *stmt)
+{
+	char name[16];
+
+	for (int i = 1; i <= sqlite3_bind_parameter_count(stmt); i++) {
+		(void)snprintf(name, sizeof(name), "$%d", i);
+		const char *got = sqlite3_bind_parameter_name(stmt, i);
+		if (!got || strcmp(got, name) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void free_statement(struct statement *s)
+{
+	if (!s)
+		return;
+	sqlite3_finalize(s->stmt);
+	free(s);
+}
+
+static void free_statementp(struct statement **s)
+{
+	free_statement(*s);
+}
+
+static enum sync_status prepare(struct sqlite_db *db, const char *sql, struct statement **ret, struct sync_error *err)
+{
+	defer(free_statementp) struct statement *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return sync_fail(err, SYNC_ENOMEM, "%s: preparing a statement", db->path);
+	if (sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->stmt, NULL) != SQLITE_OK)
+		return fail_db(db, err);
+	if (!s->stmt)
+		return refuse(db, "an empty statement", sql, err);
+	if (!numbered_in_order(s->stmt))
+		return refuse(db, "parameters are not numbered in the order in which they appear", sql, err);
+	if (sqlite3_column_count(s->stmt) > SYNC_MAX_COLUMNS)
+		return refuse(db, "too many columns", sql, err);
+	s->base.sql = sql;
+	*ret = steal(s);
+	return SYNC_OK;
+}
+
+/* The statement kept for sql; when that one is running already, a copy that ends with its use. */
+static enum sync_status start(struct sqlite_db *db, const char *sql, struct statement **ret, struct sync_error *err)
+{
+	struct statement *s = (struct statement *)sync_statement_find(&db->statements, sql);
+
+	if (!s) {
+		TRY(prepare(db, sql, &s, err));
+		sync_statement_add(&db->statements, &s->base);
+	} else if (s->running) {
+		TRY(prepare(db, sql, &s, err));
+		s->base.sql = NULL;
+	}
+	s->running = true;
+	*ret = s;
+	return SYNC_OK;
+}
+
+static void stop(struct statement **running)
+{
+	struct statement *s = *running;
+
+	if (!s)
+		return;
+	(void)sqlite3_reset(s->stmt); /* repeats the failure that step has reported */
+	s->running = false;
+	if (!s->base.sql)
+		free_statement(s);
+}
+
+static void forget(struct sync_db *base, const char *sql)
+{
+	free_statement((struct statement *)sync_statement_take(&lite(base)->statements, sql));
+}
+
+static enum sync_status check_use(struct sqlite_db *db, sqlite3_stmt *stmt, size_t n, struct sync_error *err)
+{
+	if ((size_t)sqlite3_bind_parameter_count(stmt) != n)
+		return refuse(db, "another number of values was given than the statement takes", sqlite3_sql(stmt), err);
+	if (db->reading && !sqlite3_stmt_readonly(stmt))
+		return refuse(db, "a transaction that only reads cannot write", sqlite3_sql(stmt), err);
+	return SYNC_OK;
+}
+
+static enum sync_status give_row(sqlite3_stmt *stmt, sync_row_fn *fn, void *ctx, struct sync_error *err)
+{
+	struct sync_value row[SYNC_MAX_COLUMNS];
+	int n = sqlite3_column_count(stmt);
+
+	for (int i = 0; i < n; i++)
+		row[i] = column_value(stmt, i);
+	return fn(ctx, row, (size_t)n, err);
+}
+
+static enum sync_status run(struct sync_db *base, const char *sql, const struct sync_value *v, size_t n, sync_row_fn *fn,
+                            void *ctx, struct sync_error *err)
+{
+	struct sqlite_db *db = lite(base);
+	defer(stop) struct statement *s = NULL;
+	int got;
+
+	TRY(start(db, sql, &s, err));
+	TRY(check_use(db, s->stmt, n, err));
+	TRY(bind_all(db, s->stmt, v, n, err));
+	while ((got = sqlite3_step(s->stmt)) == SQLITE_ROW)
+		if (fn)
+			TRY(give_row(s->stmt, fn, ctx, err));
+	return got == SQLITE_DONE ? SYNC_OK : fail_db(db, err);
+}
+
+static enum sync_status script(struct sync_db *base, const char *sql, struct sync_error *err)
+{
+	struct sqlite_db *db = lite(base);
+
+	if (db->reading)
+		return refuse(db, "a transaction that only reads cannot run a script", sql, err);
+	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? SYNC_OK : fail_db(db, err);
+}
+
+/* batches */
+
+static void write_upsert(struct sync_buf *b, const struct sync_table *t)
+{
+	sync_buf_addf(b, "INSERT INTO \"%s\"(", t->name);
+	sync_sql_columns(b, t);
+	sync_buf_add_text(b, ") VALUES (");
+	for (size_t i = 1; i <= t->n_columns; i++)
+		sync_buf_addf(b, "%s$%zu", i > 1 ? ", " : "", i);
+	sync_buf_add_char(b, ')');
+	sync_sql_conflict(b, t);
+}
+
+static enum sync_status put_rows(struct sqlite_db *db, const struct sync_table *t, sqlite3_stmt *stmt,
+                                 const struct sync_value *v, size_t rows, struct sync_error *err)
+{
+	TRY(check_use(db, stmt, t->n_columns, err));
+	for (size_t i = 0; i < rows; i++) {
+		TRY(bind_all(db, stmt, v + i * t->n_columns, t->n_columns, err));
+		if (sqlite3_step(stmt) != SQLITE_DONE)
+			return fail_db(db, err);
+		(void)sqlite3_reset(stmt);
+	}
+	return SYNC_OK;
+}
+
+static enum sync_status put_many(struct sync_db *base, const struct sync_table *t, const struct sync_value *v, size_t rows,
+                                 struct sync_error *err)
+{
+	struct sqlite_db *db = lite(base);
+	defer(sync_unuse_text) struct sync_kept *kept = NULL;
+	defer(stop) struct statement *s = NULL;
+
+	sync_buf_reset(&db->sql);
+	write_upsert(&db->sql, t);
+	TRY(sync_buf_check(&db->sql, err));
+	TRY(sync_use_text(base, db->sql.data, &kept, err));
+	TRY(start(db, kept->sql, &s, err));
+	return put_rows(db, t, s->stmt, v, rows, err);
+}
+
+/* transactions */
+
+static enum sync_status begin(struct sync_db *base, bool write, struct sync_error *err)
+{
+	static const char begin_write[] = "BEGIN IMMEDIATE";
+	static const char begin_read[] = "BEGIN";
+	static const char take_snapshot[] = "SELECT 1 FROM sqlite_schema LIMIT 1";
+	struct sqlite_db *db = lite(base);
+
+	if (write)
+		return run(base, begin_write, SYNC_NOARGS, NULL, NULL, err);
+	TRY(run(base, begin_read, SYNC_NOARGS, NULL, NULL, err));
+	enum sync_status status = run(base, take_snapshot, SYNC_NOARGS, NULL, NULL, err);
+	if (status == SYNC_OK)
+		db->reading = true;
+	else
+		(void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	return status;
+}
+
+static enum sync_status end(struct sync_db *base, bool commit, struct sync_error *err)
+{
+	static const char keep_all[] = "COMMIT";
+	static const char forget_all[] = "ROLLBACK";
+	struct sqlite_db *db = lite(base);
+	enum sync_status status = SYNC_OK;
+
+	db->reading = false;
+	if (commit)
+		status = run(base, keep_all, SYNC_NOARGS, NULL, NULL, err);
+	/* a full disk or a failed write may have ended the transaction already, or may not */
+	if (!sqlite3_get_autocommit(db->handle))
+		(void)run(base, forget_all, SYNC_NOARGS, NULL, NULL, NULL);
+	return status;
+}
+
+static enum sync_status catalog(struct sync_db *base, sync_row_fn *fn, void *ctx, struct sync_error *err)
+{
+	/* a table without a root page is virtual */
+	static const char list_all[] =
+		"SELECT 0, t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c"
+		"    WHERE t.type = 'table' AND t.rootpage > 0"
+		" UNION ALL "
+		"SELECT 1, tbl_name, name FROM sqlite_schema WHERE type = 'trigger'";
+
+	static_assert(SYNC_HAS_COLUMN == 0 && SYNC_HAS_TRIGGER == 1, "as in the statement");
+	return run(base, list_all, SYNC_NOARGS, fn, ctx, err);
+}
+
+/* opening */
+
+static void close_db(struct sync_db *base)
+{
+	struct sqlite_db *db = lite(base);
+
+	for (struct sync_statement *s; (s = sync_statement_take_any(&db->statements)) != NULL;)
+		free_statement((struct statement *)s);
+	(void)sqlite3_close(db->handle);
+	sync_buf_clear(&db->sql);
+	free(db->path);
+	free(db);
+}
+
+static void close_dbp(struct sqlite_db **db)
+{
+	if (*db)
+		close_db(&(*db)->base);
+}
+
+static enum sync_status check_path(const char *path, bool create, struct sync_error *err)
+{
+	struct stat st;
+
+	if (!*path)
+		return sync_fail(err, SYNC_EUSAGE, "a SQLite database is named by its file: sqlite:FILE");
+	if (!create && (stat(path, &st) != 0 ? errno == ENOENT : S_ISREG(st.st_mode) && st.st_size == 0))
+		return sync_fail(err, SYNC_ENOTFOUND, "%s: there is no database", path);
+	return SYNC_OK;
+}
+
+static enum sync_status open_db(struct sync_db **ret, const char *path, bool create, struct sync_error *err)
+{
+	static const char settings[] =
+		"PRAGMA synchronous = FULL;" /* what is acknowledged survives a power cut */
+		"PRAGMA foreign_keys = OFF;" /* the integrator checks references */
+		"PRAGMA temp_store = MEMORY;"
+		"PRAGMA cache_size = -8192;" /* KiB */
+		"PRAGMA mmap_size = 0;"      /* a failing disk is an error, not a signal */
+		"PRAGMA journal_size_limit = 16777216;"
+		"PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+	defer(close_dbp) struct sqlite_db *db = NULL;
+
+	TRY(check_path(path, create, err));
+	db = calloc(1, sizeof(*db));
+	if (!db)
+		return sync_fail(err, SYNC_ENOMEM, "opening %s", path);
+	db->sql.max = SYNC_MAX_SQL;
+	db->path = strdup(path);
+	if (!db->path)
+		return sync_fail(err, SYNC_ENOMEM, "opening %s", path);
+	if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK)
+		return fail_db(db, err);
+	(void)sqlite3_busy_timeout(db->handle, BUSY_MS);
+	TRY(script(&db->base, settings, err));
+	*ret = &steal(db)->base;
+	return SYNC_OK;
+}
+
+static const struct sync_dialect dialect = {
+	.postgres = false,
+	.in_list = "(SELECT value FROM json_each($1))",
+	.types = {
+		[SYNC_ID] = "text", [SYNC_TEXT] = "text", [SYNC_ENUM] = "text", [SYNC_JSON] = "text", [SYNC_DATE] = "text",
+		[SYNC_TIME] = "text", [SYNC_BOOLEAN] = "integer", [SYNC_INTEGER] = "integer", [SYNC_BIGINT] = "integer",
+		[SYNC_REAL] = "real",
+	},
+	.for_update = "",
+	.serial = "integer PRIMARY KEY AUTOINCREMENT",
+	.blob = "blob",
+	.clustered = "WITHOUT ROWID",
+	.mode = "PRAGMA journal_mode = WAL",
+	.stamp = "PRAGMA application_id = 0x6c73796e", /* "lsyn" */
+};
+
+const struct sync_db_ops sync_sqlite = {
+	.scheme = "sqlite",
+	.sql = &dialect,
+	.open = open_db,
+	.close = close_db,
+	.run = run,
+	.forget = forget,
+	.script = script,
+	.put_many = put_many,
+	.begin = begin,
+	.end = end,
+	.catalog = catalog,
+};
