@@ -1,0 +1,207 @@
+#include <libsync/site.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libsync/records.h>
+
+#include "base/internal.h"
+#include "exchange/route.h"
+#include "exchange/rows.h"
+
+enum {
+	BATCH = 1000,          /* records put at once */
+	BATCH_BYTES = 8 << 20, /* or as soon as they take this much memory */
+	SLOTS = 4096,          /* of the table of a batch's ids: a power of two, well above BATCH */
+};
+
+struct import {
+	struct sync_db *db;
+	const struct sync_entity *e;
+	struct sync_rows rows;
+	struct sync_arena arena; /* what the batch borrows */
+	struct sync_record r[BATCH];
+	int64_t line[BATCH];     /* where each stands in the file */
+	size_t n;
+	uint16_t slots[SLOTS];   /* index of a record plus one, by the hash of its id */
+	int64_t done;
+};
+
+static void close_import(struct import **in)
+{
+	if (!*in)
+		return;
+	sync_rows_close(&(*in)->rows);
+	sync_arena_clear(&(*in)->arena);
+	free(*in);
+}
+
+/* The slot of an id: taken by the record of that id, or free. */
+static uint16_t *slot_of(struct import *in, struct sync_view id)
+{
+	uint32_t hash = 2166136261u;
+	size_t at;
+
+	for (size_t i = 0; i < id.len; i++)
+		hash = (hash ^ (unsigned char)id.data[i]) * 16777619u;
+	for (at = hash % SLOTS; in->slots[at]; at = (at + 1) % SLOTS)
+		if (sync_view_eq(in->r[in->slots[at] - 1].id, id))
+			break;
+	return &in->slots[at];
+}
+
+/* Of two lines with one id the later counts, for the fields that it has: as if they had been put one after the other. */
+static void add(struct import *in, const struct sync_record *r)
+{
+	uint16_t *slot = slot_of(in, r->id);
+	size_t at = *slot ? *slot - 1u : in->n;
+
+	in->line[at] = in->rows.line;
+	if (!*slot) {
+		in->r[in->n++] = *r;
+		*slot = (uint16_t)in->n;
+		return;
+	}
+	for (size_t i = 1; i < in->e->n_fields; i++)
+		if (r->values[i].kind != SYNC_ABSENT)
+			in->r[at].values[i] = r->values[i];
+}
+
+/* A required field that the record lacks, which is all right when the record exists and keeps its value. */
+static const struct sync_field *missing_field(const struct sync_record *r)
+{
+	for (size_t i = 1; i < r->entity->n_fields; i++) {
+		const struct sync_field *f = &r->entity->fields[i];
+
+		if (f->required && !f->local && r->values[i].kind == SYNC_ABSENT)
+			return f;
+	}
+	return NULL;
+}
+
+static enum sync_status check_complete(struct import *in, struct sync_error *err)
+{
+	struct sync_view ids[BATCH];
+	size_t at[BATCH], n = 0;
+	bool exist[BATCH];
+
+	for (size_t i = 0; i < in->n; i++) {
+		if (!missing_field(&in->r[i]))
+			continue;
+		ids[n] = in->r[i].id;
+		at[n++] = i;
+	}
+	TRY(sync_records_exist(in->db, in->e, ids, n, exist, err));
+	for (size_t i = 0; i < n; i++)
+		if (!exist[i])
+			return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s.%s is missing, and %s '%.*s' is new", in->line[at[i]],
+			                 in->e->name, missing_field(&in->r[at[i]])->name, in->e->name, SYNC_VIEW(ids[i]));
+	return SYNC_OK;
+}
+
+static int by_view(const void *a, const void *b)
+{
+	return sync_view_cmp(*(const struct sync_view *)a, *(const struct sync_view *)b);
+}
+
+/* What the batch names in field f, each id once. */
+static size_t named_ids(const struct import *in, size_t f, struct sync_view ret[static BATCH])
+{
+	size_t n = 0, unique = 0;
+
+	for (size_t i = 0; i < in->n; i++)
+		if (in->r[i].values[f].kind == SYNC_STRING)
+			ret[n++] = in->r[i].values[f].s;
+	qsort(ret, n, sizeof *ret, by_view);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || !sync_view_eq(ret[i], ret[unique - 1]))
+			ret[unique++] = ret[i];
+	return unique;
+}
+
+/* The first line of the batch whose field f names something that is not there. */
+static enum sync_status dangling(const struct import *in, size_t f, const struct sync_view *ids, const bool *exist, size_t n,
+                                 struct sync_error *err)
+{
+	for (size_t i = 0; i < in->n; i++) {
+		const struct sync_value *v = &in->r[i].values[f];
+		const struct sync_view *id = v->kind == SYNC_STRING ? bsearch(&v->s, ids, n, sizeof *ids, by_view) : NULL;
+
+		if (id && !exist[id - ids])
+			return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s.%s names %s '%.*s', which does not exist", in->line[i],
+			                 in->e->name, in->e->fields[f].name, in->e->fields[f].refers, SYNC_VIEW(*id));
+	}
+	return SYNC_OK;
+}
+
+/* No entity refers to itself but softly, so all that a batch must name is in the database before it. */
+static enum sync_status check_references(struct import *in, struct sync_error *err)
+{
+	struct sync_view ids[BATCH];
+	bool exist[BATCH];
+
+	for (size_t f = 1; f < in->e->n_fields; f++) {
+		const struct sync_entity *target = sync_field_target(&in->e->fields[f]);
+		size_t n = target && !in->e->fields[f].soft ? named_ids(in, f, ids) : 0;
+
+		if (n == 0)
+			continue;
+		TRY(sync_records_exist(in->db, target, ids, n, exist, err));
+		TRY(dangling(in, f, ids, exist, n, err));
+	}
+	return SYNC_OK;
+}
+
+static enum sync_status flush(struct import *in, struct sync_error *err)
+{
+	const struct sync_record *r[BATCH];
+
+	for (size_t i = 0; i < in->n; i++)
+		r[i] = &in->r[i];
+	TRY(check_complete(in, err));
+	TRY(check_references(in, err));
+	TRY(sync_records_put(in->db, in->e, r, in->n, err));
+	in->done += (int64_t)in->n;
+	in->n = 0;
+	memset(in->slots, 0, sizeof in->slots);
+	sync_arena_reset(&in->arena);
+	return SYNC_OK;
+}
+
+static enum sync_status import_rows(struct import *in, struct sync_error *err)
+{
+	struct sync_record r;
+	bool found = true;
+
+	for (;;) {
+		TRY(sync_rows_next(&in->rows, &in->arena, &r, &found, err));
+		if (!found)
+			return flush(in, err);
+		add(in, &r);
+		if (in->n == BATCH || in->arena.used > BATCH_BYTES)
+			TRY(flush(in, err));
+	}
+}
+
+enum sync_status sync_import(struct sync_db *db, const struct sync_entity *e, enum sync_format format, sync_read_fn *fn, void *ctx,
+                             int64_t *ret_records, struct sync_error *err)
+{
+	defer(close_import) struct import *in = calloc(1, sizeof *in);
+	enum sync_status status;
+
+	if (!in)
+		return sync_fail(err, SYNC_ENOMEM, "importing %s", e->name);
+	in->db = db;
+	in->e = e;
+	TRY(sync_rows_open(&in->rows, e, format, fn, ctx, err));
+	TRY(sync_db_begin(db, true, err));
+	status = import_rows(in, err);
+	if (status != SYNC_OK) {
+		sync_db_rollback(db);
+		return status;
+	}
+	TRY(sync_db_commit(db, err));
+	*ret_records = in->done;
+	return sync_route(db, err);
+}

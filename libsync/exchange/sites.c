@@ -1,0 +1,376 @@
+#include <libsync/site.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libsync/crypto.h>
+#include <libsync/time.h>
+
+#include "base/internal.h"
+#include "exchange/route.h"
+#include "exchange/stores.h"
+
+enum { MAX_NAME = 100 };
+
+/* A site's row in the order of struct sync_site; the callers add WHERE or ORDER BY. */
+#define SELECT_SITE                                                                                        \
+	"SELECT site_id, name, coalesce(installation, ''), coalesce(version, ''), branch,"                 \
+	"       revoked_us, loaded, secret_hash, in_ordinal, in_upto, in_id, in_highest, in_integrated, spooled," \
+	"       all_seq, all_id, own_seq, own_id, verdict, verdict_seen, unpushed, created_us, last_seen_us, schema" \
+	"    FROM sync_site"
+
+static void copy_text(char *ret, size_t size, const struct sync_value *v)
+{
+	snprintf(ret, size, "%.*s", SYNC_VIEW(v->s));
+}
+
+static int64_t number(const struct sync_value *v)
+{
+	return v->kind == SYNC_INT ? v->i : 0;
+}
+
+static void read_site(struct sync_site *s, const struct sync_value *v)
+{
+	memset(s, 0, sizeof *s);
+	s->site_id = v[0].i;
+	copy_text(s->name, sizeof s->name, &v[1]);
+	copy_text(s->installation, sizeof s->installation, &v[2]);
+	copy_text(s->version, sizeof s->version, &v[3]);
+	copy_text(s->branch, sizeof s->branch, &v[4]);
+	s->revoked = v[5].kind == SYNC_INT;
+	s->loaded = v[6].i != 0;
+	s->secret = v[7].kind == SYNC_STRING && !s->installation[0];
+	s->stored.ordinal = v[8].i;
+	s->stored.seq = v[9].i;
+	copy_text(s->stored.id, sizeof s->stored.id, &v[10]);
+	s->highest = v[11].i;
+	s->integrated = v[12].i;
+	s->spooled = v[13].i;
+	s->at.all.seq = v[14].i;
+	copy_text(s->at.all.id, sizeof s->at.all.id, &v[15]);
+	s->at.own.seq = v[16].i;
+	copy_text(s->at.own.id, sizeof s->at.own.id, &v[17]);
+	s->verdict = v[18].i;
+	s->verdict_seen = v[19].i;
+	s->unpushed = v[20].i;
+	s->created_us = v[21].i;
+	s->last_seen_us = number(&v[22]);
+	s->schema = number(&v[23]);
+}
+
+static enum sync_status take_site(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	(void)n, (void)err;
+	read_site(ctx, v);
+	return SYNC_OK;
+}
+
+enum sync_status sync_site_find(struct sync_db *db, const char *name, struct sync_site *ret, struct sync_error *err)
+{
+	static const char find[] = SELECT_SITE " WHERE name = $1";
+	struct sync_site s = { 0 };
+
+	TRY(sync_db_run(db, find, SYNC_ARGS(sync_text(name)), take_site, &s, err));
+	if (!s.site_id)
+		return sync_fail(err, SYNC_ENOTFOUND, "no site is called '%s': central site list shows all", name);
+	*ret = s;
+	return SYNC_OK;
+}
+
+struct each {
+	enum sync_status (*fn)(void *ctx, const struct sync_site *s, struct sync_error *err);
+	void *ctx;
+};
+
+static enum sync_status show_site(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	const struct each *each = ctx;
+	struct sync_site s;
+
+	(void)n;
+	read_site(&s, v);
+	return each->fn(each->ctx, &s, err);
+}
+
+enum sync_status sync_site_each(struct sync_db *db,
+                                enum sync_status (*fn)(void *ctx, const struct sync_site *s, struct sync_error *err), void *ctx,
+                                struct sync_error *err)
+{
+	static const char all[] = SELECT_SITE " ORDER BY name";
+
+	return sync_db_run(db, all, SYNC_NOARGS, show_site, &(struct each){ fn, ctx }, err);
+}
+
+enum sync_status sync_site_stores(struct sync_db *db, int64_t site_id, sync_row_fn *fn, void *ctx, struct sync_error *err)
+{
+	static const char stores[] =
+		"SELECT t.store_id, coalesce(s.code, ''), coalesce(n.name, ''), coalesce(t.next_site_id, 0)"
+		"    FROM sync_store t LEFT JOIN store s ON s.id = t.store_id LEFT JOIN name n ON n.id = s.name_id"
+		"    WHERE t.site_id = $1 ORDER BY 2, 1";
+
+	return sync_db_run(db, stores, SYNC_ARGS(sync_int(site_id)), fn, ctx, err);
+}
+
+enum sync_status sync_site_pending(struct sync_db *db, const struct sync_site *s, int64_t limit, int64_t *ret, struct sync_error *err)
+{
+	static const char pending[] =
+		"SELECT count(*) FROM (SELECT 1 FROM sync_outbox WHERE site_id = $1 AND seq > $2 AND source <> $3 LIMIT $4) pending";
+	int64_t all, own;
+
+	TRY(sync_db_number(db, pending, SYNC_ARGS(sync_int(0), sync_int(s->at.all.seq), sync_int(s->site_id), sync_int(limit)), 0,
+	                   &all, err));
+	TRY(sync_db_number(db, pending,
+	                   SYNC_ARGS(sync_int(s->site_id), sync_int(s->at.own.seq), sync_int(s->site_id), sync_int(limit - all)), 0,
+	                   &own, err));
+	*ret = all + own;
+	return SYNC_OK;
+}
+
+static enum sync_status check_name(const char *name, struct sync_error *err)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .-_";
+	size_t good = strspn(name, allowed);
+
+	if (!name[0])
+		return sync_fail(err, SYNC_EINVALID, "a site's name may not be empty");
+	if (name[good])
+		return sync_fail(err, SYNC_EINVALID,
+		                 "a site's name may have letters, digits, spaces, '.', '-' and '_': '%s' has another character at %zu",
+		                 name, good + 1);
+	if (good > MAX_NAME)
+		return sync_fail(err, SYNC_EINVALID, "a site's name may have %d bytes, this one has %zu", MAX_NAME, good);
+	return SYNC_OK;
+}
+
+/* Ids are never used again: no site is ever removed. */
+static enum sync_status insert_site(struct sync_db *db, const char *name, const char *hash, int64_t *ret_site_id, struct sync_error *err)
+{
+	static const char taken[] = "SELECT count(*) FROM sync_site WHERE name = $1";
+	static const char insert[] =
+		"INSERT INTO sync_site(site_id, name, secret_hash, created_us, branch, in_ordinal, in_id, in_upto, in_highest,"
+		"                      in_integrated, spooled, all_seq, all_id, own_seq, own_id, verdict, verdict_seen, loaded, unpushed)"
+		"    SELECT coalesce(max(site_id), 0) + 1, $1, $2, $3, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 0, 0 FROM sync_site"
+		"    RETURNING site_id";
+	int64_t n;
+
+	TRY(sync_db_number(db, taken, SYNC_ARGS(sync_text(name)), 0, &n, err));
+	if (n > 0)
+		return sync_fail(err, SYNC_ETAKEN, "a site called '%s' exists", name);
+	return sync_db_number(db, insert, SYNC_ARGS(sync_text(name), sync_text(hash), sync_int(sync_now_us())), 0, ret_site_id, err);
+}
+
+static enum sync_status add_site(struct sync_db *db, const char *name, const char *hash, const char *const *stores, size_t n,
+                                 int64_t *ret_site_id, struct sync_error *err)
+{
+	TRY(insert_site(db, name, hash, ret_site_id, err));
+	for (size_t i = 0; i < n; i++)
+		TRY(sync_store_give(db, stores[i], *ret_site_id, err));
+	return SYNC_OK;
+}
+
+/* End a transaction by how its work went. */
+static enum sync_status finish(struct sync_db *db, enum sync_status status, struct sync_error *err)
+{
+	if (status == SYNC_OK)
+		return sync_db_commit(db, err);
+	sync_db_rollback(db);
+	return status;
+}
+
+enum sync_status sync_site_add(struct sync_db *db, const char *name, const char *const *stores, size_t n, char ret_secret[static 30],
+                               int64_t *ret_site_id, struct sync_error *err)
+{
+	char secret[30], hash[128];
+	int64_t site_id = 0;
+
+	TRY(check_name(name, err));
+	sync_random_secret(secret);
+	TRY(sync_secret_hash(hash, sync_view_of(secret), err));
+	TRY(sync_db_begin(db, true, err));
+	TRY(finish(db, add_site(db, name, hash, stores, n, &site_id, err), err));
+	memcpy(ret_secret, secret, sizeof secret);
+	*ret_site_id = site_id;
+	return sync_route(db, err);
+}
+
+/*
+ * Nothing that was acknowledged may be lost with the old installation: what is complete in the spool is integrated first, by
+ * whoever serves. The rest of a group that was cut in the middle can never come.
+ */
+static enum sync_status clear_spool(struct sync_db *db, const struct sync_site *s, struct sync_error *err)
+{
+	static const char complete[] = "SELECT count(*) FROM sync_spool WHERE source = $1 AND part = 0";
+	static const char clear[] = "DELETE FROM sync_spool WHERE source = $1";
+	int64_t n;
+
+	TRY(sync_db_number(db, complete, SYNC_ARGS(sync_int(s->site_id)), 0, &n, err));
+	if (n > 0)
+		return sync_fail(err, SYNC_EBUSY,
+		                 "%" PRId64 " requests of site '%s' are still being integrated: repeat this when central status shows none",
+		                 n, s->name);
+	return sync_db_run(db, clear, SYNC_ARGS(sync_int(s->site_id)), NULL, NULL, err);
+}
+
+static enum sync_status forget_history(struct sync_db *db, int64_t site_id, struct sync_error *err)
+{
+	static const char checkpoints[] = "DELETE FROM sync_checkpoint WHERE peer = $1";
+	static const char verdicts[] = "DELETE FROM sync_verdict WHERE site_id = $1";
+
+	TRY(sync_db_run(db, checkpoints, SYNC_ARGS(sync_int(site_id)), NULL, NULL, err));
+	return sync_db_run(db, verdicts, SYNC_ARGS(sync_int(site_id)), NULL, NULL, err);
+}
+
+/* The numbers of verdicts go on: what a new installation knows is below all that it will be sent. */
+static enum sync_status reset_site(struct sync_db *db, const char *name, const char *hash, struct sync_error *err)
+{
+	static const char reset[] =
+		"UPDATE sync_site SET secret_hash = $1, token_hash = NULL, installation = NULL, revoked_us = NULL, branch = '',"
+		"       in_ordinal = 0, in_id = '', in_upto = 0, in_highest = 0, in_integrated = 0, spooled = 0, all_seq = 0, all_id = '',"
+		"       own_seq = 0, own_id = '', verdict_seen = verdict, loaded = 0, unpushed = 0, version = NULL, schema = NULL"
+		"    WHERE site_id = $2";
+	struct sync_site s;
+
+	TRY(sync_site_find(db, name, &s, err));
+	TRY(clear_spool(db, &s, err));
+	TRY(forget_history(db, s.site_id, err));
+	TRY(sync_store_let_go(db, s.site_id, err));
+	return sync_db_run(db, reset, SYNC_ARGS(sync_text(hash), sync_int(s.site_id)), NULL, NULL, err);
+}
+
+enum sync_status sync_site_reset(struct sync_db *db, const char *name, char ret_secret[static 30], struct sync_error *err)
+{
+	char secret[30], hash[128];
+
+	sync_random_secret(secret);
+	TRY(sync_secret_hash(hash, sync_view_of(secret), err));
+	TRY(sync_db_begin(db, true, err));
+	TRY(finish(db, reset_site(db, name, hash, err), err));
+	memcpy(ret_secret, secret, sizeof secret);
+	return sync_route(db, err);
+}
+
+enum sync_status sync_site_revoke(struct sync_db *db, const char *name, struct sync_error *err)
+{
+	static const char revoke[] =
+		"UPDATE sync_site SET revoked_us = coalesce(revoked_us, $1) WHERE name = $2 RETURNING site_id";
+	int64_t site_id;
+
+	TRY(sync_db_number(db, revoke, SYNC_ARGS(sync_int(sync_now_us()), sync_text(name)), 0, &site_id, err));
+	if (!site_id)
+		return sync_fail(err, SYNC_ENOTFOUND, "no site is called '%s': central site list shows all", name);
+	return SYNC_OK;
+}
+
+/* What registration needs of a site. */
+struct candidate {
+	int64_t site_id;
+	char name[128], hash[128], installation[40];
+	bool revoked, loaded;
+};
+
+static enum sync_status take_candidate(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct candidate *c = ctx;
+
+	(void)n, (void)err;
+	c->site_id = v[0].i;
+	copy_text(c->name, sizeof c->name, &v[1]);
+	copy_text(c->hash, sizeof c->hash, &v[2]);
+	copy_text(c->installation, sizeof c->installation, &v[3]);
+	c->revoked = v[4].kind == SYNC_INT;
+	c->loaded = v[5].i != 0;
+	return SYNC_OK;
+}
+
+/* An unknown site costs the same time as a wrong secret, so that neither answer tells which it is. */
+static bool secret_fits(const struct candidate *c, struct sync_view secret)
+{
+	static const char nobodys[] =
+		"$argon2id$v=19$m=19456,t=2,p=1$c29tZSBvdGhlciBzYWx0IQ$3PdOGX0jVbv4Dn2aTWcZHxWmM2o7gE9bQ5rXnUyLkTs";
+
+	return sync_secret_verify(c->site_id ? c->hash : nobodys, secret) && c->site_id;
+}
+
+static enum sync_status taken(const struct candidate *c, struct sync_error *err)
+{
+	return sync_fail(err, SYNC_ETAKEN,
+	                 "another installation is registered as '%s': when it is gone for good, central site reset '%s' makes a new secret",
+	                 c->name, c->name);
+}
+
+/* Whoever has a secret may be told more than who has none. */
+static enum sync_status check_candidate(const struct candidate *c, struct sync_view secret, struct sync_view installation,
+                                        struct sync_error *err)
+{
+	bool same = sync_view_is(installation, c->installation);
+
+	if (!secret_fits(c, secret))
+		return sync_fail(err, SYNC_EUNAUTHORIZED, "the site's name or its secret is wrong: central site reset makes a new secret");
+	if (c->revoked)
+		return sync_fail(err, SYNC_EREVOKED, "site '%s' has been revoked", c->name);
+	/* the same installation asks again only while it may not have had the answer */
+	if (c->installation[0] && (!same || c->loaded))
+		return taken(c, err);
+	return SYNC_OK;
+}
+
+enum sync_status sync_site_register(struct sync_db *db, struct sync_view name, struct sync_view secret, struct sync_view installation,
+                                    struct sync_view version, char ret_token[static 44], int64_t *ret_site_id, struct sync_error *err)
+{
+	static const char find[] =
+		"SELECT site_id, name, coalesce(secret_hash, ''), coalesce(installation, ''), revoked_us, loaded FROM sync_site WHERE name = $1";
+	/* checked again: somebody else may have registered while the secret was compared */
+	static const char bind[] =
+		"UPDATE sync_site SET token_hash = $1, installation = $2, version = $3"
+		"    WHERE site_id = $4 AND secret_hash = $5 AND coalesce(installation, $6) = $7 AND revoked_us IS NULL"
+		"    RETURNING site_id";
+	char token[44], hash[65];
+	struct candidate c = { 0 };
+	int64_t bound;
+
+	if (installation.len < 16 || installation.len >= sizeof c.installation)
+		return sync_fail(err, SYNC_EBADREQUEST, "an installation's id has 16 to 39 bytes, this one has %zu", installation.len);
+	TRY(sync_db_run(db, find, SYNC_ARGS(sync_string(name)), take_candidate, &c, err));
+	TRY(check_candidate(&c, secret, installation, err));
+	sync_random_token(token);
+	sync_token_hash(hash, sync_view_of(token));
+	TRY(sync_db_number(db, bind,
+	                   SYNC_ARGS(sync_text(hash), sync_string(installation), sync_string(version), sync_int(c.site_id),
+	                             sync_text(c.hash), sync_string(installation), sync_string(installation)),
+	                   0, &bound, err));
+	if (!bound)
+		return taken(&c, err);
+	memcpy(ret_token, token, sizeof token);
+	*ret_site_id = bound;
+	return SYNC_OK;
+}
+
+struct owner {
+	int64_t site_id;
+	bool revoked;
+};
+
+static enum sync_status take_owner(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	(void)n, (void)err;
+	*(struct owner *)ctx = (struct owner){ v[0].i, v[1].kind == SYNC_INT };
+	return SYNC_OK;
+}
+
+enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, int64_t *ret_site_id, struct sync_error *err)
+{
+	static const char find[] = "SELECT site_id, revoked_us FROM sync_site WHERE token_hash = $1";
+	struct owner owner = { 0 };
+	char hash[65];
+
+	sync_token_hash(hash, token);
+	TRY(sync_db_run(db, find, SYNC_ARGS(sync_text(hash)), take_owner, &owner, err));
+	if (!owner.site_id)
+		return sync_fail(err, SYNC_EUNAUTHORIZED,
+		                 "this token is nobody's: if central site reset was used, register again with remote init and the new secret");
+	if (owner.revoked)
+		return sync_fail(err, SYNC_EREVOKED, "this site has been revoked");
+	*ret_site_id = owner.site_id;
+	return SYNC_OK;
+}
