@@ -6,8 +6,8 @@
 
 #include "base/internal.h"
 
-/* JSON in a field may nest as deep as a frame's limit allows, two levels less: the record and its "d". */
-enum { MAX_DEPTH = 30 };
+/* Nesting of JSON in a field: what reads it may recurse. */
+enum { MAX_DEPTH = 32 };
 
 /* How much of a wrong value an error shows. */
 enum { SHOWN = 48 };
@@ -283,7 +283,7 @@ static const char *in_words(enum sync_type type)
 		[SYNC_ID] = "an id of 1 to 255 bytes",
 		[SYNC_TEXT] = "a text",
 		[SYNC_ENUM] = "one of the field's values",
-		[SYNC_JSON] = "JSON nested at most 30 deep",
+		[SYNC_JSON] = "JSON nested at most 32 deep",
 		[SYNC_DATE] = "a date, YYYY-MM-DD",
 		[SYNC_TIME] = "a time, YYYY-MM-DDTHH:MM:SS",
 		[SYNC_BOOLEAN] = "true or false",
