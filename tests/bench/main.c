@@ -10,6 +10,7 @@
 #include "country.h"
 #include "exchange/route.h"
 #include "floor.h"
+#include "process.h"
 #include "wire.h"
 
 static const struct sync_db_ops *const drivers[] = { &sync_sqlite, &sync_postgres, NULL };
@@ -109,6 +110,16 @@ static enum sync_status cmd_relay(char **a, struct sync_error *err)
 	return wire_relay(atoi(a[0]), err);
 }
 
+static enum sync_status cmd_application(char **a, struct sync_error *err)
+{
+	return process_application(a[0], atoi(a[1]), err);
+}
+
+static enum sync_status cmd_peak(char **a, struct sync_error *err)
+{
+	return process_peak(a, err);
+}
+
 static const struct {
 	const char *name;
 	int args;
@@ -124,6 +135,8 @@ static const struct {
 	{ "floor-take", 2, cmd_floor_take, "SITE CENTRAL: seconds of bare upserts and a log" },
 	{ "noop", 3, cmd_noop, "PORT SECONDS SITE…: no-op rounds per second" },
 	{ "empty", 1, cmd_empty, "BYTES: an empty civetweb handler" },
+	{ "application", 2, cmd_application, "SITE PID: waits of an application while PID works" },
+	{ "peak", 1, cmd_peak, "COMMAND…: its peak memory" },
 	{ "relay", 1, cmd_relay, "PORT: count the bytes that pass" },
 };
 
