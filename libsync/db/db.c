@@ -127,11 +127,8 @@ void sync_db_close(struct sync_db *db)
 	if (!db)
 		return;
 	sync_db_rollback(db);
-	for (size_t i = 0; i < COUNT(db->kept); i++) {
-		if (db->kept[i].sql)
-			db->ops->forget(db, db->kept[i].sql);
+	for (size_t i = 0; i < COUNT(db->kept); i++)
 		free(db->kept[i].sql);
-	}
 	free(db->rest);
 	free(db->url);
 	db->ops->close(db);

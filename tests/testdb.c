@@ -1,0 +1,115 @@
+#include "testdb.h"
+
+#include <unistd.h>
+
+#include "db/driver.h"
+
+const struct sync_db_ops *const testdb_drivers[] = { &sync_sqlite, &sync_postgres, NULL };
+const enum testdb_kind testdb_kinds[] = { TESTDB_SQLITE, TESTDB_POSTGRES };
+
+/* The URL of a server's database from which others can be made, or NULL. */
+static const char *server(void)
+{
+	const char *url = getenv("SYNC_TEST_POSTGRES");
+
+	return url ? url : getenv("PGHOST") ? "postgres:dbname=postgres" : NULL;
+}
+
+static void on_server(const char *sql)
+{
+	defer(sync_db_closep) struct sync_db *db = NULL;
+
+	assert_ok(sync_db_connect(&db, server(), testdb_drivers, false, err));
+	assert_ok(sync_db_script(db, sql, err));
+}
+
+static void make_file(struct testdb *t)
+{
+	static const char scheme[] = "sqlite:";
+	const char *folder = getenv("TMPDIR");
+
+	(void)snprintf(t->url, sizeof(t->url), "%s%s/sync-test.XXXXXX", scheme, folder ? folder : "/tmp");
+	int fd = mkstemp(t->url + strlen(scheme));
+	assert_true(fd >= 0);
+	(void)close(fd);
+}
+
+static void make_database(struct testdb *t)
+{
+	static unsigned made;
+	char sql[200], name[40];
+
+	(void)snprintf(name, sizeof(name), "sync_test_%d_%u", (int)getpid(), ++made);
+	(void)snprintf(sql, sizeof(sql), "CREATE DATABASE %s TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'", name);
+	on_server(sql);
+	(void)snprintf(t->url, sizeof(t->url), "%s dbname=%s", server(), name);
+}
+
+static void make(struct testdb *t, enum testdb_kind kind)
+{
+	t->kind = kind;
+	if (kind == TESTDB_SQLITE)
+		make_file(t);
+	else
+		make_database(t);
+}
+
+void testdb_make(struct testdb *t, enum testdb_kind kind)
+{
+	*t = (struct testdb){ 0 };
+	if (kind == TESTDB_POSTGRES && !server())
+		skip();
+	make(t, kind);
+}
+
+void testdb_open(struct testdb *t, enum sync_role role)
+{
+	assert_null(t->db);
+	assert_ok(sync_db_open(&t->db, t->url, testdb_drivers, role, true, err));
+}
+
+void testdb_drop(struct testdb *t)
+{
+	char text[600];
+
+	sync_db_close(t->db);
+	t->db = NULL;
+	if (t->url[0] && t->kind == TESTDB_SQLITE) {
+		static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
+		for (size_t i = 0; i < COUNT(suffixes); i++) {
+			(void)snprintf(text, sizeof(text), "%s%s", strchr(t->url, ':') + 1, suffixes[i]);
+			(void)unlink(text);
+		}
+	} else if (t->url[0]) {
+		(void)snprintf(text, sizeof(text), "DROP DATABASE IF EXISTS %s WITH (FORCE)", strrchr(t->url, '=') + 1);
+		on_server(text);
+	}
+	t->url[0] = '\0';
+}
+
+int testdb_setup(void **state)
+{
+	enum testdb_kind kind = *(const enum testdb_kind *)*state;
+	struct testdb *t = calloc(1, sizeof(*t));
+
+	*state = t;
+	if (t && (kind == TESTDB_SQLITE || server()))
+		make(t, kind);
+	return t ? 0 : -1;
+}
+
+int testdb_teardown(void **state)
+{
+	testdb_drop(*state);
+	free(*state);
+	return 0;
+}
+
+struct testdb *testdb_of(void **state)
+{
+	struct testdb *t = *state;
+
+	if (!t->url[0])
+		skip();
+	return t;
+}
