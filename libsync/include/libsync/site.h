@@ -65,6 +65,48 @@ enum sync_status sync_site_register(struct sync_db *db, struct sync_view name, s
  */
 enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, int64_t *ret_site_id, struct sync_error *err);
 
+/** What a site sends to be registered, and what it gets; both are one JSON object. */
+struct sync_registration {
+	char site[128], secret[64], installation[40], version[32]; /* request */
+	int64_t site_id;                                           /* answer */
+	char token[64];
+};
+/** Append a request. */
+void sync_registration_write(struct sync_buf *b, const struct sync_registration *r);
+/** @retval SYNC_EBADREQUEST  not such an object */
+enum sync_status sync_registration_read(struct sync_registration *ret, struct sync_view body, struct sync_error *err);
+/** Append the answer. */
+void sync_registered_write(struct sync_buf *b, const struct sync_registration *r);
+/** @retval SYNC_EBADFRAME  not such an object */
+enum sync_status sync_registered_read(struct sync_registration *ret, struct sync_view body, struct sync_error *err);
+
+/** Append a failure as central answers it: {"error": name, "text": text}. */
+void sync_problem_write(struct sync_buf *b, const struct sync_error *problem);
+/**
+ * Make a failure of central's answer.
+ *
+ * @param http           its HTTP status, for the text when something else than central answered
+ * @param retry_after_s  as the answer said
+ * @return the status, never SYNC_OK
+ */
+enum sync_status sync_problem_read(struct sync_view body, int http, unsigned retry_after_s, struct sync_error *err);
+
+/** One exchange, for status. */
+struct sync_exchanged {
+	int64_t site_id; /* at a site 0 */
+	int64_t at_us, ms;
+	int64_t pushed, pulled, bytes_in, bytes_out;
+	enum sync_status code;
+	char text[240];  /* of a failure */
+};
+enum { SYNC_EXCHANGES_KEPT = 100 /* per site */ };
+
+/** Keep what n exchanges did, in one transaction; the oldest of their sites beyond SYNC_EXCHANGES_KEPT go. */
+enum sync_status sync_exchanged_put(struct sync_db *db, const struct sync_exchanged *x, size_t n, struct sync_error *err);
+/** The newest exchange of a site that carried anything or failed. *ret_found false: there was none. */
+enum sync_status sync_exchanged_last(struct sync_db *db, int64_t site_id, struct sync_exchanged *ret, bool *ret_found,
+                                     struct sync_error *err);
+
 /**
  * Move a store to another site: once the old one has pushed everything and confirmed, or at once by force.
  *
