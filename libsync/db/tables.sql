@@ -209,19 +209,21 @@ CREATE TABLE sync_outbox (
 ) @clustered;
 CREATE UNIQUE INDEX sync_outbox_seq ON sync_outbox(site_id, seq);
 CREATE INDEX sync_outbox_gone ON sync_outbox(site_id, root_id) WHERE action <> 'P';
+CREATE INDEX sync_outbox_holder ON sync_outbox(record_id) WHERE site_id > 0;
 
 CREATE TABLE sync_routing (
 	seq     bigint PRIMARY KEY,      -- highest outbox seq that this routing transaction gave
 	id      text NOT NULL,
-	at_us   bigint NOT NULL
+	at_us   bigint NOT NULL,
+	ordinal bigint NOT NULL          -- rises by one; decides which are kept for long
 );
 
 CREATE TABLE sync_job (
 	id      @serial,
-	entity  text NOT NULL,           -- what changed: store, a parent, or what a join names
-	key     text NOT NULL,           -- its id
-	kind    text NOT NULL,           -- store, transfer, through, parent, condition
-	sites   text NOT NULL,           -- JSON array: sites that gain or lose it
+	entity  text NOT NULL,           -- what changed: store, name, a join, or what a condition looks at
+	keys    text NOT NULL,           -- JSON array of ids: what the dependent records name; of kind store it is one
+	kind    text NOT NULL,           -- store, transfer, through, condition
+	sites   text NOT NULL,           -- JSON array: sites that may gain or lose records; 0 stands for any
 	step    bigint NOT NULL,         -- next of the entities that depend on it
 	last_id text NOT NULL,           -- last record id done in that step
 	done    bigint NOT NULL          -- records so far
