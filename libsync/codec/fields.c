@@ -252,14 +252,14 @@ static enum sync_status read_known(struct sync_record *r, const struct sync_json
 	return SYNC_OK;
 }
 
-enum sync_status sync_fields_read(struct sync_record *r, const struct sync_json *d, struct sync_view raw, struct sync_arena *arena,
-                                  struct sync_error *err)
+enum sync_status sync_fields_read(struct sync_record *r, const struct sync_json *d, struct sync_view line, size_t nth,
+                                  struct sync_arena *arena, struct sync_error *err)
 {
 	bool unknown = false;
 
 	if (!r->entity) {
-		r->extra = sync_arena_copy(arena, raw);
-		return r->extra.data ? SYNC_OK : sync_fail(err, SYNC_ENOMEM, "reading %zu bytes", raw.len);
+		r->extra = sync_arena_copy(arena, sync_json_raw_value(line, nth));
+		return r->extra.data ? SYNC_OK : sync_fail(err, SYNC_ENOMEM, "reading a record of %zu bytes", line.len);
 	}
 	r->values = sync_arena_get(arena, r->entity->n_fields * sizeof *r->values);
 	if (!r->values)
@@ -267,7 +267,7 @@ enum sync_status sync_fields_read(struct sync_record *r, const struct sync_json 
 	memset(r->values, 0, r->entity->n_fields * sizeof *r->values);
 	r->values[0] = (struct sync_value){ .kind = SYNC_STRING, .s = r->id };
 	TRY(read_known(r, d, &unknown, arena, err));
-	return unknown ? read_extra(r, d, raw, arena, err) : SYNC_OK;
+	return unknown ? read_extra(r, d, sync_json_raw_value(line, nth), arena, err) : SYNC_OK;
 }
 
 /* A root is its own group; a child's put names its root in the parent field, other frames of a child carry it. */

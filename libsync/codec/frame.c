@@ -320,16 +320,11 @@ static bool carries_root(const struct sync_record *r)
 
 static enum sync_status read_data(const struct reading *in, struct sync_record *ret, const struct sync_json *m)
 {
-	struct sync_view rest = in->line;
-	struct sync_json_raw raw = { 0 };
-
 	if (ret->action != SYNC_PUT)
 		return bad(in, "is there, but the action is \"%c\"", ret->action);
 	if (m->type != SYNC_JSON_OBJECT)
 		return bad(in, "is not an object");
-	for (size_t i = 0; i <= in->nth; i++)
-		sync_json_raw_next(&raw, &rest);
-	return sync_fields_read(ret, m, raw.value, in->how->arena, in->err);
+	return sync_fields_read(ret, m, in->line, in->nth, in->how->arena, in->err);
 }
 
 static bool is_zero(const struct member *m, const void *of)

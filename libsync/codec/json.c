@@ -388,7 +388,7 @@ enum sync_status sync_json_parse(struct sync_json *ret, struct sync_view line, i
 {
 	const char *end = NULL;
 	cJSON *node;
-	size_t tokens;
+	size_t tokens = 0;
 
 	TRY(scan(line, depth, &tokens, err));
 	if (!make_scratch(tokens * (sizeof(cJSON) + 2 * ALIGN) + line.len))
@@ -429,7 +429,7 @@ static const char *skip_value(const char *p, const char *end)
 	int depth = 0;
 
 	while (p < end) {
-		if (depth == 0 && strchr(",} ", *p))
+		if (depth == 0 && (*p == ',' || *p == '}' || *p == ' '))
 			break;
 		if (*p == '{' || *p == '[')
 			depth++;
@@ -458,4 +458,13 @@ bool sync_json_raw_next(struct sync_json_raw *ret, struct sync_view *rest)
 	ret->value = (struct sync_view){ value, (size_t)(p - value) };
 	*rest = (struct sync_view){ p, (size_t)(end - p) };
 	return true;
+}
+
+struct sync_view sync_json_raw_value(struct sync_view object, size_t nth)
+{
+	struct sync_json_raw raw = { 0 };
+
+	for (size_t i = 0; i <= nth; i++)
+		sync_json_raw_next(&raw, &object);
+	return raw.value;
 }
