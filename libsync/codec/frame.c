@@ -76,7 +76,7 @@ static const struct shape load_shape = SHAPE("load", load_members);
  * header = {"p": protocol, "s": schema, "v": program, "i": site, "b": branch, and then
  *   request: "c": base, "m": made, "a": position in all, "o": position in own, "u": unpushed, "w": want,
  *   answer:  "c": stored, "g": integrated, "h": highest, "r": refused,
- *   both:    "n": verdict, "t": part, "l": load}
+ *   both:    "n": verdict, "t": part, "k": cont, "l": load}
  */
 static const struct member header_members[] = {
 	{ "p", NUMBER, AT(sync_header, protocol), BOTH, true },
@@ -96,6 +96,7 @@ static const struct member header_members[] = {
 	{ "r", FLAG, AT(sync_header, refused), ANSWER },
 	{ "n", BIG, AT(sync_header, verdict), BOTH },
 	{ "t", FLAG, AT(sync_header, part), BOTH },
+	{ "k", FLAG, AT(sync_header, cont), BOTH },
 	{ "l", LOAD, AT(sync_header, load), BOTH },
 };
 static const struct shape header_shape = SHAPE("header", header_members);

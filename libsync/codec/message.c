@@ -348,6 +348,20 @@ enum sync_status sync_reader_next(struct sync_reader *r, struct sync_arena *aren
 	return status == SYNC_OK ? SYNC_OK : in_frame(r, &inner, err);
 }
 
+enum sync_status sync_reader_end(struct sync_reader *r, struct sync_end *ret, struct sync_error *err)
+{
+	struct sync_view line;
+	enum sync_frame kind;
+
+	assert(r->began && !r->ended);
+	for (;;) {
+		TRY(next_line(r, &line, err));
+		if (opens(line, end_open))
+			return read_end(r, line, ret, err);
+		TRY(take_frame(r, line, &kind, err));
+	}
+}
+
 enum sync_status sync_reader_skip(struct sync_reader *r, int64_t n, struct sync_error *err)
 {
 	struct sync_view line;

@@ -51,7 +51,8 @@ struct sync_header {
 	int64_t verdict;             /* highest verdict stored; answer: newest there is */
 	int64_t unpushed;            /* records that the site still has after this request */
 	int64_t want;                /* body bytes of the answer that suit the link; 0: no records please */
-	bool part;                   /* the last group goes on in the next request, or answer */
+	bool part;                   /* all of it is of one group that goes on in the next request, or answer */
+	bool cont;                   /* its first group goes on from the message before */
 	struct sync_load load;       /* in both */
 	/* answer */
 	struct sync_checkpoint stored; /* central's newest of this site */
@@ -175,6 +176,8 @@ bool sync_reader_dictionary(const struct sync_reader *r);
 enum sync_status sync_reader_next(struct sync_reader *r, struct sync_arena *arena, enum sync_frame *ret_kind,
                                   struct sync_record *ret_record, struct sync_verdict *ret_verdict, struct sync_end *ret_end,
                                   struct sync_view *ret_line, struct sync_error *err);
+/** Skip what is left without parsing it, and read the end: whether the message is whole, and what the end says. */
+enum sync_status sync_reader_end(struct sync_reader *r, struct sync_end *ret, struct sync_error *err);
 /** Skip n records without parsing them. */
 enum sync_status sync_reader_skip(struct sync_reader *r, int64_t n, struct sync_error *err);
 
