@@ -150,6 +150,7 @@ static void put_round(struct sync_buf *b, bool request, const struct sync_entity
 	h.base = h.stored = draw_checkpoint(state);
 	h.at = (struct sync_position){ draw_checkpoint(state), draw_checkpoint(state) };
 	h.integrated = h.highest = h.stored.seq;
+	h.verdict = (int64_t)(draw(state) % 100);
 	if (e)
 		h.made = draw_checkpoint(state);
 	if (!request)
