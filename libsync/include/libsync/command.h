@@ -52,7 +52,7 @@ struct sync_program {
 int sync_command_main(const struct sync_program *p, int argc, char **argv);
 
 /*
- * JSON for reports, without nesting kept: a comma is put wherever the byte before asks for one.
+ * JSON for reports. Nothing keeps the nesting: a comma is put wherever the byte before asks for one.
  *
  *	sync_show_open(&b, NULL, '{');
  *	sync_show_text(&b, "site", sync_view_of("Ouagadougou"));

@@ -2,7 +2,6 @@
 #ifndef LIBSYNC_LOG_H
 #define LIBSYNC_LOG_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /** As in syslog. */
@@ -27,14 +26,14 @@ void sync_log_until(enum sync_level level);
 __attribute__((format(printf, 3, 4)))
 void sync_log(enum sync_level level, const char *event, const char *format, ...);
 
-/** A progress bar; nothing is shown unless stderr is a terminal. */
+/** A progress bar, zeroed at first; nothing is shown unless stderr is a terminal. */
 struct sync_progress {
-	const char *what; /* "first load" */
-	bool shown;
+	const char *what; /* "first load"; NULL: nothing is shown yet */
+	int64_t first;    /* done when it began: work that is resumed does not count for the rate */
 	int64_t started_us, drawn_us;
 };
 
-/** Show done of total (0: not known), at most ten times a second; another `what` starts another bar. */
+/** Show done of total (0: not known), at most ten times a second; another `what`, a static text, starts another bar. */
 void sync_progress_show(struct sync_progress *p, const char *what, int64_t done, int64_t total);
 /** Leave the line. */
 void sync_progress_end(struct sync_progress *p);
