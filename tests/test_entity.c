@@ -22,8 +22,6 @@ static const struct sync_field *field(const char *entity_name, const char *name)
 	return &e->fields[i];
 }
 
-/* --- the declarations --- */
-
 static void the_declarations_are_complete_and_consistent(void **state)
 {
 	(void)state;
@@ -154,6 +152,11 @@ static void what_is_declared_soft_is_soft_at_sites(void **state)
 	assert_false(hard("invoice", "comment"));
 }
 
+static bool goes_everywhere(const struct sync_entity *e)
+{
+	return e->routes[0].kind == SYNC_ROUTE_CENTRAL && !e->routes[0].when.field;
+}
+
 static void a_hard_reference_at_sites_goes_where_its_record_goes(void **state)
 {
 	size_t n;
@@ -164,26 +167,24 @@ static void a_hard_reference_at_sites_goes_where_its_record_goes(void **state)
 		for (size_t k = 0; k < e[i]->n_fields; k++) {
 			const struct sync_field *f = &e[i]->fields[k];
 			const struct sync_entity *target = sync_field_target(f);
-			bool everywhere = target && target->routes[0].kind == SYNC_ROUTE_CENTRAL && !target->routes[0].when.field;
 
-			if (everywhere)
-				assert_true(f->soft || sync_field_hard_at_site(e[i], f));
-			else if (e[i]->routes[0].kind == SYNC_ROUTE_CENTRAL && !e[i]->routes[0].when.field)
+			if (!target || f->soft)
+				assert_false(sync_field_hard_at_site(e[i], f));
+			else if (goes_everywhere(target))
+				assert_true(sync_field_hard_at_site(e[i], f));
+			else if (goes_everywhere(e[i]))
 				assert_false(sync_field_hard_at_site(e[i], f));
 		}
 	}
 }
-
-/* --- faults in declarations --- */
 
 static const struct sync_field store_fields[] = {
 	{ "id", SYNC_ID, .required = true },
 	{ "site_id", SYNC_INTEGER, .required = true },
 	{ "name_id", SYNC_ID },
 };
-static const struct sync_entity store = {
-	.name = "store", .about = "A store.", FIELDS(store_fields), .routes = { { SYNC_ROUTE_CENTRAL } },
-};
+#define CENTRAL { { SYNC_ROUTE_CENTRAL } }
+static const struct sync_entity store = { .name = "store", .about = "A store.", FIELDS(store_fields), .routes = CENTRAL };
 
 static const struct sync_field good_fields[] = {
 	{ "id", SYNC_ID, .required = true },
@@ -207,7 +208,7 @@ static void assert_fault(const struct sync_entity *bad, const char *text)
 	assert_string_equal(text, err.text);
 }
 
-/* A declaration like `good` with one field more, or with fields[last] instead of its last. */
+/* A declaration like `good` with one field more. */
 static void assert_field_fault(struct sync_field f, const char *text)
 {
 	struct sync_field fields[COUNT(good_fields) + 1];
@@ -238,7 +239,8 @@ static void a_faulty_field_is_named(void **state)
 	assert_field_fault((struct sync_field){ "quantity", SYNC_TEXT }, "bad.quantity: there is a field of that name already");
 	assert_field_fault((struct sync_field){ "x_id", SYNC_ID, .refers = "nothing" },
 	                   "bad.x_id: refers to nothing, which is no entity");
-	assert_field_fault((struct sync_field){ "x_id", SYNC_TEXT, .refers = "store" }, "bad.x_id: refers to store but is no id");
+	assert_field_fault((struct sync_field){ "x_id", SYNC_TEXT, .refers = "store" },
+	                   "bad.x_id: refers to store but is no id");
 	assert_field_fault((struct sync_field){ "x_id", SYNC_ID, .soft = true }, "bad.x_id: soft, but refers to nothing");
 	assert_field_fault((struct sync_field){ "kind", SYNC_ENUM }, "bad.kind: an enum has values, and nothing else has");
 	assert_field_fault((struct sync_field){ "kind", SYNC_TEXT, .values = values },
@@ -348,9 +350,9 @@ static void a_circle_of_hard_references_is_shown(void **state)
 	static const struct sync_field a_fields[] = { { "id", SYNC_ID, .required = true }, { "b_id", SYNC_ID, .refers = "b" } };
 	static const struct sync_field b_fields[] = { { "id", SYNC_ID, .required = true }, { "c_id", SYNC_ID, .refers = "c" } };
 	static const struct sync_field c_fields[] = { { "id", SYNC_ID, .required = true }, { "b_id", SYNC_ID, .refers = "b" } };
-	static const struct sync_entity a = { .name = "a", .about = "A.", FIELDS(a_fields), .routes = { { SYNC_ROUTE_CENTRAL } } };
-	static const struct sync_entity b = { .name = "b", .about = "B.", FIELDS(b_fields), .routes = { { SYNC_ROUTE_CENTRAL } } };
-	static const struct sync_entity c = { .name = "c", .about = "C.", FIELDS(c_fields), .routes = { { SYNC_ROUTE_CENTRAL } } };
+	static const struct sync_entity a = { .name = "a", .about = "A.", FIELDS(a_fields), .routes = CENTRAL };
+	static const struct sync_entity b = { .name = "b", .about = "B.", FIELDS(b_fields), .routes = CENTRAL };
+	static const struct sync_entity c = { .name = "c", .about = "C.", FIELDS(c_fields), .routes = CENTRAL };
 	const struct sync_entity *const declared[] = { &a, &b, &c, NULL };
 	struct sync_catalogue all;
 	struct sync_error err = { 0 };
@@ -363,8 +365,6 @@ static void a_circle_of_hard_references_is_shown(void **state)
 	assert_non_null(strstr(err.text, "b.c_id > c.b_id"));
 	assert_null(strstr(err.text, "a.b_id"));
 }
-
-/* --- values --- */
 
 #define TEXT(text) ((struct sync_value){ .kind = SYNC_STRING, .s = { text, sizeof(text) - 1 } })
 #define INT(n)     ((struct sync_value){ .kind = SYNC_INT, .i = n })
@@ -478,13 +478,14 @@ static void a_time_is_a_date_and_a_time_of_day(void **state)
 static void json_is_exactly_one_value(void **state)
 {
 	static const struct sync_value right[] = {
-		TEXT("null"), TEXT(" {} "), TEXT("[]"), TEXT("-0.5e+10"), TEXT("\"\\u00e9\\ud83d\\udc89\\n\""), TEXT("[[], {}]"),
-		TEXT("{\"a\" : [1, true, {\"b\":\"c\"}] , \"d\":null}\n"), TEXT("9007199254740993"),
+		TEXT("null"), TEXT(" {} "), TEXT("[]"), TEXT("-0.5e+10"), TEXT("[[], {}]"), TEXT("9007199254740993"),
+		TEXT("{\"a\" : [1, true, {\"b\":\"c\"}] , \"d\":null}\n"), TEXT("\"\\u00e9\\ud83d\\udc89\\n\""),
 	};
 	static const struct sync_value wrong[] = {
-		TEXT(""),    TEXT(" "),     TEXT("nul"),   TEXT("01"),     TEXT("1."),       TEXT("+1"),      TEXT("[1,]"),
-		TEXT("[1"),  TEXT("{a:1}"), TEXT("{\"a\"}"), TEXT("{} {}"), TEXT("\"\\x\""), TEXT("'a'"),
-		TEXT("NaN"), TEXT("1e"),    TEXT("\"\\u0000\""), TEXT("\"\\ud83d\""), TEXT("\"\\udc89\""), TEXT("\""),   TEXT("{\"a\":1,}"),
+		TEXT(""),   TEXT(" "),        TEXT("nul"),   TEXT("01"),            TEXT("1."),            TEXT("+1"),
+		TEXT("[1"), TEXT("[1,]"),     TEXT("{a:1}"), TEXT("{\"a\"}"),       TEXT("{} {}"),         TEXT("\"\\x\""),
+		TEXT("1e"), TEXT("{\"a\":1,}"), TEXT("NaN"),   TEXT("\"\\u0000\""), TEXT("\"\\ud83d\""),   TEXT("\"\\udc89\""),
+		TEXT("\""), TEXT("'a'"),
 	};
 
 	(void)state;
@@ -561,8 +562,6 @@ static void conditions_compare_a_records_own_fields(void **state)
 	assert_false(sync_when_holds(&patient, e, values));
 	assert_true(sync_when_holds(&other, e, values));
 }
-
-/* --- the page --- */
 
 static const char page[] = SYNC_SOURCE_DIR "/docs/entities.md";
 

@@ -117,7 +117,8 @@ static void add_section(struct sync_buf *b, const struct sync_entity *e)
 	if (e->parent)
 		sync_buf_addf(b, "- Changes together with: its `%s`.\n", e->parent);
 	if (e->creator_grants)
-		sync_buf_addf(b, "- Makes visible: what `%s` names, if the same site created it or holds a grant.\n", e->creator_grants);
+		sync_buf_addf(b, "- Makes visible: what `%s` names, if the same site created it or holds a grant.\n",
+		              e->creator_grants);
 	if (e->legacy)
 		sync_buf_addf(b, "- In the legacy server: `%s`.\n", e->legacy);
 	sync_buf_addf(b, "- Since schema version: %u.\n\n", since(e->since));
@@ -128,14 +129,16 @@ static void add_section(struct sync_buf *b, const struct sync_entity *e)
 
 void sync_entities_document(struct sync_buf *ret)
 {
+	static const char head[] =
+		"# Entities\n\n"
+		"Made from the declarations in `libsync/schema/entities`; do not edit. `SYNC_UPDATE_DOCS=1 test_entity` makes\n"
+		"it anew. Schema version %d, %zu entities, in the order in which they are integrated: what a hard reference\n"
+		"names comes before what refers to it.\n\n"
+		"| entity | edited by | travels |\n|---|---|---|\n";
 	size_t n;
 	const struct sync_entity *const *e = sync_entities(&n);
 
-	sync_buf_addf(ret, "# Entities\n\n"
-	                   "Made from the declarations in `libsync/schema/entities`; do not edit. `SYNC_UPDATE_DOCS=1 test_entity` makes it\n"
-	                   "anew. Schema version %d, %zu entities, in the order in which they are integrated: what a hard reference names\n"
-	                   "comes before what refers to it.\n\n"
-	                   "| entity | edited by | travels |\n|---|---|---|\n", SYNC_SCHEMA_VERSION, n);
+	sync_buf_addf(ret, head, SYNC_SCHEMA_VERSION, n);
 	for (size_t i = 0; i < n; i++) {
 		sync_buf_addf(ret, "| [%s](#%s) | ", e[i]->name, e[i]->name);
 		add_owner(ret, e[i]);

@@ -148,39 +148,45 @@ static void add_old_root(const struct capture *c, enum event event)
  */
 static void add_site_row(const struct capture *c, enum event event, const char *row)
 {
+	static const char insert[] =
+		"\tINSERT INTO sync_changelog(entity, record_id, seq, action, root_id, old_root_id, at_us, base)\n"
+		"\tSELECT '%s', %s.id, coalesce((SELECT max(seq) FROM sync_changelog), 0) + 1,\n"
+		"\t       CASE WHEN EXISTS (SELECT 1 FROM \"%s\" WHERE id = %s.id) THEN 'P' ELSE 'D' END,\n"
+		"\t       ";
+	static const char upsert[] =
+		"\n"
+		"\t WHERE NOT EXISTS (SELECT 1 FROM sync_mark WHERE entity = '%s' AND record_id = %s.id)\n"
+		"\t    ON CONFLICT (entity, record_id) DO UPDATE\n"
+		"\t   SET seq = excluded.seq, action = excluded.action, root_id = excluded.root_id,\n"
+		"\t       old_root_id = coalesce(excluded.old_root_id, nullif(root_id, excluded.root_id), old_root_id),\n"
+		"\t       at_us = excluded.at_us%s;\n";
 	const char *name = c->e->name;
 	bool any = c->e->owner == SYNC_OWNER_ANY;
 
-	sync_buf_addf(c->b, "\tINSERT INTO sync_changelog(entity, record_id, seq, action, root_id, old_root_id, at_us, base)\n"
-	                    "\tSELECT '%s', %s.id, coalesce((SELECT max(seq) FROM sync_changelog), 0) + 1,\n"
-	                    "\t       CASE WHEN EXISTS (SELECT 1 FROM \"%s\" WHERE id = %s.id) THEN 'P' ELSE 'D' END,\n\t       ",
-	              name, row, name, row);
+	sync_buf_addf(c->b, insert, name, row, name, row);
 	add_root(c, row);
 	sync_buf_add_text(c->b, ", ");
 	add_old_root(c, event);
-	sync_buf_add_text(c->b, ", " SQLITE_NOW ",\n\t       ");
+	sync_buf_add_text(c->b, ",\n\t       " SQLITE_NOW ", ");
 	if (any)
 		sync_buf_addf(c->b, "(SELECT version FROM sync_version WHERE entity = '%s' AND record_id = %s.id)", name, row);
 	else
 		sync_buf_add_text(c->b, "NULL");
-	sync_buf_addf(c->b, "\n\t WHERE NOT EXISTS (SELECT 1 FROM sync_mark WHERE entity = '%s' AND record_id = %s.id)\n"
-	                    "\t    ON CONFLICT (entity, record_id) DO UPDATE\n"
-	                    "\t   SET seq = excluded.seq, action = excluded.action, root_id = excluded.root_id,\n"
-	                    "\t       old_root_id = coalesce(excluded.old_root_id, nullif(root_id, excluded.root_id), old_root_id),\n"
-	                    "\t       at_us = excluded.at_us%s;\n",
-	              name, row, any ? ", base = coalesce(base, excluded.base)" : "");
+	sync_buf_addf(c->b, upsert, name, row, any ? ", base = coalesce(base, excluded.base)" : "");
 }
 
 /* Central's row: the routing values before and after, by which the router finds who gains and who loses the record. */
 static void add_central_row(const struct capture *c, enum event event, const char *row)
 {
+	static const char insert[] =
+		"\tINSERT INTO sync_changelog(entity, record_id, action, source, at_us, old, new)\n"
+		"\tSELECT '%s', %s.id, '%s',\n"
+		"\t       coalesce((SELECT source FROM sync_mark WHERE entity = '%s' AND record_id = %s.id), 0),\n"
+		"\t       " SQLITE_NOW ",\n"
+		"\t       ";
 	bool gone = event == ON_DELETE || event == ON_RENAME;
 
-	sync_buf_addf(c->b, "\tINSERT INTO sync_changelog(entity, record_id, action, source, at_us, old, new)\n"
-	                    "\tSELECT '%s', %s.id, '%s',\n"
-	                    "\t       coalesce((SELECT source FROM sync_mark WHERE entity = '%s' AND record_id = %s.id), 0),\n"
-	                    "\t       " SQLITE_NOW ",\n\t       ",
-	              c->e->name, row, gone ? "D" : "P", c->e->name, row);
+	sync_buf_addf(c->b, insert, c->e->name, row, gone ? "D" : "P", c->e->name, row);
 	if (event == ON_INSERT)
 		sync_buf_add_text(c->b, "NULL");
 	if (event == ON_UPDATE)
@@ -236,8 +242,8 @@ static void add_sqlite_event(const struct capture *c, enum event event)
 		sync_buf_addf(c->b, "AFTER UPDATE OF id ON \"%s\" WHEN OLD.id <> NEW.id", name);
 		break;
 	case ON_REPLACE:
-		sync_buf_addf(c->b, "BEFORE INSERT ON \"%s\"\nWHEN EXISTS (SELECT 1 FROM \"%s\" AS replaced WHERE replaced.id = NEW.id AND ",
-		              name, name);
+		sync_buf_addf(c->b, "BEFORE INSERT ON \"%s\"\n", name);
+		sync_buf_addf(c->b, "WHEN EXISTS (SELECT 1 FROM \"%s\" AS replaced WHERE replaced.id = NEW.id AND ", name);
 		add_moved(c);
 		sync_buf_add_char(c->b, ')');
 		break;
@@ -267,8 +273,12 @@ static void add_sqlite_trigger(const struct capture *c, enum event event)
 /* One INSERT per statement that an application runs, for all its rows; o and n are the rows before and after. */
 static void add_postgres_insert(const struct capture *c, const char *id, const char *action)
 {
-	sync_buf_addf(c->b, "\t\tINSERT INTO sync_changelog(entity, record_id, action, source, at_us, old, new)\n"
-	                    "\t\tSELECT '%s', %s, %s, origin, now_us,\n\t\t       ", c->e->name, id, action);
+	static const char insert[] =
+		"\t\tINSERT INTO sync_changelog(entity, record_id, action, source, at_us, old, new)\n"
+		"\t\tSELECT '%s', %s, %s, origin, now_us,\n"
+		"\t\t       ";
+
+	sync_buf_addf(c->b, insert, c->e->name, id, action);
 }
 
 /* An update that changes only what stays here is not captured. */
@@ -289,6 +299,13 @@ static void add_postgres_filter(const struct capture *c)
 
 static void add_postgres_body(const struct capture *c)
 {
+	static const char refuse[] =
+		";\n"
+		"\tELSE\n"
+		"\t\tRAISE EXCEPTION 'TRUNCATE of % is refused: its rows would not be captured', TG_TABLE_NAME\n"
+		"\t\t\tUSING HINT = 'Use DELETE.', ERRCODE = 'feature_not_supported';\n"
+		"\tEND IF;\n";
+
 	sync_buf_add_text(c->b, "\tIF TG_OP = 'INSERT' THEN\n");
 	add_postgres_insert(c, "n.id", "'P'");
 	sync_buf_add_text(c->b, "NULL, ");
@@ -304,9 +321,7 @@ static void add_postgres_body(const struct capture *c)
 	add_routing(c, "json_build_array", "n");
 	sync_buf_add_text(c->b, "::text END\n\t\t  FROM old_rows o FULL JOIN new_rows n ON n.id = o.id");
 	add_postgres_filter(c);
-	sync_buf_add_text(c->b, ";\n\tELSE\n"
-	                        "\t\tRAISE EXCEPTION 'TRUNCATE of % is refused: its rows would not be captured', TG_TABLE_NAME\n"
-	                        "\t\t\tUSING HINT = 'Use DELETE.', ERRCODE = 'feature_not_supported';\n\tEND IF;\n");
+	sync_buf_add_text(c->b, refuse);
 }
 
 /*
@@ -315,13 +330,16 @@ static void add_postgres_body(const struct capture *c)
  */
 static void add_postgres_function(const struct capture *c)
 {
-	sync_buf_addf(c->b, "CREATE OR REPLACE FUNCTION sync_capture_%s() RETURNS trigger\n"
-	                    "LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $capture$\n"
-	                    "DECLARE\n"
-	                    "\torigin bigint := CASE pg_trigger_depth()\n"
-	                    "\t\tWHEN 1 THEN coalesce(nullif(current_setting('sync.source', true), '')::bigint, 0) ELSE 0 END;\n"
-	                    "\tnow_us bigint := " POSTGRES_NOW ";\n"
-	                    "BEGIN\n", c->e->name);
+	static const char begin[] =
+		"CREATE OR REPLACE FUNCTION sync_capture_%s() RETURNS trigger\n"
+		"LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $capture$\n"
+		"DECLARE\n"
+		"\torigin bigint := CASE WHEN pg_trigger_depth() = 1\n"
+		"\t\tTHEN coalesce(nullif(current_setting('sync.source', true), '')::bigint, 0) ELSE 0 END;\n"
+		"\tnow_us bigint := " POSTGRES_NOW ";\n"
+		"BEGIN\n";
+
+	sync_buf_addf(c->b, begin, c->e->name);
 	add_postgres_body(c);
 	sync_buf_add_text(c->b, "\tRETURN NULL;\nEND $capture$;\n");
 }

@@ -1,6 +1,7 @@
 #include <libsync/entity.h>
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -96,9 +97,10 @@ static bool get_date(const char **s, const char *end)
 {
 	int year, month, day;
 
-	return get_digits(s, end, 4, &year) && get_char(s, end, '-') && get_digits(s, end, 2, &month) && get_char(s, end, '-') &&
-	       get_digits(s, end, 2, &day) && year >= 1 && month >= 1 && month <= 12 && day >= 1 &&
-	       day <= days_in_month(year, month);
+	if (!get_digits(s, end, 4, &year) || !get_char(s, end, '-') || !get_digits(s, end, 2, &month) ||
+	    !get_char(s, end, '-') || !get_digits(s, end, 2, &day))
+		return false;
+	return year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(year, month);
 }
 
 /* fraction = "." and one to nine digits, or nothing */
@@ -368,7 +370,7 @@ enum sync_status sync_value_check(const struct sync_entity *e, const struct sync
 	case SYNC_INT:
 		if (fits_integer(f, v->i))
 			return SYNC_OK;
-		return sync_fail(err, SYNC_EINVALID, "%s.%s: %lld is not %s", e->name, f->name, (long long)v->i, in_words(f->type));
+		return sync_fail(err, SYNC_EINVALID, "%s.%s: %" PRId64 " is not %s", e->name, f->name, v->i, in_words(f->type));
 	case SYNC_DOUBLE:
 		if (f->type == SYNC_REAL && isfinite(v->d))
 			return SYNC_OK;
