@@ -84,21 +84,12 @@ static bool has_event(const struct capture *c, const struct sync_dialect *sql, e
 	return false;
 }
 
-/* A field of a row (NEW, OLD or an alias) as text. */
-static void add_as_text(struct sync_buf *b, const struct sync_field *f, const char *row)
-{
-	bool text = f->type <= SYNC_TIME;
-
-	sync_buf_addf(b, text ? "%s.\"%s\"" : "CAST(%s.\"%s\" AS text)", row, f->name);
-}
-
+/* JSON array of a row's (NEW, OLD or an alias) routing values, each as text or null. */
 static void add_routing(const struct capture *c, const char *function, const char *row)
 {
 	sync_buf_addf(c->b, "%s(", function);
-	for (size_t i = 0; i < c->n_routing; i++) {
-		sync_buf_add_text(c->b, i ? ", " : "");
-		add_as_text(c->b, &c->e->fields[c->routing[i]], row);
-	}
+	for (size_t i = 0; i < c->n_routing; i++)
+		sync_buf_addf(c->b, "%sCAST(%s.\"%s\" AS text)", i ? ", " : "", row, c->e->fields[c->routing[i]].name);
 	sync_buf_add_char(c->b, ')');
 }
 
