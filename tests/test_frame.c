@@ -432,7 +432,7 @@ static void messages_look_as_documented(void **state)
 {
 	static const char lines[] =
 		"{\"p\":1,\"s\":1,\"v\":\"0.1.0\",\"i\":\"7\",\"b\":\"01234567\",\"c\":\"3.120.00112233445566aa\",\"m\":\"4.122.ffeeddccbbaa9988\","
-		"\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"u\":\"10\",\"w\":\"65536\",\"n\":\"2\",\"t\":true}\n"
+		"\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"u\":\"10\",\"w\":\"65536\",\"n\":\"2\",\"t\":true,\"k\":true}\n"
 		"{\"v\":\"3\",\"k\":\"refused\",\"e\":\"invoice\",\"i\":\"i1\",\"q\":\"120\",\"c\":\"bad_value\",\"f\":\"status\",\"t\":\"no \\\"such\\\" status\"}\n"
 		"{\"e\":\"invoice_line\",\"i\":\"l1\",\"a\":\"D\",\"q\":\"121\",\"r\":\"i1\"}\n"
 		"{\"e\":\"not_yet_known\",\"i\":\"x\",\"a\":\"P\",\"q\":\"122\",\"g\":\"5\",\"d\":{\"a\":1}}\n"

@@ -1,5 +1,7 @@
 #include "codec/json.h"
 
+#include <libsync/frame.h>
+
 #include <math.h>
 #include <pthread.h>
 
@@ -110,6 +112,24 @@ static void raw_members_are_cut_where_they_end(void **state)
 		n++;
 	}
 	assert_int_equal(COUNT(values), n);
+}
+
+static void merging_replaces_members_and_keeps_their_text(void **state)
+{
+	static const struct {
+		const char *older, *newer, *merged;
+	} cases[] = {
+		{ "", "", "{}" }, { "{}", "{ }", "{}" }, { "{\"a\":1.0}", "", "{\"a\":1.0}" }, { "", "{\"a\":[1, 2]}", "{\"a\":[1, 2]}" },
+		{ "{\"a\":1,\"b\":\"}\",\"c\":{}}", "{\"c\":2.50, \"a\":null,\"z\":0}", "{\"b\":\"}\",\"c\":2.50,\"a\":null,\"z\":0}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		defer(sync_buf_clear) struct sync_buf b = { .max = 1000 };
+
+		sync_json_merge(&b, sync_view_of(cases[i].older), sync_view_of(cases[i].newer));
+		assert_string_equal(cases[i].merged, b.data);
+	}
 }
 
 static void text_reads_back_as_it_was_written(void **state)
@@ -231,6 +251,7 @@ int main(void)
 		cmocka_unit_test(the_number_of_values_is_bounded),
 		cmocka_unit_test(members_are_walked_in_order_with_their_values),
 		cmocka_unit_test(raw_members_are_cut_where_they_end),
+		cmocka_unit_test(merging_replaces_members_and_keeps_their_text),
 		cmocka_unit_test(text_reads_back_as_it_was_written),
 		cmocka_unit_test(what_json_cannot_carry_is_replaced_and_told),
 		cmocka_unit_test(numbers_are_written_with_few_digits),

@@ -1,5 +1,7 @@
 #include "codec/json.h"
 
+#include <libsync/frame.h>
+
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -442,7 +444,7 @@ static const char *skip_value(const char *p, const char *end)
 
 bool sync_json_raw_next(struct sync_json_raw *ret, struct sync_view *rest)
 {
-	const char *p = rest->data, *end = p + rest->len, *from, *value;
+	const char *p = rest->len ? rest->data : "", *end = p + rest->len, *from, *value;
 
 	while (p < end && *p != '"' && *p != '}')
 		p++;
@@ -450,6 +452,7 @@ bool sync_json_raw_next(struct sync_json_raw *ret, struct sync_view *rest)
 		return false;
 	from = p;
 	p = skip_string(p, end);
+	ret->name = (struct sync_view){ from, (size_t)(p - from) };
 	while (p < end && (*p == ' ' || *p == ':'))
 		p++;
 	value = p;
@@ -467,4 +470,50 @@ struct sync_view sync_json_raw_value(struct sync_view object, size_t nth)
 	for (size_t i = 0; i <= nth; i++)
 		sync_json_raw_next(&raw, &object);
 	return raw.value;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return sync_view_cmp(*(const struct sync_view *)a, *(const struct sync_view *)b);
+}
+
+/* Yours to free; NULL when memory is out. */
+static struct sync_view *sorted_names(struct sync_view object, size_t *ret_n)
+{
+	struct sync_view *names = malloc((SYNC_JSON_TOKENS + 1) * sizeof *names);
+	struct sync_json_raw raw;
+	size_t n = 0;
+
+	while (names && n < SYNC_JSON_TOKENS && sync_json_raw_next(&raw, &object))
+		names[n++] = raw.name;
+	if (names)
+		qsort(names, n, sizeof *names, by_text);
+	*ret_n = n;
+	return names;
+}
+
+static void add_member(struct sync_buf *ret, const char **before, struct sync_view member)
+{
+	sync_buf_add_text(ret, *before);
+	sync_buf_add_view(ret, member);
+	*before = ",";
+}
+
+void sync_json_merge(struct sync_buf *ret, struct sync_view older, struct sync_view newer)
+{
+	size_t n;
+	defer(freep) struct sync_view *replaced = sorted_names(newer, &n);
+	const char *before = "{";
+	struct sync_json_raw raw;
+
+	if (!replaced) {
+		ret->status = SYNC_ENOMEM;
+		return;
+	}
+	while (sync_json_raw_next(&raw, &older))
+		if (!bsearch(&raw.name, replaced, n, sizeof *replaced, by_text))
+			add_member(ret, &before, raw.member);
+	while (sync_json_raw_next(&raw, &newer))
+		add_member(ret, &before, raw.member);
+	sync_buf_add_text(ret, *before == '{' ? "{}" : "}");
 }

@@ -41,6 +41,7 @@ bool sync_json_next(struct sync_json *member);
 /** One member as it stands in the text of its object. */
 struct sync_json_raw {
 	struct sync_view member; /* "name": value */
+	struct sync_view name;   /* with its quotes */
 	struct sync_view value;
 };
 
