@@ -185,8 +185,8 @@ static enum sync_status get_fields(struct sync_db *db, const struct fetch *f, st
 	sync_buf_add_text(&sql, "SELECT id");
 	for (size_t i = 1; i < f->e->n_fields; i++)
 		if (!f->e->fields[i].local)
-			sync_buf_addf(&sql, ", %s", f->e->fields[i].name);
-	sync_buf_addf(&sql, " FROM %s WHERE id IN %s", f->e->name, sync_db_dialect(db)->in_list);
+			sync_buf_addf(&sql, ", \"%s\"", f->e->fields[i].name);
+	sync_buf_addf(&sql, " FROM \"%s\" WHERE id IN %s", f->e->name, sync_db_dialect(db)->in_list);
 	return each_of(db, &sql, f, (struct sync_view){ 0 }, take_record, err);
 }
 
@@ -252,7 +252,7 @@ enum sync_status sync_records_exist(struct sync_db *db, const struct sync_entity
 		return SYNC_OK;
 	TRY(lookup_open(&l, ids, n, err));
 	f.ids = l;
-	sync_buf_addf(&sql, "SELECT id FROM %s WHERE id IN %s", e->name, sync_db_dialect(db)->in_list);
+	sync_buf_addf(&sql, "SELECT id FROM \"%s\" WHERE id IN %s", e->name, sync_db_dialect(db)->in_list);
 	return each_of(db, &sql, &f, (struct sync_view){ 0 }, take_exist, err);
 }
 
@@ -356,7 +356,7 @@ static enum sync_status delete_from(struct sync_db *db, const char *what, const 
 	const struct fetch f = { .ids = { .ids = ids, .n = n } };
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 
-	sync_buf_addf(&sql, "DELETE FROM %s %s IN %s%s", what, where, sync_db_dialect(db)->in_list, entity.len ? " AND entity = $2" : "");
+	sync_buf_addf(&sql, "DELETE FROM \"%s\" %s IN %s%s", what, where, sync_db_dialect(db)->in_list, entity.len ? " AND entity = $2" : "");
 	return each_of(db, &sql, &f, entity, NULL, err);
 }
 

@@ -5,7 +5,7 @@
 -- @ both
 
 CREATE TABLE sync_meta (
-	key   text PRIMARY KEY NOT NULL, -- format, role, schema, instance (random id of this database), …
+	key   text PRIMARY KEY NOT NULL, -- format, role, schema, instance (random id of this database),
 	value text NOT NULL
 ) @clustered;
 
@@ -24,7 +24,7 @@ CREATE TABLE sync_inbox (
 	root_id      text NOT NULL,      -- id of its group's root record
 	seq          bigint NOT NULL,    -- the sender's
 	frame        text NOT NULL,      -- the record frame as received, one JSON line
-	code         text NOT NULL,      -- why it waits: missing_reference, referenced, local_edit, group, …
+	code         text NOT NULL,      -- why it waits: missing_reference, referenced, local_edit, group,
 	field        text,               -- the field at fault
 	needs_entity text,               -- what it waits for
 	needs_id     text,
