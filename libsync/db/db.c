@@ -185,6 +185,14 @@ void sync_db_rollback(struct sync_db *db)
 	(void)db->ops->end(db, false, NULL);
 }
 
+enum sync_status sync_db_finish(struct sync_db *db, enum sync_status status, struct sync_error *err)
+{
+	if (status == SYNC_OK)
+		return sync_db_commit(db, err);
+	sync_db_rollback(db);
+	return status;
+}
+
 bool sync_db_in_transaction(const struct sync_db *db)
 {
 	return db->in_transaction;
@@ -335,11 +343,7 @@ enum sync_status sync_db_put_many(struct sync_db *db, const struct sync_table *t
 	if (db->in_transaction)
 		return db->ops->put_many(db, t, v, rows, err);
 	TRY(sync_db_begin(db, true, err));
-	enum sync_status status = db->ops->put_many(db, t, v, rows, err);
-	if (status == SYNC_OK)
-		return sync_db_commit(db, err);
-	sync_db_rollback(db);
-	return status;
+	return sync_db_finish(db, db->ops->put_many(db, t, v, rows, err), err);
 }
 
 static void add_names(struct sync_buf *b, const char *const *names, size_t n)

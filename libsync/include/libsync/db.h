@@ -106,6 +106,8 @@ enum sync_role sync_db_role(const struct sync_db *db);
 enum sync_status sync_db_begin(struct sync_db *db, bool write, struct sync_error *err);
 /** Keep all since begin; durable when it returns SYNC_OK. A failure leaves no transaction open. */
 enum sync_status sync_db_commit(struct sync_db *db, struct sync_error *err);
+/** End a transaction by how it went: commit after SYNC_OK, else roll back and pass status on. */
+enum sync_status sync_db_finish(struct sync_db *db, enum sync_status status, struct sync_error *err);
 /** Forget all since begin; no transaction open: does nothing. */
 void sync_db_rollback(struct sync_db *db);
 /** Whether a transaction is open. */
