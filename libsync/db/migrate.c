@@ -75,6 +75,12 @@ static int compare_views(const void *a, const void *b)
 	return sync_view_cmp(*(const struct sync_view *)a, *(const struct sync_view *)b);
 }
 
+static void sort_facts(struct facts *f)
+{
+	if (f->n > 0)
+		qsort(f->all, f->n, sizeof(*f->all), compare_views);
+}
+
 static bool has_fact(const struct facts *f, const char *kind, const char *a, const char *b, size_t max_b)
 {
 	char text[512];
@@ -149,11 +155,11 @@ static enum sync_status inspect(struct opening *o, struct sync_error *err)
 
 	clear_facts(&o->facts);
 	TRY(o->db->ops->catalog(o->db, take_catalog, o, err));
-	qsort(o->facts.all, o->facts.n, sizeof(*o->facts.all), compare_views);
+	sort_facts(&o->facts);
 	if (!has_fact(&o->facts, "column", "sync_meta", "key", POSTGRES_NAME))
 		return SYNC_OK;
 	TRY(sync_db_run(o->db, list_meta, SYNC_NOARGS, take_meta, o, err));
-	qsort(o->facts.all, o->facts.n, sizeof(*o->facts.all), compare_views);
+	sort_facts(&o->facts);
 	return SYNC_OK;
 }
 
