@@ -347,30 +347,34 @@ enum sync_status sync_site_register(struct sync_db *db, struct sync_view name, s
 }
 
 struct owner {
-	int64_t site_id;
+	struct sync_caller caller;
 	bool revoked;
 };
 
 static enum sync_status take_owner(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
+	struct owner *owner = ctx;
+
 	(void)n, (void)err;
-	*(struct owner *)ctx = (struct owner){ v[0].i, v[1].kind == SYNC_INT };
+	owner->caller.site_id = v[0].i;
+	copy_text(owner->caller.name, sizeof owner->caller.name, &v[1]);
+	owner->revoked = v[2].kind == SYNC_INT;
 	return SYNC_OK;
 }
 
-enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, int64_t *ret_site_id, struct sync_error *err)
+enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, struct sync_caller *ret, struct sync_error *err)
 {
-	static const char find[] = "SELECT site_id, revoked_us FROM sync_site WHERE token_hash = $1";
+	static const char find[] = "SELECT site_id, name, revoked_us FROM sync_site WHERE token_hash = $1";
 	struct owner owner = { 0 };
 	char hash[65];
 
 	sync_token_hash(hash, token);
 	TRY(sync_db_run(db, find, SYNC_ARGS(sync_text(hash)), take_owner, &owner, err));
-	if (!owner.site_id)
+	if (!owner.caller.site_id)
 		return sync_fail(err, SYNC_EUNAUTHORIZED,
 		                 "this token is nobody's: if central site reset was used, register again with remote init and the new secret");
+	*ret = owner.caller;
 	if (owner.revoked)
-		return sync_fail(err, SYNC_EREVOKED, "this site has been revoked");
-	*ret_site_id = owner.site_id;
+		return sync_fail(err, SYNC_EREVOKED, "site '%s' has been revoked", owner.caller.name);
 	return SYNC_OK;
 }

@@ -57,13 +57,19 @@ enum sync_status sync_site_pending(struct sync_db *db, const struct sync_site *s
  */
 enum sync_status sync_site_register(struct sync_db *db, struct sync_view name, struct sync_view secret, struct sync_view installation,
                                     struct sync_view version, char ret_token[static 44], int64_t *ret_site_id, struct sync_error *err);
+/** Who sends a request. */
+struct sync_caller {
+	int64_t site_id;
+	char name[128];
+};
 /**
  * Whose token it is.
  *
+ * @param ret  filled also with SYNC_EREVOKED
  * @retval SYNC_EUNAUTHORIZED  nobody's
  * @retval SYNC_EREVOKED       a revoked site's
  */
-enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, int64_t *ret_site_id, struct sync_error *err);
+enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, struct sync_caller *ret, struct sync_error *err);
 
 /** What a site sends to be registered, and what it gets; both are one JSON object. */
 struct sync_registration {

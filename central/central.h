@@ -1,0 +1,31 @@
+/* What the files of central share. */
+#ifndef CENTRAL_H
+#define CENTRAL_H
+
+#include <libsync/command.h>
+#include <libsync/db.h>
+#include <libsync/error.h>
+#include <libsync/settings.h>
+
+#include "base/internal.h"
+
+struct central_settings {
+	const char *config, *database, *listen, *tls_cert, *tls_key, *port_file, *format;
+	int64_t body_max, memory_max;                    /* bytes: of one request, of all that are being read */
+	int64_t connections, exchanges, registrations;   /* at the same time */
+	int64_t idle_ms, keep_alive_ms, busy_ms;
+	struct sync_texts store;
+	bool allow_plain, force, json, verbose;
+};
+
+/** Open central's database; create: a new one may be made. */
+enum sync_status central_open(struct sync_db **ret, const struct sync_call *call, bool create, struct sync_error *err);
+
+sync_command_fn cmd_serve;
+sync_command_fn cmd_site_add, cmd_site_list, cmd_site_show, cmd_site_reset, cmd_site_revoke;
+sync_command_fn cmd_store_move;
+sync_command_fn cmd_waiting_list, cmd_waiting_accept, cmd_waiting_discard;
+sync_command_fn cmd_import, cmd_export;
+sync_command_fn cmd_status;
+
+#endif

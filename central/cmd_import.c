@@ -1,0 +1,112 @@
+#include "central.h"
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum sync_status read_fd(void *ctx, char *ret, size_t len, size_t *ret_len, struct sync_error *err)
+{
+	ssize_t n;
+
+	do
+		n = read(*(const int *)ctx, ret, len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return sync_fail(err, SYNC_EIO, "reading: %s", strerror(errno));
+	*ret_len = (size_t)n;
+	return SYNC_OK;
+}
+
+static enum sync_status write_fd(void *ctx, const char *data, size_t len, struct sync_error *err)
+{
+	while (len > 0) {
+		ssize_t n = write(*(const int *)ctx, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return sync_fail(err, SYNC_EIO, "writing: %s", strerror(errno));
+		data += n;
+		len -= (size_t)n;
+	}
+	return SYNC_OK;
+}
+
+static enum sync_status find_entity(const char *name, const struct sync_entity **ret, struct sync_error *err)
+{
+	*ret = sync_entity_find(sync_view_of(name));
+	return *ret ? SYNC_OK : sync_fail(err, SYNC_EUSAGE, "no entity is called '%s': docs/entities.md lists all", name);
+}
+
+/* The option, else the file's suffix, else CSV. */
+static enum sync_status find_format(const char *format, const char *file, enum sync_format *ret, struct sync_error *err)
+{
+	static const struct {
+		const char *name;
+		enum sync_format format;
+	} names[] = { { "csv", SYNC_CSV }, { "json", SYNC_JSON_LINES }, { "jsonl", SYNC_JSON_LINES }, { "ndjson", SYNC_JSON_LINES } };
+	const char *dot = file ? strrchr(file, '.') : NULL;
+	const char *name = format ? format : dot ? dot + 1 : "csv";
+
+	if (!format && file && strcmp(file, "-") == 0)
+		name = "csv";
+	for (size_t i = 0; i < COUNT(names); i++) {
+		if (strcmp(name, names[i].name) == 0) {
+			*ret = names[i].format;
+			return SYNC_OK;
+		}
+	}
+	return sync_fail(err, SYNC_EUSAGE, format ? "--format is csv or json, not '%s'" : "what is in a file '.%s'? say --format csv or json",
+	                 name);
+}
+
+static void close_fd(const int *fd)
+{
+	if (*fd > STDERR_FILENO)
+		close(*fd);
+}
+
+static enum sync_status open_file(const char *file, int *ret, struct sync_error *err)
+{
+	*ret = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
+	return *ret >= 0 ? SYNC_OK : sync_fail(err, SYNC_EIO, "%s: %s", file, strerror(errno));
+}
+
+enum sync_status cmd_import(const struct sync_call *call, struct sync_error *err)
+{
+	const struct central_settings *s = call->settings;
+	defer(sync_db_closep) struct sync_db *db = NULL;
+	defer(close_fd) int fd = -1;
+	const struct sync_entity *e;
+	enum sync_format format;
+	char text[64], n[24];
+	int64_t records;
+
+	TRY(find_entity(call->args[0], &e, err));
+	TRY(find_format(s->format, call->args[1], &format, err));
+	TRY(open_file(call->args[1], &fd, err));
+	TRY(central_open(&db, call, true, err));
+	TRY(sync_import(db, e, format, read_fd, &fd, &records, err));
+	snprintf(n, sizeof n, "%" PRId64, records);
+	snprintf(text, sizeof text, "%s records imported", n);
+	return report_done("records", n, text, call->json, err);
+}
+
+enum sync_status cmd_export(const struct sync_call *call, struct sync_error *err)
+{
+	const struct central_settings *s = call->settings;
+	defer(sync_db_closep) struct sync_db *db = NULL;
+	const struct sync_entity *e;
+	enum sync_format format;
+	int64_t records;
+	int fd = STDOUT_FILENO;
+
+	TRY(find_entity(call->args[0], &e, err));
+	TRY(find_format(call->json && !s->format ? "json" : s->format, NULL, &format, err));
+	TRY(central_open(&db, call, false, err));
+	return sync_export(db, e, format, write_fd, &fd, &records, err);
+}

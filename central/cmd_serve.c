@@ -1,0 +1,85 @@
+#include "http.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libsync/log.h>
+
+/* What a request needed goes back to the system: glibc would keep an arena per core and thread, and grow what it keeps. */
+static void bound_memory(void)
+{
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
+/* Blocked before any thread starts, so that only the main thread sees them. */
+static sigset_t block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return set;
+}
+
+static enum sync_status write_port(const char *file, int port, struct sync_error *err)
+{
+	FILE *f = file ? fopen(file, "we") : NULL;
+	bool written;
+
+	if (!file)
+		return SYNC_OK;
+	if (!f)
+		return sync_fail(err, SYNC_EIO, "--port-file %s: %m", file);
+	written = fprintf(f, "%d\n", port) > 0;
+	return fclose(f) == 0 && written ? SYNC_OK : sync_fail(err, SYNC_EIO, "--port-file %s: %m", file);
+}
+
+static enum sync_status listen_until(struct api *api, const sigset_t *signals, struct sync_error *err)
+{
+	struct http *h;
+	enum sync_status status;
+	int signal = 0;
+
+	TRY(http_start(&h, api, err));
+	sync_log(SYNC_LOG_INFO, "listening", "url=%s", http_url(h));
+	status = write_port(api->settings->port_file, http_port(h), err);
+	if (status == SYNC_OK) {
+		sigwait(signals, &signal);
+		sync_log(SYNC_LOG_INFO, "stopping", "signal=%s", sigabbrev_np(signal));
+	}
+	http_stop(h);
+	return status;
+}
+
+static enum sync_status serve(struct sync_db *db, const struct central_settings *s, const sigset_t *signals, struct sync_error *err)
+{
+	struct api api = { .settings = s };
+	enum sync_status status;
+
+	TRY(pool_new(&api.pool, db, (size_t)s->exchanges, err));
+	status = worker_start(&api.worker, db, err);
+	if (status == SYNC_OK)
+		status = listen_until(&api, signals, err);
+	worker_stop(api.worker);
+	pool_free(api.pool);
+	return status;
+}
+
+enum sync_status cmd_serve(const struct sync_call *call, struct sync_error *err)
+{
+	const struct central_settings *s = call->settings;
+	sigset_t signals = block_signals();
+	defer(sync_db_closep) struct sync_db *db = NULL;
+
+	bound_memory();
+	if (s->verbose)
+		sync_log_until(SYNC_LOG_DEBUG);
+	TRY(central_open(&db, call, true, err));
+	return serve(db, s, &signals, err);
+}

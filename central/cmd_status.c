@@ -1,0 +1,165 @@
+#include "central.h"
+#include "report.h"
+#include "table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <libsync/time.h>
+
+enum { SHOWN = 50 /* records that wait, to people */ };
+
+static enum sync_status inbox_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	static const char *const keys[] = { NULL, "entity", "record_id", "code", "field", "needs_entity", "needs_id", "text" };
+	struct sync_buf *b = ctx;
+	char at[21];
+
+	(void)n, (void)err;
+	sync_time_text(at, v[8].i);
+	sync_show_open(b, NULL, '{');
+	sync_show_int(b, "site_id", v[0].i);
+	for (size_t i = 1; i < COUNT(keys); i++)
+		sync_show_text(b, keys[i], v[i].kind == SYNC_STRING ? v[i].s : (struct sync_view){ 0 });
+	sync_show_text(b, "since", sync_view_of(at));
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+static enum sync_status decision_json(void *ctx, const struct sync_waiting *w, struct sync_error *err)
+{
+	struct sync_buf *b = ctx;
+
+	(void)err;
+	sync_show_open(b, NULL, '{');
+	sync_show_int(b, "id", w->id);
+	sync_show_text(b, "kind", sync_view_of(w->kind));
+	sync_show_text(b, "site", sync_view_of(w->site));
+	sync_show_text(b, "entity", sync_view_of(w->entity));
+	sync_show_text(b, "record_id", sync_view_of(w->record_id));
+	sync_show_text(b, "code", sync_view_of(w->code));
+	sync_show_text(b, "text", sync_view_of(w->text));
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+static enum sync_status status_json(struct sync_db *db, const struct sites *sites, struct sync_buf *b, struct sync_error *err)
+{
+	sync_show_open(b, NULL, '{');
+	sync_show_bool(b, "ok", true);
+	sync_show_text(b, "version", sync_view_of(SYNC_VERSION));
+	sync_show_int(b, "schema", SYNC_SCHEMA_VERSION);
+	sync_show_text(b, "database", sync_view_of(sync_db_url(db)));
+	sync_show_open(b, "sites", '[');
+	for (size_t i = 0; i < sites->n; i++) {
+		sync_show_open(b, NULL, '{');
+		TRY(site_show(db, &sites->site[i], b, err));
+		sync_show_close(b, '}');
+	}
+	sync_show_close(b, ']');
+	sync_show_open(b, "waiting", '[');
+	TRY(sync_inbox_each(db, inbox_json, b, err));
+	sync_show_close(b, ']');
+	sync_show_open(b, "decisions", '[');
+	TRY(sync_waiting_each(db, decision_json, b, err));
+	sync_show_close(b, ']');
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+static enum sync_status sites_text(struct sync_db *db, const struct sites *sites, struct sync_buf *b, struct sync_error *err)
+{
+	static const char *const heads[] = { "SITE", "STATE", "LAST SEEN", "TO SITE", "FROM SITE", "TO INTEGRATE", "VERSION",
+		                             "LAST EXCHANGE", NULL };
+	defer(table_clear) struct table t;
+
+	table_open(&t, heads);
+	for (size_t i = 0; i < sites->n; i++) {
+		const struct sync_site *s = &sites->site[i];
+		struct sync_exchanged last;
+		char pending[24], text[300];
+		int64_t n;
+		bool found;
+
+		TRY(sync_site_pending(db, s, PENDING_LIMIT, &n, err));
+		TRY(sync_exchanged_last(db, s->site_id, &last, &found, err));
+		pending_text(pending, n);
+		exchanged_text(text, sizeof text, &last, found);
+		table_text(&t, s->name);
+		table_text(&t, site_state(s));
+		table_time(&t, s->last_seen_us);
+		table_text(&t, pending);
+		table_int(&t, s->unpushed);
+		table_int(&t, s->spooled);
+		table_text(&t, s->version);
+		table_text(&t, text);
+	}
+	table_write(&t, b);
+	return SYNC_OK;
+}
+
+/* At most SHOWN of what waits; all are counted. */
+struct shown {
+	struct sync_buf *b;
+	int64_t n;
+};
+
+static enum sync_status inbox_text(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct shown *s = ctx;
+
+	(void)n, (void)err;
+	if (s->n++ < SHOWN)
+		sync_buf_addf(s->b, "  site %" PRId64 ": %.*s %.*s: %.*s: %.*s\n", v[0].i, SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s),
+		              SYNC_VIEW(v[3].s), SYNC_VIEW(v[7].s));
+	return SYNC_OK;
+}
+
+static enum sync_status decision_text(void *ctx, const struct sync_waiting *w, struct sync_error *err)
+{
+	struct shown *s = ctx;
+
+	(void)err;
+	if (s->n++ < SHOWN)
+		sync_buf_addf(s->b, "  %" PRId64 ": %s from %s: %s %s: %s: %s\n", w->id, w->kind, w->site, w->entity, w->record_id, w->code,
+		              w->text);
+	return SYNC_OK;
+}
+
+static void add_rest(const struct shown *s)
+{
+	if (s->n > SHOWN)
+		sync_buf_addf(s->b, "  and %" PRId64 " more: --json shows all\n", s->n - SHOWN);
+}
+
+static enum sync_status status_text(struct sync_db *db, const struct sites *sites, struct sync_buf *b, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf list = { .max = MAX_REPORT };
+	struct shown inbox = { .b = &list }, decisions = { .b = &list };
+
+	sync_buf_addf(b, "central %s, schema %d, %s\n\n", SYNC_VERSION, SYNC_SCHEMA_VERSION, sync_db_url(db));
+	TRY(sites_text(db, sites, b, err));
+	TRY(sync_inbox_each(db, inbox_text, &inbox, err));
+	add_rest(&inbox);
+	sync_buf_addf(b, "\n\n%" PRId64 " records wait for something to arrive\n", inbox.n);
+	sync_buf_add_view(b, sync_buf_view(&list));
+	sync_buf_reset(&list);
+	TRY(sync_waiting_each(db, decision_text, &decisions, err));
+	add_rest(&decisions);
+	sync_buf_addf(b, "\n%" PRId64 " wait for a person: central waiting accept ID, or discard ID\n", decisions.n);
+	sync_buf_add_view(b, sync_buf_view(&list));
+	b->len -= b->len > 0 && b->data[b->len - 1] == '\n';
+	return SYNC_OK;
+}
+
+enum sync_status cmd_status(const struct sync_call *call, struct sync_error *err)
+{
+	defer(sync_db_closep) struct sync_db *db = NULL;
+	defer(sites_clear) struct sites sites = { 0 };
+	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_REPORT };
+
+	TRY(central_open(&db, call, false, err));
+	TRY(sites_get(db, &sites, err));
+	TRY((call->json ? status_json : status_text)(db, &sites, &b, err));
+	return sync_show_print(&b, err);
+}

@@ -1,0 +1,111 @@
+#include "central.h"
+#include "report.h"
+#include "table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include <libsync/time.h>
+
+static enum sync_status row_json(void *ctx, const struct sync_waiting *w, struct sync_error *err)
+{
+	struct sync_buf *b = ctx;
+	char at[21];
+
+	(void)err;
+	sync_time_text(at, w->at_us);
+	sync_show_open(b, NULL, '{');
+	sync_show_int(b, "id", w->id);
+	sync_show_text(b, "kind", sync_view_of(w->kind));
+	sync_show_text(b, "site", sync_view_of(w->site));
+	sync_show_text(b, "entity", sync_view_of(w->entity));
+	sync_show_text(b, "record_id", sync_view_of(w->record_id));
+	sync_show_text(b, "code", sync_view_of(w->code));
+	sync_show_text(b, "field", sync_view_of(w->field));
+	sync_show_text(b, "text", sync_view_of(w->text));
+	sync_show_text(b, "at", sync_view_of(at));
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+static enum sync_status row_text(void *ctx, const struct sync_waiting *w, struct sync_error *err)
+{
+	struct table *t = ctx;
+
+	(void)err;
+	table_int(t, w->id);
+	table_text(t, w->kind);
+	table_text(t, w->site);
+	table_text(t, w->entity);
+	table_text(t, w->record_id);
+	table_text(t, w->code);
+	table_time(t, w->at_us);
+	table_text(t, w->text);
+	return SYNC_OK;
+}
+
+static enum sync_status list_json(struct sync_db *db, struct sync_buf *b, struct sync_error *err)
+{
+	sync_show_open(b, NULL, '{');
+	sync_show_bool(b, "ok", true);
+	sync_show_open(b, "waiting", '[');
+	TRY(sync_waiting_each(db, row_json, b, err));
+	sync_show_close(b, ']');
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+static enum sync_status list_text(struct sync_db *db, struct sync_buf *b, struct sync_error *err)
+{
+	static const char *const heads[] = { "ID", "KIND", "SITE", "ENTITY", "RECORD", "CODE", "SINCE", "WHY", NULL };
+	defer(table_clear) struct table t;
+
+	table_open(&t, heads);
+	TRY(sync_waiting_each(db, row_text, &t, err));
+	table_write(&t, b);
+	return SYNC_OK;
+}
+
+enum sync_status cmd_waiting_list(const struct sync_call *call, struct sync_error *err)
+{
+	defer(sync_db_closep) struct sync_db *db = NULL;
+	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_REPORT };
+
+	TRY(central_open(&db, call, false, err));
+	TRY((call->json ? list_json : list_text)(db, &b, err));
+	return sync_show_print(&b, err);
+}
+
+static enum sync_status read_id(const char *text, int64_t *ret, struct sync_error *err)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoll(text, &end, 10);
+	if (errno || *end || end == text || *ret <= 0)
+		return sync_fail(err, SYNC_EUSAGE, "'%s' is no number of central waiting list", text);
+	return SYNC_OK;
+}
+
+static enum sync_status decide(const struct sync_call *call,
+                               enum sync_status (*how)(struct sync_db *db, int64_t id, struct sync_error *err), const char *what,
+                               struct sync_error *err)
+{
+	defer(sync_db_closep) struct sync_db *db = NULL;
+	int64_t id;
+
+	TRY(read_id(call->args[0], &id, err));
+	TRY(central_open(&db, call, false, err));
+	TRY(how(db, id, err));
+	return report_done("id", call->args[0], what, call->json, err);
+}
+
+enum sync_status cmd_waiting_accept(const struct sync_call *call, struct sync_error *err)
+{
+	return decide(call, sync_waiting_accept, "accepted: it goes to its sites with their next exchange", err);
+}
+
+enum sync_status cmd_waiting_discard(const struct sync_call *call, struct sync_error *err)
+{
+	return decide(call, sync_waiting_discard, "discarded", err);
+}

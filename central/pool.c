@@ -1,0 +1,130 @@
+#include "pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/internal.h"
+
+struct pool {
+	struct sync_db *db;
+	size_t open, most;
+	struct lane *idle;
+	pthread_mutex_t lock;
+	pthread_cond_t given;
+};
+
+enum sync_status pool_new(struct pool **ret, struct sync_db *db, size_t most, struct sync_error *err)
+{
+	struct pool *p = calloc(1, sizeof *p);
+	pthread_condattr_t attr;
+
+	if (!p)
+		return sync_fail(err, SYNC_ENOMEM, "starting to serve");
+	p->db = db;
+	p->most = most;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->given, &attr);
+	pthread_condattr_destroy(&attr);
+	*ret = p;
+	return SYNC_OK;
+}
+
+static void close_lane(struct lane *lane)
+{
+	if (!lane)
+		return;
+	sync_server_free(lane->server);
+	sync_db_close(lane->db);
+	free(lane);
+}
+
+static void close_lanep(struct lane **lane)
+{
+	close_lane(*lane);
+}
+
+static enum sync_status open_lane(struct pool *p, struct lane **ret, struct sync_error *err)
+{
+	defer(close_lanep) struct lane *lane = calloc(1, sizeof *lane);
+
+	if (!lane)
+		return sync_fail(err, SYNC_ENOMEM, "another exchange");
+	TRY(sync_db_clone(&lane->db, p->db, err));
+	TRY(sync_server_new(&lane->server, lane->db, err));
+	p->open++;
+	*ret = steal(lane);
+	return SYNC_OK;
+}
+
+static struct timespec after(int64_t ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
+}
+
+static enum sync_status take_locked(struct pool *p, int64_t wait_ms, struct lane **ret, struct sync_error *err)
+{
+	struct timespec until = after(wait_ms);
+
+	while (!p->idle && p->open == p->most)
+		if (pthread_cond_timedwait(&p->given, &p->lock, &until) != 0)
+			return sync_fail(err, SYNC_EBUSY, "%zu exchanges are under way, as many as may be", p->most);
+	if (!p->idle)
+		return open_lane(p, ret, err);
+	*ret = p->idle;
+	p->idle = p->idle->next;
+	return SYNC_OK;
+}
+
+enum sync_status pool_take(struct pool *p, int64_t wait_ms, struct lane **ret, struct sync_error *err)
+{
+	enum sync_status status;
+
+	pthread_mutex_lock(&p->lock);
+	status = take_locked(p, wait_ms, ret, err);
+	pthread_mutex_unlock(&p->lock);
+	return status;
+}
+
+void pool_give(struct pool *p, struct lane *lane, enum sync_status status)
+{
+	bool broken = status == SYNC_EDB || status == SYNC_EWRONGDB || status == SYNC_ENOMEM;
+
+	if (broken)
+		close_lane(lane);
+	pthread_mutex_lock(&p->lock);
+	if (broken) {
+		p->open--;
+	} else {
+		lane->next = p->idle;
+		p->idle = lane;
+	}
+	pthread_cond_signal(&p->given);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void pool_free(struct pool *p)
+{
+	if (!p)
+		return;
+	while (p->idle) {
+		struct lane *lane = p->idle;
+
+		p->idle = lane->next;
+		close_lane(lane);
+	}
+	pthread_cond_destroy(&p->given);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}

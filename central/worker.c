@@ -1,0 +1,194 @@
+#include "worker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <libsync/exchange.h>
+#include <libsync/log.h>
+
+#include "base/internal.h"
+
+enum { FLUSH_S = 10, RETRY_S = 5, MAX_LOGGED = 1000 };
+
+struct worker {
+	struct sync_db *db;
+	struct sync_server *server;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wakened;
+	bool work, stop;
+	struct sync_exchanged *logged; /* MAX_LOGGED of them */
+	size_t n_logged;
+};
+
+void worker_wake(struct worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->work = true;
+	pthread_cond_signal(&w->wakened);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void worker_log(struct worker *w, const struct sync_exchanged *x)
+{
+	pthread_mutex_lock(&w->lock);
+	if (w->n_logged < MAX_LOGGED)
+		w->logged[w->n_logged++] = *x;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Take what is logged so far; the caller frees it. */
+static struct sync_exchanged *take_logged(struct worker *w, size_t *ret_n)
+{
+	struct sync_exchanged *copy;
+
+	pthread_mutex_lock(&w->lock);
+	copy = malloc((w->n_logged + 1) * sizeof *copy);
+	*ret_n = copy ? w->n_logged : 0;
+	if (copy) {
+		memcpy(copy, w->logged, w->n_logged * sizeof *copy);
+		w->n_logged = 0;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return copy;
+}
+
+static void complain(const char *what, const struct sync_error *err)
+{
+	sync_log(SYNC_LOG_WARNING, what, "code=%s text=%s", sync_status_name(err->status), err->text);
+}
+
+static void flush(struct worker *w)
+{
+	struct sync_error err = { 0 };
+	defer(freep) struct sync_exchanged *x = NULL;
+	size_t n;
+
+	x = take_logged(w, &n);
+	if (sync_exchanged_put(w->db, x, n, &err) != SYNC_OK)
+		complain("log failed", &err);
+	if (sync_server_flush(w->db, &err) != SYNC_OK)
+		complain("flush failed", &err);
+}
+
+static bool stopped(struct worker *w)
+{
+	bool stop;
+
+	pthread_mutex_lock(&w->lock);
+	stop = w->stop;
+	pthread_mutex_unlock(&w->lock);
+	return stop;
+}
+
+/* Steps until nothing is left; false after a failure, which is tried again later. */
+static bool work(struct worker *w)
+{
+	struct sync_error err = { 0 };
+	bool more = true;
+
+	while (more && !stopped(w)) {
+		if (sync_server_work(w->server, &more, &err) != SYNC_OK) {
+			complain("work failed", &err);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Wait until there is work, or for some seconds. */
+static bool wait_for_work(struct worker *w, int seconds)
+{
+	struct timespec until;
+	bool work;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += seconds;
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop && !w->work)
+		if (pthread_cond_timedwait(&w->wakened, &w->lock, &until) != 0)
+			break;
+	work = w->work;
+	w->work = false;
+	pthread_mutex_unlock(&w->lock);
+	return work;
+}
+
+static void *run(void *ctx)
+{
+	struct worker *w = ctx;
+	time_t flushed = time(NULL);
+	bool done = work(w);
+
+	while (!stopped(w)) {
+		if (wait_for_work(w, done ? FLUSH_S : RETRY_S) || !done)
+			done = work(w);
+		if (time(NULL) - flushed >= FLUSH_S) {
+			flush(w);
+			flushed = time(NULL);
+		}
+	}
+	flush(w);
+	return NULL;
+}
+
+static void free_worker(struct worker *w)
+{
+	if (!w)
+		return;
+	sync_server_free(w->server);
+	sync_db_close(w->db);
+	free(w->logged);
+	pthread_cond_destroy(&w->wakened);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+static void free_workerp(struct worker **w)
+{
+	free_worker(*w);
+}
+
+static struct worker *new_worker(void)
+{
+	struct worker *w = calloc(1, sizeof *w);
+	pthread_condattr_t attr;
+
+	if (!w)
+		return NULL;
+	w->logged = calloc(MAX_LOGGED, sizeof *w->logged);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->wakened, &attr);
+	pthread_condattr_destroy(&attr);
+	return w;
+}
+
+enum sync_status worker_start(struct worker **ret, struct sync_db *db, struct sync_error *err)
+{
+	defer(free_workerp) struct worker *w = new_worker();
+
+	if (!w || !w->logged)
+		return sync_fail(err, SYNC_ENOMEM, "starting to serve");
+	TRY(sync_db_clone(&w->db, db, err));
+	TRY(sync_server_new(&w->server, w->db, err));
+	if (pthread_create(&w->thread, NULL, run, w) != 0)
+		return sync_fail(err, SYNC_ENOMEM, "no thread for background work");
+	*ret = steal(w);
+	return SYNC_OK;
+}
+
+void worker_stop(struct worker *w)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->wakened);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	free_worker(w);
+}

@@ -1,0 +1,18 @@
+/* The thread that integrates what is spooled, routes, runs expansion jobs, and writes what requests left in memory. */
+#ifndef CENTRAL_WORKER_H
+#define CENTRAL_WORKER_H
+
+#include <libsync/site.h>
+
+struct worker;
+
+/** Start it on a handle of its own; it begins with whatever an earlier process left to do. */
+enum sync_status worker_start(struct worker **ret, struct sync_db *db, struct sync_error *err);
+/** There is work. */
+void worker_wake(struct worker *w);
+/** Remember an exchange, for status; when too many are waiting to be written, it is left out. */
+void worker_log(struct worker *w, const struct sync_exchanged *x);
+/** Finish the step under way, write what is in memory, end. NULL does nothing. */
+void worker_stop(struct worker *w);
+
+#endif
