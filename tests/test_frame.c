@@ -407,7 +407,39 @@ static void what_json_cannot_carry_is_left_out_and_is_a_fault(void **state)
 	assert_int_equal(0, line.len);
 }
 
-/* A request with verdict-like extremes: two records, a delete and an unknown one; compressed. */
+static void a_record_that_no_reader_would_take_is_a_fault(void **state)
+{
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	defer(sync_buf_clear) struct sync_buf extra = { .max = 1 << 20 };
+	const struct sync_entity *e = sync_entity_find(sync_view_of("invoice_line"));
+	struct sync_value values[SYNC_MAX_FIELDS];
+	size_t len = 3 << 20;
+	char *text = test_calloc(1, len);
+	struct sync_record r;
+
+	(void)state;
+	fill(&r, values, e, NOTHING, sync_view_of(""));
+	memset(text, 'x', len);
+	values[sync_field_find(e, sync_view_of("note"))] = (struct sync_value){ .kind = SYNC_STRING, .s = { text, len } };
+	sync_record_finish(&r, &arena);
+	assert_null(r.fault);
+	memset(text, '\x01', len);
+	sync_record_finish(&r, &arena);
+	assert_non_null(r.fault);
+	assert_string_equal("too_big", r.fault->code);
+	test_free(text);
+
+	fill(&r, values, e, NOTHING, sync_view_of(""));
+	for (int i = 0; i < 5001; i++)
+		sync_buf_addf(&extra, "%c\"f%d\":0", i ? ',' : '{', i);
+	sync_buf_add_char(&extra, '}');
+	r.extra = sync_buf_view(&extra);
+	sync_record_finish(&r, &arena);
+	assert_non_null(r.fault);
+	assert_string_equal("too_big", r.fault->code);
+}
+
+/* A verdict, a delete and a record of an unknown entity; compressed. */
 static struct sync_view write_request(struct sync_arena *arena)
 {
 	defer(sync_writer_freep) struct sync_writer *w = NULL;
@@ -833,6 +865,7 @@ int main(void)
 		cmocka_unit_test(unknown_entities_survive_byte_for_byte),
 		cmocka_unit_test(a_child_belongs_to_the_group_of_its_parent_field),
 		cmocka_unit_test(what_json_cannot_carry_is_left_out_and_is_a_fault),
+		cmocka_unit_test(a_record_that_no_reader_would_take_is_a_fault),
 		cmocka_unit_test(messages_look_as_documented),
 		cmocka_unit_test(a_request_is_read_as_it_was_written),
 		cmocka_unit_test(an_answer_is_read_as_it_was_written),

@@ -146,10 +146,10 @@ static enum sync_status read_value(struct sync_record *r, const struct sync_fiel
 /* What stands between the braces of an object; empty when only spaces do. */
 static struct sync_view inside(struct sync_view object)
 {
-	struct sync_view v = { object.data + 1, object.len - 2 };
+	struct sync_view v = { 0 };
 
-	if (object.len < 2)
-		return (struct sync_view){ 0 };
+	if (object.len > 2)
+		v = (struct sync_view){ object.data + 1, object.len - 2 };
 	while (v.len > 0 && v.data[0] == ' ') {
 		v.data++;
 		v.len--;
@@ -290,18 +290,52 @@ static void check_value(struct sync_record *r, struct sync_arena *arena, const s
 		set_fault(r, arena, v->kind == SYNC_NULL ? "missing_field" : "bad_value", f->name, "%s", err.text);
 }
 
-void sync_record_finish(struct sync_record *r, struct sync_arena *arena)
+static void check_values(struct sync_record *r, struct sync_arena *arena)
 {
 	struct sync_value id = { .kind = SYNC_STRING, .s = r->id };
 
-	r->root = root_of(r);
-	if (!r->entity && r->id.len > SYNC_MAX_ID)
-		set_fault(r, arena, "bad_value", "id", "%.*s.id: %zu bytes, at most %d may be", SYNC_VIEW(r->name), r->id.len,
-		          SYNC_MAX_ID);
-	if (!r->entity)
-		return;
 	check_value(r, arena, &r->entity->fields[0], &id);
 	for (size_t i = 1; r->values && !r->fault && i < r->entity->n_fields; i++)
 		if (r->values[i].kind != SYNC_ABSENT)
 			check_value(r, arena, &r->entity->fields[i], &r->values[i]);
+}
+
+/* Whether its frame keeps any limit, however it is written: a byte becomes six at most, and a token has one and a comma. */
+static bool is_small(const struct sync_record *r)
+{
+	size_t bytes = r->extra.len;
+
+	for (size_t i = 0; r->values && i < r->entity->n_fields; i++)
+		if (r->values[i].kind == SYNC_STRING)
+			bytes += r->values[i].s.len;
+	return r->extra.len < SYNC_JSON_TOKENS && bytes < sync_default_limits.line_bytes / 8;
+}
+
+static void check_frame(struct sync_record *r, struct sync_arena *arena)
+{
+	defer(sync_buf_clear) struct sync_buf line = { .max = sync_default_limits.line_bytes };
+	struct sync_error err = { 0 };
+	struct sync_json json;
+	enum sync_status status;
+
+	sync_record_write(&line, r);
+	if (line.len > 0)
+		line.len--; /* the newline */
+	status = sync_buf_check(&line, &err);
+	if (status == SYNC_OK)
+		status = sync_json_parse(&json, sync_buf_view(&line), sync_default_limits.depth, &err);
+	if (status != SYNC_OK)
+		set_fault(r, arena, "too_big", NULL, "%.*s %.*s: its frame: %s", SYNC_VIEW(r->name), SYNC_VIEW(r->id), err.text);
+}
+
+void sync_record_finish(struct sync_record *r, struct sync_arena *arena)
+{
+	r->root = root_of(r);
+	if (r->entity)
+		check_values(r, arena);
+	else if (r->id.len > SYNC_MAX_ID)
+		set_fault(r, arena, "bad_value", "id", "%.*s.id: %zu bytes, at most %d may be", SYNC_VIEW(r->name), r->id.len,
+		          SYNC_MAX_ID);
+	if (!r->fault && !is_small(r))
+		check_frame(r, arena);
 }

@@ -114,7 +114,11 @@ extern const struct sync_limits sync_default_limits;
 /** The dictionary of this build's schema; made at the first call, freed at exit. Thread-safe. NULL if zstd refuses. */
 const struct sync_dictionary *sync_schema_dictionary(void);
 
-/** One record frame: a JSON object and a newline. Absent values are left out, extra is merged into "d". */
+/**
+ * One record frame: a JSON object and a newline. Absent values are left out, extra is merged into "d". What JSON cannot carry
+ * (not UTF-8, not finite, a blob) is left out as well, and with such an id or name nothing is written: r->fault tells before,
+ * after sync_record_finish().
+ */
 void sync_record_write(struct sync_buf *b, const struct sync_record *r);
 /**
  * Read one record frame.
@@ -130,7 +134,10 @@ enum sync_status sync_record_read(struct sync_record *r, struct sync_arena *aren
  * An empty view is an empty object. Both are well-formed, as sync_record_read() leaves them.
  */
 void sync_json_merge(struct sync_buf *ret, struct sync_view older, struct sync_view newer);
-/** Set r->root (for puts, from the parent field; roots: the id) and r->fault from r->values, after they were filled in. */
+/**
+ * Set r->root (for puts, from the parent field; roots: the id) and r->fault, after r->values were filled in. Besides wrong values a
+ * fault is what no reader would take, "too_big"; so a record without fault spoils no message.
+ */
 void sync_record_finish(struct sync_record *r, struct sync_arena *arena);
 
 /** Writes one message after another into its own buffer. */
