@@ -3,24 +3,26 @@
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "test.h"
 
-/* A server for one test: it reads whole requests and sends a canned answer to each, over as many connections as come. */
+/* A server for one test: it reads whole requests and sends a canned answer to each, one connection after the other. */
 static struct server {
 	int fd;
-	_Atomic int connection; /* the one being served, or -1 */
 	pthread_t thread;
 	char url[64];
-	const char *answer; /* NULL: none, until the client goes */
-	size_t answer_len;
-	int connections;
-	bool close;           /* after each answer */
-	bool hold;            /* wait for `go` before each answer */
-	sem_t read, go;       /* a request is read; the answer may be sent */
-	struct sync_buf last; /* the last whole request, headers and all */
+	pthread_mutex_t lock;
+	struct sync_buf answer; /* under the lock; empty: none, until the client goes */
+	atomic_int connection;  /* the one being served, or -1 */
+	atomic_int connections; /* so far */
+	atomic_bool close;      /* after each answer */
+	atomic_bool hold;       /* wait for `go` before each answer */
+	atomic_bool early;      /* answer as soon as the headers are there */
+	sem_t read, go;         /* a request is read; the answer may be sent */
+	struct sync_buf last;   /* the last whole request, headers and all; look after `read` */
 } server;
 
 static bool read_some(int fd, struct sync_buf *b)
@@ -45,7 +47,7 @@ static bool read_request(int fd, struct sync_buf *b)
 			return false;
 		end = strstr(b->data, "\r\n\r\n");
 	} while (!end);
-	length = strstr(b->data, "Content-Length: ");
+	length = server.early ? NULL : strstr(b->data, "Content-Length: ");
 	while (length && b->len < (size_t)(end + 4 - b->data) + strtoul(length + 16, NULL, 10)) {
 		if (!read_some(fd, b))
 			return false;
@@ -55,20 +57,29 @@ static bool read_request(int fd, struct sync_buf *b)
 	return true;
 }
 
+/* Whether the connection goes on. */
+static bool send_answer(int fd)
+{
+	defer(sync_buf_clear) struct sync_buf copy = { .max = 32 << 20 };
+
+	pthread_mutex_lock(&server.lock);
+	sync_buf_add_view(&copy, sync_buf_view(&server.answer));
+	pthread_mutex_unlock(&server.lock);
+	return (copy.len == 0 || send(fd, copy.data, copy.len, MSG_NOSIGNAL) > 0) && !server.close;
+}
+
 static void serve(int fd)
 {
 	defer(sync_buf_clear) struct sync_buf got = { .max = 32 << 20 };
+	bool more = true;
 
-	while (read_request(fd, &got)) {
+	while (more && read_request(fd, &got)) {
 		sync_buf_reset(&server.last);
 		sync_buf_add_view(&server.last, sync_buf_view(&got));
 		sem_post(&server.read);
 		if (server.hold)
 			sem_wait(&server.go);
-		if (!server.answer)
-			continue;
-		if (send(fd, server.answer, server.answer_len, MSG_NOSIGNAL) < 0 || server.close)
-			return;
+		more = send_answer(fd);
 	}
 }
 
@@ -93,7 +104,8 @@ static int open_server(void **state)
 	socklen_t len = sizeof at;
 
 	(void)state;
-	server = (struct server){ .connection = -1, .last = { .max = 32 << 20 } };
+	server = (struct server){ .connection = -1, .last.max = 32 << 20, .answer.max = 1 << 20 };
+	pthread_mutex_init(&server.lock, NULL);
 	server.fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (server.fd < 0 || bind(server.fd, (struct sockaddr *)&at, len) || listen(server.fd, 5) ||
 	    getsockname(server.fd, (struct sockaddr *)&at, &len))
@@ -114,13 +126,22 @@ static int close_server(void **state)
 	pthread_join(server.thread, NULL);
 	close(server.fd);
 	sync_buf_clear(&server.last);
+	sync_buf_clear(&server.answer);
 	return 0;
 }
 
-static void will_answer(const char *answer)
+static size_t will_answer_bytes(const char *answer, size_t len)
 {
-	server.answer = answer;
-	server.answer_len = strlen(answer);
+	pthread_mutex_lock(&server.lock);
+	sync_buf_reset(&server.answer);
+	sync_buf_add(&server.answer, answer, len);
+	pthread_mutex_unlock(&server.lock);
+	return len;
+}
+
+static size_t will_answer(const char *answer)
+{
+	return will_answer_bytes(answer, strlen(answer));
 }
 
 static struct sync_http *client(const struct sync_http_options *o)
@@ -162,17 +183,19 @@ static void a_request_has_no_needless_byte(void **state)
 	struct sync_http_answer answer = { .body = &body };
 	struct sync_http_request r = request("hello");
 	char expected[300];
+	size_t len;
 
 	(void)state;
-	will_answer("HTTP/1.1 204 No Content\r\n\r\n");
+	len = will_answer("HTTP/1.1 204 No Content\r\n\r\n");
 	assert_ok(sync_http_post(h, &r, &answer, err));
+	sem_wait(&server.read);
 	snprintf(expected, sizeof expected,
 		 "POST /sync/v1/exchange HTTP/1.1\r\nHost: %.*s\r\nContent-Type: application/x-sync\r\n"
 		 "Authorization: Bearer secret-token\r\nContent-Length: 5\r\n\r\nhello",
 		 (int)strcspn(server.url + 7, "/"), server.url + 7);
 	assert_string_equal(expected, server.last.data);
 	assert_int_equal(strlen(expected), answer.sent_bytes);
-	assert_int_equal(server.answer_len, answer.read_bytes);
+	assert_int_equal(len, answer.read_bytes);
 	assert_int_equal(0, body.len);
 }
 
@@ -257,12 +280,13 @@ static void a_chunked_answer_is_counted_with_its_marks(void **state)
 	defer(sync_buf_clear) struct sync_buf body = { .max = 100 };
 	struct sync_http_answer answer = { .body = &body };
 	struct sync_http_request r = request("a");
+	size_t len;
 
 	(void)state;
-	will_answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
+	len = will_answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
 	assert_ok(sync_http_post(h, &r, &answer, err));
 	assert_string_equal("hello world", body.data);
-	assert_int_equal(server.answer_len, answer.read_bytes);
+	assert_int_equal(len, answer.read_bytes);
 }
 
 static void a_refusal_is_an_answer(void **state)
@@ -318,9 +342,8 @@ static void an_answer_cut_anywhere_is_a_network_failure(void **state)
 
 	(void)state;
 	server.close = true;
-	will_answer(whole);
 	for (size_t n = 0; n < sizeof whole - 1; n++) {
-		server.answer_len = n;
+		will_answer_bytes(whole, n);
 		assert_int_equal(SYNC_ENET, sync_http_post(h, &r, &answer, &seen));
 		assert_memory_equal("127.0.0.1: ", seen.text, 11);
 	}
@@ -341,6 +364,28 @@ static void an_answer_that_is_too_large_is_refused(void **state)
 	will_answer("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell");
 	assert_ok(sync_http_post(h, &r, &answer, err));
 	assert_string_equal("well", body.data);
+}
+
+static void an_early_refusal_ends_the_sending(void **state)
+{
+	defer(sync_http_freep) struct sync_http *h = client(&plain);
+	defer(sync_buf_clear) struct sync_buf big = { .max = 24 << 20 }, body = { .max = 9 };
+	struct sync_http_answer answer = { .body = &body };
+	struct sync_http_request r = request("");
+	struct sync_error seen = { 0 };
+
+	(void)state;
+	memset(sync_buf_room(&big, 24 << 20), 'x', 24 << 20);
+	big.len = 24 << 20;
+	r.body = sync_buf_view(&big);
+	server.early = true;
+	will_answer("HTTP/1.1 413 Large\r\nContent-Length: 9\r\n\r\ntoo large");
+	assert_ok(sync_http_post(h, &r, &answer, err));
+	assert_int_equal(413, answer.status);
+	assert_string_equal("too large", body.data);
+	assert_true(answer.sent_bytes < 24 << 20);
+	body.max = 8;
+	assert_int_equal(SYNC_ETOOBIG, sync_http_post(h, &r, &answer, &seen));
 }
 
 static void a_silent_peer_is_given_up(void **state)
@@ -458,11 +503,11 @@ static void a_ca_file_that_is_not_there_is_named(void **state)
 	defer(sync_http_freep) struct sync_http *h = client(&o);
 	struct sync_http_request r = request("a");
 	struct sync_error seen = { 0 };
-	char url[256];
+	defer(sync_buf_clear) struct sync_buf url = { .max = 100 };
 
 	(void)state;
-	snprintf(url, sizeof url, "https%s", server.url + 4);
-	r.url = url;
+	sync_buf_addf(&url, "https%s", server.url + 4);
+	r.url = url.data;
 	assert_int_equal(SYNC_ETLS, sync_http_start(h, &r, &seen));
 	assert_string_equal("ca-file /nowhere/ca.pem cannot be used: it must be readable and hold a PEM certificate",
 			    seen.text);
@@ -485,6 +530,7 @@ int main(void)
 		CASE(a_redirect_is_not_followed),
 		CASE(an_answer_cut_anywhere_is_a_network_failure),
 		CASE(an_answer_that_is_too_large_is_refused),
+		CASE(an_early_refusal_ends_the_sending),
 		CASE(a_silent_peer_is_given_up),
 		CASE(nobody_listening_is_a_network_failure),
 		CASE(a_stop_ends_the_waiting),

@@ -53,23 +53,21 @@ static void drop_half_character(char *text, size_t len)
 
 enum sync_status sync_fail(struct sync_error *err, enum sync_status status, const char *format, ...)
 {
-	char text[sizeof err->text];
+	struct sync_error made = { .status = status };
 	va_list args;
 	int len;
 
 	if (!err)
 		return status;
 	va_start(args, format);
-	len = vsnprintf(text, sizeof text, format, args);
+	len = vsnprintf(made.text, sizeof made.text, format, args);
 	va_end(args);
 	if (len < 0)
-		snprintf(text, sizeof text, "%s", sync_status_text(status));
-	else if ((size_t)len >= sizeof text)
-		drop_half_character(text, sizeof text - 1);
-	make_one_line(text);
-	err->status = status;
-	err->retry_after_s = 0;
-	memcpy(err->text, text, sizeof text);
+		snprintf(made.text, sizeof made.text, "%s", sync_status_text(status));
+	else if ((size_t)len >= sizeof made.text)
+		drop_half_character(made.text, sizeof made.text - 1);
+	make_one_line(made.text);
+	*err = made; /* only now: what was formatted may stand in it */
 	return status;
 }
 

@@ -283,7 +283,7 @@ static enum sync_status untrusted(const struct sync_http *h, struct sync_error *
 			 h->host, curl_text(h));
 }
 
-/* What curl reports, as one of ours. Only called once done. */
+/* What curl reports, as one of ours. */
 static enum sync_status outcome(const struct sync_http *h, struct sync_error *err)
 {
 	switch (h->code) {
@@ -387,8 +387,9 @@ static enum sync_status receive(struct sync_http *h, struct sync_http_answer *an
 	sync_buf_reset(h->body);
 	if (h->done)
 		return outcome(h, err);
-	(void)curl_easy_pause(h->easy, CURLPAUSE_CONT);
-	return drive(h, is_done, err);
+	/* What came before is handed over in this call, which alone tells whether that went well. */
+	h->code = curl_easy_pause(h->easy, CURLPAUSE_CONT);
+	return h->code != CURLE_OK ? outcome(h, err) : drive(h, is_done, err);
 }
 
 static void describe(const struct sync_http *h, struct sync_http_answer *answer)
