@@ -32,7 +32,7 @@ struct sync_http {
 	int64_t started_us, waited_us;
 	bool busy, done;
 	bool head_read; /* the empty line after the headers has come */
-	CURLcode code;  /* once done */
+	CURLcode code;  /* what became of it */
 };
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
