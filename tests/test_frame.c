@@ -21,7 +21,7 @@ static void found_clear(struct found *f)
 }
 
 static enum sync_status read_message(struct found *f, struct sync_view body, const struct sync_limits *limits, bool request,
-                                     struct sync_error *err)
+				     struct sync_error *err)
 {
 	defer(sync_reader_freep) struct sync_reader *r = NULL;
 	enum sync_frame kind = SYNC_FRAME_RECORD;
@@ -70,28 +70,61 @@ static struct sync_view plain(struct sync_arena *arena, struct sync_view body)
 }
 
 static const struct sync_header a_request = {
-	.protocol = 1, .schema = 1, .program = "0.1.0", .site = 7, .branch = "01234567",
-	.base = { 3, 120, "00112233445566aa" }, .made = { 4, 122, "ffeeddccbbaa9988" },
+	.protocol = 1,
+	.schema = 1,
+	.program = "0.1.0",
+	.site = 7,
+	.branch = "01234567",
+	.base = { 3, 120, "00112233445566aa" },
+	.made = { 4, 122, "ffeeddccbbaa9988" },
 	.at = { .all = { 0, 9007199254740993, "aaaaaaaaaaaaaaaa" }, .own = { 0, 55, "bbbbbbbbbbbbbbbb" } },
-	.verdict = 2, .unpushed = 10, .want = 65536, .part = true, .cont = true,
+	.verdict = 2,
+	.unpushed = 10,
+	.want = 65536,
+	.part = true,
+	.cont = true,
 };
 
 static const struct sync_header an_answer = {
-	.protocol = 1, .schema = 1, .program = "0.1.0", .site = 7, .branch = "01234567",
-	.stored = { 4, 122, "ffeeddccbbaa9988" }, .integrated = 120, .highest = 122, .verdict = 3, .refused = true,
-	.load = { .at = { .own = { 0, 9, "cccccccccccccccc" } }, .entity = "item", .id = "i1", .total = 100, .done = 50, .active = true },
+	.protocol = 1,
+	.schema = 1,
+	.program = "0.1.0",
+	.site = 7,
+	.branch = "01234567",
+	.stored = { 4, 122, "ffeeddccbbaa9988" },
+	.integrated = 120,
+	.highest = 122,
+	.verdict = 3,
+	.refused = true,
+	.load = { .at = { .own = { 0, 9, "cccccccccccccccc" } },
+		  .entity = "item",
+		  .id = "i1",
+		  .total = 100,
+		  .done = 50,
+		  .active = true },
 };
 
 static const struct sync_verdict a_verdict = {
-	.n = 3, .kind = "refused", .entity = { "invoice", 7 }, .id = { "i1", 2 }, .seq = 120,
-	.code = { "bad_value", 9 }, .field = { "status", 6 }, .text = { "no \"such\" status", 16 },
+	.n = 3,
+	.kind = "refused",
+	.entity = { "invoice", 7 },
+	.id = { "i1", 2 },
+	.seq = 120,
+	.code = { "bad_value", 9 },
+	.field = { "status", 6 },
+	.text = { "no \"such\" status", 16 },
 };
 
 static struct sync_record a_delete(void)
 {
 	return (struct sync_record){
-		.entity = sync_entity_find(sync_view_of("invoice_line")), .name = { "invoice_line", 12 }, .id = { "l1", 2 },
-		.action = SYNC_DELETE, .seq = 121, .root = { "i1", 2 }, .age_ms = -1,
+		.entity = sync_entity_find(sync_view_of("invoice_line")),
+		.name = { "invoice_line", 12 },
+		.id = { "l1", 2 },
+		.action = SYNC_DELETE,
+		.seq = 121,
+		.root = { "i1", 2 },
+		.age_ms = -1,
 	};
 }
 
@@ -105,7 +138,9 @@ static struct sync_value awkward(const struct sync_field *f, struct sync_view lo
 		v.s = (struct sync_view){ longest.data, SYNC_MAX_ID };
 		break;
 	case SYNC_TEXT:
-		v.s = f->required ? longest : sync_view_of("\xe0\xb8\xa7\xe0\xb8\xb1\xe0\xb8\x84\xe0\xb8\x8b\xe0\xb8\xb5\xe0\xb8\x99 \"\\\n\t/\x01 \xf0\x9f\x92\x89");
+		v.s = f->required ? longest
+				  : sync_view_of("\xe0\xb8\xa7\xe0\xb8\xb1\xe0\xb8\x84\xe0\xb8\x8b\xe0\xb8\xb5\xe0\xb8\x99 "
+						 "\"\\\n\t/\x01 \xf0\x9f\x92\x89");
 		break;
 	case SYNC_ENUM:
 		for (size_t i = 0; f->values[i]; i++)
@@ -138,16 +173,23 @@ static struct sync_value awkward(const struct sync_field *f, struct sync_view lo
 
 enum filling { AWKWARD, NULLS, NOTHING };
 
-static void fill(struct sync_record *r, struct sync_value *values, const struct sync_entity *e, enum filling how, struct sync_view longest)
+static void fill(struct sync_record *r, struct sync_value *values, const struct sync_entity *e, enum filling how,
+		 struct sync_view longest)
 {
-	*r = (struct sync_record){ .entity = e, .name = sync_view_of(e->name), .id = sync_view_of("id-1"), .action = SYNC_PUT,
-		                   .seq = INT64_MAX, .version = sync_view_of("7.01234567.12"), .base = sync_view_of("0.89abcdef.1"),
-		                   .age_ms = 0, .values = values };
+	*r = (struct sync_record){ .entity = e,
+				   .name = sync_view_of(e->name),
+				   .id = sync_view_of("id-1"),
+				   .action = SYNC_PUT,
+				   .seq = INT64_MAX,
+				   .version = sync_view_of("7.01234567.12"),
+				   .base = sync_view_of("0.89abcdef.1"),
+				   .age_ms = 0,
+				   .values = values };
 	values[0] = (struct sync_value){ .kind = SYNC_STRING, .s = r->id };
 	for (size_t i = 1; i < e->n_fields; i++)
-		values[i] = how == NOTHING ? (struct sync_value){ .kind = SYNC_ABSENT } :
-		            how == NULLS && !e->fields[i].required ? (struct sync_value){ .kind = SYNC_NULL } :
-		            awkward(&e->fields[i], longest);
+		values[i] = how == NOTHING                           ? (struct sync_value){ .kind = SYNC_ABSENT }
+			    : how == NULLS && !e->fields[i].required ? (struct sync_value){ .kind = SYNC_NULL }
+								     : awkward(&e->fields[i], longest);
 }
 
 static bool same_value(const struct sync_value *a, const struct sync_value *b)
@@ -248,7 +290,8 @@ static void one_field(struct sync_buf *line, const struct sync_field **ret, enum
 			if (e[i]->fields[k].type == type && !e[i]->fields[k].local) {
 				*ret = &e[i]->fields[k];
 				sync_buf_reset(line);
-				sync_buf_addf(line, "{\"e\":\"%s\",\"i\":\"x\",\"a\":\"P\",\"d\":{\"%s\":%s}}", e[i]->name, (*ret)->name, value);
+				sync_buf_addf(line, "{\"e\":\"%s\",\"i\":\"x\",\"a\":\"P\",\"d\":{\"%s\":%s}}", e[i]->name,
+					      (*ret)->name, value);
 				return;
 			}
 	*ret = NULL;
@@ -260,11 +303,13 @@ static void each_type_has_its_own_form_only(void **state)
 		enum sync_type type;
 		const char *value, *code;
 	} cases[] = {
-		{ SYNC_BOOLEAN, "1", "wrong_type" }, { SYNC_BOOLEAN, "\"true\"", "wrong_type" }, { SYNC_INTEGER, "\"1\"", "wrong_type" },
-		{ SYNC_INTEGER, "1.5", "bad_value" }, { SYNC_INTEGER, "2147483648", "bad_value" }, { SYNC_INTEGER, "1e300", "bad_value" },
-		{ SYNC_BIGINT, "1", "wrong_type" }, { SYNC_BIGINT, "\"01\"", "wrong_type" }, { SYNC_REAL, "true", "wrong_type" },
-		{ SYNC_BIGINT, "\"9223372036854775808\"", "wrong_type" }, { SYNC_JSON, "{}", "wrong_type" },
-		{ SYNC_JSON, "\"{\"", "bad_value" }, { SYNC_TIME, "\"yesterday\"", "bad_value" }, { SYNC_DATE, "20260101", "wrong_type" },
+		{ SYNC_BOOLEAN, "1", "wrong_type" },         { SYNC_BOOLEAN, "\"true\"", "wrong_type" },
+		{ SYNC_INTEGER, "\"1\"", "wrong_type" },     { SYNC_INTEGER, "1.5", "bad_value" },
+		{ SYNC_INTEGER, "2147483648", "bad_value" }, { SYNC_INTEGER, "1e300", "bad_value" },
+		{ SYNC_BIGINT, "1", "wrong_type" },          { SYNC_BIGINT, "\"01\"", "wrong_type" },
+		{ SYNC_REAL, "true", "wrong_type" },         { SYNC_BIGINT, "\"9223372036854775808\"", "wrong_type" },
+		{ SYNC_JSON, "{}", "wrong_type" },           { SYNC_JSON, "\"{\"", "bad_value" },
+		{ SYNC_TIME, "\"yesterday\"", "bad_value" }, { SYNC_DATE, "20260101", "wrong_type" },
 	};
 
 	(void)state;
@@ -330,9 +375,11 @@ static void an_impossible_record_frame_is_refused(void **state)
 
 static void unknown_fields_survive_byte_for_byte(void **state)
 {
-	static const char unknown[] = "\"future\":1.00,\"o\\u0074her\":[1, {\"a\":\"}\\\"]\"}],\"big\":12345678901234567890.5e10,\"t\":\"\\u00e9\\/\"";
-	static const char line[] = LINE("\"invoice_id\":\"i1\",\"future\":1.00,\"batch\":\"b\" , \"o\\u0074her\":[1, {\"a\":\"}\\\"]\"}],"
-	                                "\"big\":12345678901234567890.5e10,\"t\":\"\\u00e9\\/\" ");
+	static const char unknown[] =
+	    "\"future\":1.00,\"o\\u0074her\":[1, {\"a\":\"}\\\"]\"}],\"big\":12345678901234567890.5e10,\"t\":\"\\u00e9\\/\"";
+	static const char line[] = LINE(
+	    "\"invoice_id\":\"i1\",\"future\":1.00,\"batch\":\"b\" , \"o\\u0074her\":[1, {\"a\":\"}\\\"]\"}],"
+	    "\"big\":12345678901234567890.5e10,\"t\":\"\\u00e9\\/\" ");
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	defer(sync_buf_clear) struct sync_buf again = { .max = 1000 };
 	struct sync_record r;
@@ -351,7 +398,7 @@ static void unknown_fields_survive_byte_for_byte(void **state)
 static void unknown_entities_survive_byte_for_byte(void **state)
 {
 	static const char line[] = "{\"e\":\"not_yet_known\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"5\",\"r\":\"root\","
-	                           "\"d\":{\"n\":1.000, \"o\":{ },\"s\":\"\\u0041\"}}\n";
+				   "\"d\":{\"n\":1.000, \"o\":{ },\"s\":\"\\u0041\"}}\n";
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	defer(sync_buf_clear) struct sync_buf again = { .max = 1000 };
 	struct sync_record r;
@@ -377,10 +424,10 @@ static void a_child_belongs_to_the_group_of_its_parent_field(void **state)
 	assert_ok(sync_record_read(&r, &arena, sync_view_of(LINE("")), &sync_default_limits, err));
 	assert_true(sync_view_is(r.root, "l1"));
 	assert_ok(sync_record_read(&r, &arena, sync_view_of("{\"e\":\"invoice_line\",\"i\":\"l1\",\"a\":\"X\",\"r\":\"i1\"}"),
-	                           &sync_default_limits, err));
+				   &sync_default_limits, err));
 	assert_true(sync_view_is(r.root, "i1"));
 	assert_ok(sync_record_read(&r, &arena, sync_view_of("{\"e\":\"invoice\",\"i\":\"i1\",\"a\":\"D\",\"r\":\"lies\"}"),
-	                           &sync_default_limits, err));
+				   &sync_default_limits, err));
 	assert_true(sync_view_is(r.root, "i1"));
 }
 
@@ -451,8 +498,12 @@ static struct sync_view write_request(struct sync_arena *arena)
 	sync_writer_begin(w, &a_request, true);
 	sync_writer_verdict(w, &a_verdict);
 	sync_writer_record(w, &r);
-	r = (struct sync_record){ .name = sync_view_of("not_yet_known"), .id = sync_view_of("x"), .action = SYNC_PUT, .seq = 122,
-		                  .age_ms = 5, .extra = sync_view_of("{\"a\":1}") };
+	r = (struct sync_record){ .name = sync_view_of("not_yet_known"),
+				  .id = sync_view_of("x"),
+				  .action = SYNC_PUT,
+				  .seq = 122,
+				  .age_ms = 5,
+				  .extra = sync_view_of("{\"a\":1}") };
 	sync_writer_record(w, &r);
 	assert_int_equal(2, sync_writer_records(w));
 	assert_ok(sync_writer_end(w, &end, &body, err));
@@ -463,12 +514,15 @@ static struct sync_view write_request(struct sync_arena *arena)
 static void messages_look_as_documented(void **state)
 {
 	static const char lines[] =
-		"{\"p\":1,\"s\":1,\"v\":\"0.1.0\",\"i\":\"7\",\"b\":\"01234567\",\"c\":\"3.120.00112233445566aa\",\"m\":\"4.122.ffeeddccbbaa9988\","
-		"\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"u\":\"10\",\"w\":\"65536\",\"n\":\"2\",\"t\":true,\"k\":true}\n"
-		"{\"v\":\"3\",\"k\":\"refused\",\"e\":\"invoice\",\"i\":\"i1\",\"q\":\"120\",\"c\":\"bad_value\",\"f\":\"status\",\"t\":\"no \\\"such\\\" status\"}\n"
-		"{\"e\":\"invoice_line\",\"i\":\"l1\",\"a\":\"D\",\"q\":\"121\",\"r\":\"i1\"}\n"
-		"{\"e\":\"not_yet_known\",\"i\":\"x\",\"a\":\"P\",\"q\":\"122\",\"g\":\"5\",\"d\":{\"a\":1}}\n"
-		"{\"n\":\"2\",\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"m\":\"9\",\"h\":\"";
+	    "{\"p\":1,\"s\":1,\"v\":\"0.1.0\",\"i\":\"7\",\"b\":\"01234567\",\"c\":\"3.120.00112233445566aa\",\"m\":\"4.122."
+	    "ffeeddccbbaa9988\","
+	    "\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"u\":\"10\",\"w\":\"65536\",\"n\":"
+	    "\"2\",\"t\":true,\"k\":true}\n"
+	    "{\"v\":\"3\",\"k\":\"refused\",\"e\":\"invoice\",\"i\":\"i1\",\"q\":\"120\",\"c\":\"bad_value\",\"f\":\"status\","
+	    "\"t\":\"no \\\"such\\\" status\"}\n"
+	    "{\"e\":\"invoice_line\",\"i\":\"l1\",\"a\":\"D\",\"q\":\"121\",\"r\":\"i1\"}\n"
+	    "{\"e\":\"not_yet_known\",\"i\":\"x\",\"a\":\"P\",\"q\":\"122\",\"g\":\"5\",\"d\":{\"a\":1}}\n"
+	    "{\"n\":\"2\",\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"m\":\"9\",\"h\":\"";
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	struct sync_view text;
 
@@ -598,8 +652,8 @@ static struct sync_view seal(struct sync_arena *arena, const char *lines, const 
 	return copy(arena, sync_buf_view(&b));
 }
 
-#define HEADER "{\"p\":1,\"s\":1}\n"
-#define DELETE "{\"e\":\"item\",\"i\":\"x\",\"a\":\"D\"}\n"
+#define HEADER  "{\"p\":1,\"s\":1}\n"
+#define DELETE  "{\"e\":\"item\",\"i\":\"x\",\"a\":\"D\"}\n"
 #define VERDICT "{\"v\":\"1\",\"k\":\"resolved\"}\n"
 
 static void a_message_that_is_not_whole_or_not_in_order_is_refused(void **state)
@@ -633,7 +687,8 @@ static void a_message_that_is_not_whole_or_not_in_order_is_refused(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct sync_error err = { 0 };
 
-		if (read_request(seal(&arena, cases[i].lines, cases[i].end), &err) != SYNC_EBADFRAME || !strstr(err.text, cases[i].says))
+		if (read_request(seal(&arena, cases[i].lines, cases[i].end), &err) != SYNC_EBADFRAME ||
+		    !strstr(err.text, cases[i].says))
 			fail_msg("%s: %s: %s", cases[i].lines, sync_status_name(err.status), err.text);
 	}
 }
@@ -661,8 +716,11 @@ static void members_of_a_newer_protocol_are_passed_over(void **state)
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 
 	(void)state;
-	assert_ok(read_request(seal(&arena, "{\"p\":2,\"new\":[1,{}],\"s\":9}\n" "{\"e\":\"item\",\"z\":{\"a\":1},\"i\":\"x\",\"a\":\"D\"}\n",
-	                            "\"n\":\"1\",\"new\":7"), err));
+	assert_ok(read_request(seal(&arena,
+				    "{\"p\":2,\"new\":[1,{}],\"s\":9}\n"
+				    "{\"e\":\"item\",\"z\":{\"a\":1},\"i\":\"x\",\"a\":\"D\"}\n",
+				    "\"n\":\"1\",\"new\":7"),
+			       err));
 }
 
 /* Compressed text, without dictionary. */
@@ -686,7 +744,10 @@ static void limits_hold_whether_compressed_or_not(void **state)
 		const char *piece, *says;
 		size_t times;
 	} cases[] = {
-		{ DELETE, "100000", 10000 }, { DELETE, "10 records", 20 }, { spaces, "1000 bytes", 100 }, { spaces, "1000", 10000 },
+		{ DELETE, "100000", 10000 },
+		{ DELETE, "10 records", 20 },
+		{ spaces, "1000 bytes", 100 },
+		{ spaces, "1000", 10000 },
 	};
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++)
@@ -730,9 +791,11 @@ static void deep_nesting_is_refused(void **state)
 
 	(void)state;
 	/* the frame and "d" are two levels */
-	snprintf(line, sizeof line, LINE("\"x\":%.*s1%.*s"), 30, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 30, "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+	snprintf(line, sizeof line, LINE("\"x\":%.*s1%.*s"), 30, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 30,
+		 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
 	assert_ok(sync_record_read(&r, &arena, sync_view_of(line), &sync_default_limits, err));
-	snprintf(line, sizeof line, LINE("\"x\":%.*s1%.*s"), 31, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 31, "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+	snprintf(line, sizeof line, LINE("\"x\":%.*s1%.*s"), 31, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 31,
+		 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
 	assert_int_equal(SYNC_EBADFRAME, sync_record_read(&r, &arena, sync_view_of(line), &sync_default_limits, &seen));
 	assert_non_null(strstr(seen.text, "too deep"));
 }
@@ -835,10 +898,24 @@ static void a_round_with_nothing_to_say_is_small(void **state)
 	defer(sync_writer_freep) struct sync_writer *w = NULL;
 	const struct sync_position at = { { 0, 812345, "5d0f3a8c1b9e7246" }, { 0, 90412, "a7c41e90f2d8b653" } };
 	const struct sync_checkpoint stored = { 1204, 55120, "e81c5f027b3da946" };
-	const struct sync_header request = { .protocol = 1, .schema = 1, .program = "0.1.0", .site = 1207, .branch = "9b3e70d5",
-		                             .base = stored, .at = at, .verdict = 41, .want = 524288 };
-	const struct sync_header answer = { .protocol = 1, .schema = 1, .program = "0.1.0", .site = 1207, .branch = "9b3e70d5",
-		                            .stored = stored, .integrated = 55120, .highest = 55120, .verdict = 41 };
+	const struct sync_header request = { .protocol = 1,
+					     .schema = 1,
+					     .program = "0.1.0",
+					     .site = 1207,
+					     .branch = "9b3e70d5",
+					     .base = stored,
+					     .at = at,
+					     .verdict = 41,
+					     .want = 524288 };
+	const struct sync_header answer = { .protocol = 1,
+					    .schema = 1,
+					    .program = "0.1.0",
+					    .site = 1207,
+					    .branch = "9b3e70d5",
+					    .stored = stored,
+					    .integrated = 55120,
+					    .highest = 55120,
+					    .verdict = 41 };
 	struct sync_end end = { 0 };
 	struct sync_view body;
 

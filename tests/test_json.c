@@ -17,9 +17,24 @@ static enum sync_status parse(const char *text, struct sync_error *err)
 static void well_formed_text_is_read(void **state)
 {
 	static const char *const good[] = {
-		"{}", "[]", "null", "true", "false", "0", "-0", "0.5", "-1e10", "1E+2", "\"\"", "{\"a\":1,\"b\":[1,2,{}]}",
-		"{ \"a\" : [ ] }", "\"\\u00e9\\ud83d\\ude00\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
-		"[[[[1]]]]", "\"\x7f\"",
+		"{}",
+		"[]",
+		"null",
+		"true",
+		"false",
+		"0",
+		"-0",
+		"0.5",
+		"-1e10",
+		"1E+2",
+		"\"\"",
+		"{\"a\":1,\"b\":[1,2,{}]}",
+		"{ \"a\" : [ ] }",
+		"\"\\u00e9\\ud83d\\ude00\"",
+		"\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"",
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+		"[[[[1]]]]",
+		"\"\x7f\"",
 	};
 
 	(void)state;
@@ -32,18 +47,56 @@ static void what_is_not_strict_json_is_refused(void **state)
 	static const struct {
 		const char *text, *says;
 	} bad[] = {
-		{ "", "not JSON" }, { " ", "not JSON" }, { "{", "not JSON" }, { "{\"a\":}", "not JSON" }, { "{\"a\" 1}", "not JSON" },
-		{ "{\"a\":1,}", "not JSON" }, { "[1,]", "not JSON" }, { "[1 2]", "not JSON" }, { "{,}", "not JSON" }, { "tru", "not JSON" },
-		{ "nulll", "text after" }, { "truefalse", "text after" }, { "{}}", "text after" }, { "{} {}", "text after" },
-		{ "1 x", "text after" }, { "01", "number" }, { "-", "number" }, { "+1", "begins nothing" }, { ".5", "begins nothing" },
-		{ "1.", "number" }, { "1e", "number" }, { "1.5.5", "number" }, { "1-2", "number" }, { "0x10", "text after" },
-		{ "NaN", "begins nothing" }, { "'a'", "begins nothing" }, { "\"a", "without end" }, { "\"a\\", "without end" },
-		{ "\"a\\\"", "without end" }, { "\"\\u12\"", "escape" }, { "\"\\u12zz\"", "escape" }, { "\"\\x41\"", "not JSON" },
-		{ "\"\\u0000\"", "U+0000" }, { "\"\\ud800\"", "not JSON" }, { "\"\\ud800x\"", "not JSON" }, { "\"\\udc00\"", "not JSON" },
-		{ "\"\\ud800\\ud800\"", "not JSON" }, { "\"a\tb\"", "control" }, { "\"a\nb\"", "control" }, { "{\t}", "control" },
-		{ "[1]\n", "control" }, { "\xef\xbb\xbf{}", "begins nothing" }, { "\"\xff\"", "UTF-8" }, { "\"\xc3\"", "UTF-8" },
-		{ "\"\xc0\x80\"", "UTF-8" }, { "\"\xe0\x80\x80\"", "UTF-8" }, { "\"\xed\xa0\x80\"", "UTF-8" },
-		{ "\"\xf4\x90\x80\x80\"", "UTF-8" }, { "\"\xf0\x9f\x98\"", "UTF-8" }, { "[[[[[1]]]]]", "too deep" },
+		{ "", "not JSON" },
+		{ " ", "not JSON" },
+		{ "{", "not JSON" },
+		{ "{\"a\":}", "not JSON" },
+		{ "{\"a\" 1}", "not JSON" },
+		{ "{\"a\":1,}", "not JSON" },
+		{ "[1,]", "not JSON" },
+		{ "[1 2]", "not JSON" },
+		{ "{,}", "not JSON" },
+		{ "tru", "not JSON" },
+		{ "nulll", "text after" },
+		{ "truefalse", "text after" },
+		{ "{}}", "text after" },
+		{ "{} {}", "text after" },
+		{ "1 x", "text after" },
+		{ "01", "number" },
+		{ "-", "number" },
+		{ "+1", "begins nothing" },
+		{ ".5", "begins nothing" },
+		{ "1.", "number" },
+		{ "1e", "number" },
+		{ "1.5.5", "number" },
+		{ "1-2", "number" },
+		{ "0x10", "text after" },
+		{ "NaN", "begins nothing" },
+		{ "'a'", "begins nothing" },
+		{ "\"a", "without end" },
+		{ "\"a\\", "without end" },
+		{ "\"a\\\"", "without end" },
+		{ "\"\\u12\"", "escape" },
+		{ "\"\\u12zz\"", "escape" },
+		{ "\"\\x41\"", "not JSON" },
+		{ "\"\\u0000\"", "U+0000" },
+		{ "\"\\ud800\"", "not JSON" },
+		{ "\"\\ud800x\"", "not JSON" },
+		{ "\"\\udc00\"", "not JSON" },
+		{ "\"\\ud800\\ud800\"", "not JSON" },
+		{ "\"a\tb\"", "control" },
+		{ "\"a\nb\"", "control" },
+		{ "{\t}", "control" },
+		{ "[1]\n", "control" },
+		{ "\xef\xbb\xbf{}", "begins nothing" },
+		{ "\"\xff\"", "UTF-8" },
+		{ "\"\xc3\"", "UTF-8" },
+		{ "\"\xc0\x80\"", "UTF-8" },
+		{ "\"\xe0\x80\x80\"", "UTF-8" },
+		{ "\"\xed\xa0\x80\"", "UTF-8" },
+		{ "\"\xf4\x90\x80\x80\"", "UTF-8" },
+		{ "\"\xf0\x9f\x98\"", "UTF-8" },
+		{ "[[[[[1]]]]]", "too deep" },
 		{ "1234567890123456789012345678901234567890123456789012345678901234", "too long" },
 	};
 
@@ -87,7 +140,8 @@ static void members_are_walked_in_order_with_their_values(void **state)
 	struct sync_json top, m;
 
 	(void)state;
-	assert_ok(sync_json_parse(&top, sync_view_of("{\"a\":\"x\\n\",\"b\":1.5,\"c\":true,\"d\":null,\"e\":{},\"f\":[]}"), 4, err));
+	assert_ok(
+	    sync_json_parse(&top, sync_view_of("{\"a\":\"x\\n\",\"b\":1.5,\"c\":true,\"d\":null,\"e\":{},\"f\":[]}"), 4, err));
 	assert_true(sync_json_first(&m, &top));
 	assert_true(sync_view_is(m.name, "a") && sync_view_is(m.text, "x\n"));
 	assert_true(sync_json_next(&m) && m.type == SYNC_JSON_NUMBER && m.number == 1.5);
@@ -101,7 +155,8 @@ static void members_are_walked_in_order_with_their_values(void **state)
 static void raw_members_are_cut_where_they_end(void **state)
 {
 	static const char *const values[] = { "1", "\"}\\\",\"", "{\"x\":[1,{}],\"}\":\"]\"}", "[ ]", "true", "-0.10e+5" };
-	struct sync_view rest = sync_view_of("{ \"a\":1, \"b\" : \"}\\\",\",\"c\":{\"x\":[1,{}],\"}\":\"]\"},\"d\":[ ],\"e\":true , \"f\":-0.10e+5 }");
+	struct sync_view rest = sync_view_of(
+	    "{ \"a\":1, \"b\" : \"}\\\",\",\"c\":{\"x\":[1,{}],\"}\":\"]\"},\"d\":[ ],\"e\":true , \"f\":-0.10e+5 }");
 	struct sync_json_raw raw;
 	size_t n = 0;
 
@@ -119,8 +174,12 @@ static void merging_replaces_members_and_keeps_their_text(void **state)
 	static const struct {
 		const char *older, *newer, *merged;
 	} cases[] = {
-		{ "", "", "{}" }, { "{}", "{ }", "{}" }, { "{\"a\":1.0}", "", "{\"a\":1.0}" }, { "", "{\"a\":[1, 2]}", "{\"a\":[1, 2]}" },
-		{ "{\"a\":1,\"b\":\"}\",\"c\":{}}", "{\"c\":2.50, \"a\":null,\"z\":0}", "{\"b\":\"}\",\"c\":2.50,\"a\":null,\"z\":0}" },
+		{ "", "", "{}" },
+		{ "{}", "{ }", "{}" },
+		{ "{\"a\":1.0}", "", "{\"a\":1.0}" },
+		{ "", "{\"a\":[1, 2]}", "{\"a\":[1, 2]}" },
+		{ "{\"a\":1,\"b\":\"}\",\"c\":{}}", "{\"c\":2.50, \"a\":null,\"z\":0}",
+		  "{\"b\":\"}\",\"c\":2.50,\"a\":null,\"z\":0}" },
 	};
 
 	(void)state;
@@ -150,7 +209,9 @@ static void what_json_cannot_carry_is_replaced_and_told(void **state)
 
 	(void)state;
 	assert_false(sync_json_write_text(&b, (struct sync_view){ "a\0b\xff", 4 }));
-	assert_string_equal("\"a\xef\xbf\xbd" "b\xef\xbf\xbd\"", b.data);
+	assert_string_equal("\"a\xef\xbf\xbd"
+			    "b\xef\xbf\xbd\"",
+			    b.data);
 	sync_buf_reset(&b);
 	assert_true(sync_json_write_text(&b, (struct sync_view){ 0 }));
 	assert_string_equal("\"\"", b.data);
@@ -162,10 +223,22 @@ static void numbers_are_written_with_few_digits(void **state)
 		double d;
 		const char *text;
 	} cases[] = {
-		{ 0, "0" }, { -0.0, "-0" }, { 1, "1" }, { -1, "-1" }, { 0.1, "0.1" }, { -0.5, "-0.5" }, { 12.25, "12.25" },
-		{ 0.000001, "0.000001" }, { 1.000001, "1.000001" }, { 123456789.125, "123456789.125" }, { 1e9, "1000000000" },
-		{ 0.30000000000000004, "0.30000000000000004" }, { 1.0 / 3, "0.3333333333333333" }, { 5e-324, "4.94065645841247e-324" },
-		{ 9007199254740993.0, "9007199254740992" }, { 1e300, "1e+300" },
+		{ 0, "0" },
+		{ -0.0, "-0" },
+		{ 1, "1" },
+		{ -1, "-1" },
+		{ 0.1, "0.1" },
+		{ -0.5, "-0.5" },
+		{ 12.25, "12.25" },
+		{ 0.000001, "0.000001" },
+		{ 1.000001, "1.000001" },
+		{ 123456789.125, "123456789.125" },
+		{ 1e9, "1000000000" },
+		{ 0.30000000000000004, "0.30000000000000004" },
+		{ 1.0 / 3, "0.3333333333333333" },
+		{ 5e-324, "4.94065645841247e-324" },
+		{ 9007199254740993.0, "9007199254740992" },
+		{ 1e300, "1e+300" },
 	};
 
 	(void)state;
@@ -203,8 +276,19 @@ static void every_double_reads_back_as_itself(void **state)
 
 static void integers_of_64_bits_are_decimal_text(void **state)
 {
-	static const char *const bad[] = { "", "-", "+1", "01", "-0", "00", "1 ", " 1", "1.0", "1e3", "9223372036854775808",
-		                           "-9223372036854775809", "99999999999999999999999" };
+	static const char *const bad[] = { "",
+					   "-",
+					   "+1",
+					   "01",
+					   "-0",
+					   "00",
+					   "1 ",
+					   " 1",
+					   "1.0",
+					   "1e3",
+					   "9223372036854775808",
+					   "-9223372036854775809",
+					   "99999999999999999999999" };
 	int64_t i = 7;
 
 	(void)state;

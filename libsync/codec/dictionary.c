@@ -10,12 +10,12 @@
 #include "codec/frame.h"
 
 /*
- * Both sides make the dictionary from their declarations: sites of the same schema have the same one, and its id, a hash, tells.
- * So everything here follows from the declarations alone, the "random" bytes of the samples included.
+ * Both sides make the dictionary from their declarations: sites of the same schema have the same one, and its id, a hash,
+ * tells. So everything here follows from the declarations alone, the "random" bytes of the samples included.
  */
 
 enum {
-	LEVEL = 3, /* 6 and 9 cost two and three times the time and are no better on rows of ids: docs/protocol.md has the figures */
+	LEVEL = 3, /* 6 and 9 take two and three times as long and are worse on rows of ids: docs/protocol.md */
 	ROUNDS = 32,
 	MAX_TEXT = 8 << 20,
 };
@@ -35,8 +35,8 @@ static struct sync_view draw_uuid(struct sync_arena *arena, uint64_t *state)
 	uint64_t a = draw(state), b = draw(state);
 	char text[40];
 
-	snprintf(text, sizeof text, "%08" PRIx64 "-%04" PRIx64 "-4%03" PRIx64 "-a%03" PRIx64 "-%012" PRIx64, a >> 32, a >> 16 & 0xffff,
-	         a & 0xfff, b >> 48 & 0xfff, b & 0xffffffffffff);
+	snprintf(text, sizeof text, "%08" PRIx64 "-%04" PRIx64 "-4%03" PRIx64 "-a%03" PRIx64 "-%012" PRIx64, a >> 32,
+		 a >> 16 & 0xffff, a & 0xfff, b >> 48 & 0xfff, b & 0xffffffffffff);
 	return sync_arena_copy(arena, sync_view_of(text));
 }
 
@@ -88,8 +88,8 @@ static struct sync_value drawn_value(const struct sync_field *f, struct sync_are
 		snprintf(text, sizeof text, "Vaccine %" PRIu64 " dose vial", draw(state) % 1000);
 		return (struct sync_value){ .kind = SYNC_STRING, .s = sync_arena_copy(arena, sync_view_of(text)) };
 	case SYNC_DATE:
-		snprintf(text, sizeof text, "202%" PRIu64 "-%02" PRIu64 "-%02" PRIu64, 4 + draw(state) % 6, 1 + draw(state) % 12,
-		         1 + draw(state) % 28);
+		snprintf(text, sizeof text, "202%" PRIu64 "-%02" PRIu64 "-%02" PRIu64, 4 + draw(state) % 6,
+			 1 + draw(state) % 12, 1 + draw(state) % 28);
 		return (struct sync_value){ .kind = SYNC_STRING, .s = sync_arena_copy(arena, sync_view_of(text)) };
 	case SYNC_BOOLEAN:
 	case SYNC_INTEGER:
@@ -110,7 +110,9 @@ static void put_record(struct sync_buf *b, const struct sync_entity *e, uint64_t
 {
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	struct sync_value values[SYNC_MAX_FIELDS];
-	struct sync_record r = { .entity = e, .name = sync_view_of(e->name), .action = SYNC_PUT, .age_ms = -1, .values = values };
+	struct sync_record r = {
+		.entity = e, .name = sync_view_of(e->name), .action = SYNC_PUT, .age_ms = -1, .values = values
+	};
 
 	for (size_t i = 0; i < e->n_fields; i++)
 		values[i] = state ? drawn_value(&e->fields[i], &arena, state) : usual_value(&e->fields[i]);
@@ -142,7 +144,9 @@ static struct sync_checkpoint draw_checkpoint(uint64_t *state)
 /* The frames around the records of a request, and of its answer. */
 static void put_round(struct sync_buf *b, bool request, const struct sync_entity *e, uint64_t *state)
 {
-	struct sync_header h = { .protocol = SYNC_PROTOCOL, .schema = SYNC_SCHEMA_VERSION, .program = SYNC_VERSION, .want = 1 << 18 };
+	struct sync_header h = {
+		.protocol = SYNC_PROTOCOL, .schema = SYNC_SCHEMA_VERSION, .program = SYNC_VERSION, .want = 1 << 18
+	};
 	struct sync_end end = { 0 };
 
 	h.site = (int64_t)(1 + draw(state) % 2000);

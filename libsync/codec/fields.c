@@ -10,7 +10,8 @@
 
 /* Only the first fault of a record is told; it never fails the message. */
 __attribute__((format(printf, 5, 6)))
-static void set_fault(struct sync_record *r, struct sync_arena *arena, const char *code, const char *field, const char *format, ...)
+static void set_fault(struct sync_record *r, struct sync_arena *arena, const char *code, const char *field,
+		      const char *format, ...)
 {
 	static const struct sync_fault no_memory = { "no_memory", NULL, "out of memory while checking the record" };
 	char text[512];
@@ -71,16 +72,17 @@ static bool write_value(struct sync_buf *b, const struct sync_field *f, const st
 }
 
 static void wrong_type(struct sync_record *r, struct sync_arena *arena, const struct sync_field *f, const struct sync_json *m,
-                       const char *wanted)
+		       const char *wanted)
 {
 	static const char *const seen[] = { "null", "a boolean", "a number", "a string", "an array", "an object" };
 	struct sync_view text = { m->text.data, m->text.len < 60 ? m->text.len : 60 };
 
 	set_fault(r, arena, "wrong_type", f->name, "%s.%s: %s%s%.*s where %s belongs", r->entity->name, f->name, seen[m->type],
-	          text.len ? " " : "", SYNC_VIEW(text), wanted);
+		  text.len ? " " : "", SYNC_VIEW(text), wanted);
 }
 
-static enum sync_status read_text(struct sync_value *v, const struct sync_json *m, struct sync_arena *arena, struct sync_error *err)
+static enum sync_status read_text(struct sync_value *v, const struct sync_json *m, struct sync_arena *arena,
+				  struct sync_error *err)
 {
 	*v = (struct sync_value){ .kind = SYNC_STRING, .s = sync_arena_copy(arena, m->text) };
 	return v->s.data ? SYNC_OK : sync_fail(err, SYNC_ENOMEM, "reading a text of %zu bytes", m->text.len);
@@ -93,7 +95,7 @@ static bool whole(const struct sync_json *m)
 }
 
 static enum sync_status read_value(struct sync_record *r, const struct sync_field *f, struct sync_value *v,
-                                   const struct sync_json *m, struct sync_arena *arena, struct sync_error *err)
+				   const struct sync_json *m, struct sync_arena *arena, struct sync_error *err)
 {
 	int64_t i = 0;
 
@@ -122,8 +124,8 @@ static enum sync_status read_value(struct sync_record *r, const struct sync_fiel
 		if (whole(m))
 			*v = (struct sync_value){ .kind = SYNC_INT, .i = (int64_t)m->number };
 		else if (m->type == SYNC_JSON_NUMBER)
-			set_fault(r, arena, "bad_value", f->name, "%s.%s: %.17g is not a whole number", r->entity->name, f->name,
-			          m->number);
+			set_fault(r, arena, "bad_value", f->name, "%s.%s: %.17g is not a whole number", r->entity->name,
+				  f->name, m->number);
 		else
 			wrong_type(r, arena, f, m, "a whole number");
 		break;
@@ -208,8 +210,8 @@ static bool is_unknown(const struct sync_entity *e, struct sync_view name)
 }
 
 /* An object of those members of d that are no fields of r->entity, copied as they stand in its text. */
-static enum sync_status read_extra(struct sync_record *r, const struct sync_json *d, struct sync_view raw, struct sync_arena *arena,
-                                   struct sync_error *err)
+static enum sync_status read_extra(struct sync_record *r, const struct sync_json *d, struct sync_view raw,
+				   struct sync_arena *arena, struct sync_error *err)
 {
 	char *text = sync_arena_get(arena, raw.len + 1);
 	struct sync_json_raw next;
@@ -230,8 +232,8 @@ static enum sync_status read_extra(struct sync_record *r, const struct sync_json
 	return SYNC_OK;
 }
 
-static enum sync_status read_known(struct sync_record *r, const struct sync_json *d, bool *ret_unknown, struct sync_arena *arena,
-                                   struct sync_error *err)
+static enum sync_status read_known(struct sync_record *r, const struct sync_json *d, bool *ret_unknown,
+				   struct sync_arena *arena, struct sync_error *err)
 {
 	const struct sync_entity *e = r->entity;
 	size_t next = 1;
@@ -253,7 +255,7 @@ static enum sync_status read_known(struct sync_record *r, const struct sync_json
 }
 
 enum sync_status sync_fields_read(struct sync_record *r, const struct sync_json *d, struct sync_view line, size_t nth,
-                                  struct sync_arena *arena, struct sync_error *err)
+				  struct sync_arena *arena, struct sync_error *err)
 {
 	bool unknown = false;
 
@@ -325,7 +327,8 @@ static void check_frame(struct sync_record *r, struct sync_arena *arena)
 	if (status == SYNC_OK)
 		status = sync_json_parse(&json, sync_buf_view(&line), sync_default_limits.depth, &err);
 	if (status != SYNC_OK)
-		set_fault(r, arena, "too_big", NULL, "%.*s %.*s: its frame: %s", SYNC_VIEW(r->name), SYNC_VIEW(r->id), err.text);
+		set_fault(r, arena, "too_big", NULL, "%.*s %.*s: its frame: %s", SYNC_VIEW(r->name), SYNC_VIEW(r->id),
+			  err.text);
 }
 
 void sync_record_finish(struct sync_record *r, struct sync_arena *arena)
@@ -335,7 +338,7 @@ void sync_record_finish(struct sync_record *r, struct sync_arena *arena)
 		check_values(r, arena);
 	else if (r->id.len > SYNC_MAX_ID)
 		set_fault(r, arena, "bad_value", "id", "%.*s.id: %zu bytes, at most %d may be", SYNC_VIEW(r->name), r->id.len,
-		          SYNC_MAX_ID);
+			  SYNC_MAX_ID);
 	if (!r->fault && !is_small(r))
 		check_frame(r, arena);
 }

@@ -16,6 +16,6 @@ void sync_fields_write(struct sync_buf *b, const struct sync_record *r);
  * @retval SYNC_ENOMEM  the only failure
  */
 enum sync_status sync_fields_read(struct sync_record *r, const struct sync_json *d, struct sync_view line, size_t nth,
-                                  struct sync_arena *arena, struct sync_error *err);
+				  struct sync_arena *arena, struct sync_error *err);
 
 #endif

@@ -48,7 +48,7 @@ struct member {
 	enum form form;
 	size_t at, size; /* where in the struct */
 	enum side side;
-	bool required;   /* written even when zero */
+	bool required; /* written even when zero */
 };
 
 struct shape {
@@ -58,16 +58,16 @@ struct shape {
 };
 
 #define AT(type, field) offsetof(struct type, field), sizeof((struct type *)0)->field
-#define SHAPE(name, rows) { name, rows, COUNT(rows) }
+#define SHAPE(name, rows)               \
+	{                               \
+		name, rows, COUNT(rows) \
+	}
 
 /* load = {"a": H of all, "o": H of own, "e": entity, "i": id, "t": total, "d": done, "w": active} */
 static const struct member load_members[] = {
-	{ "a", PLACE, AT(sync_load, at.all), BOTH },
-	{ "o", PLACE, AT(sync_load, at.own), BOTH },
-	{ "e", TEXT, AT(sync_load, entity), BOTH },
-	{ "i", TEXT, AT(sync_load, id), BOTH },
-	{ "t", BIG, AT(sync_load, total), BOTH },
-	{ "d", BIG, AT(sync_load, done), BOTH },
+	{ "a", PLACE, AT(sync_load, at.all), BOTH }, { "o", PLACE, AT(sync_load, at.own), BOTH },
+	{ "e", TEXT, AT(sync_load, entity), BOTH },  { "i", TEXT, AT(sync_load, id), BOTH },
+	{ "t", BIG, AT(sync_load, total), BOTH },    { "d", BIG, AT(sync_load, done), BOTH },
 	{ "w", FLAG, AT(sync_load, active), BOTH },
 };
 static const struct shape load_shape = SHAPE("load", load_members);
@@ -103,14 +103,10 @@ static const struct shape header_shape = SHAPE("header", header_members);
 
 /* verdict = {"v": n, "k": kind, "e": entity, "i": id, "q": seq, "c": code, "f": field, "t": text} */
 static const struct member verdict_members[] = {
-	{ "v", BIG, AT(sync_verdict, n), BOTH, true },
-	{ "k", WORD, AT(sync_verdict, kind), BOTH, true },
-	{ "e", VIEW, AT(sync_verdict, entity), BOTH },
-	{ "i", VIEW, AT(sync_verdict, id), BOTH },
-	{ "q", BIG, AT(sync_verdict, seq), BOTH },
-	{ "c", VIEW, AT(sync_verdict, code), BOTH },
-	{ "f", VIEW, AT(sync_verdict, field), BOTH },
-	{ "t", VIEW, AT(sync_verdict, text), BOTH },
+	{ "v", BIG, AT(sync_verdict, n), BOTH, true }, { "k", WORD, AT(sync_verdict, kind), BOTH, true },
+	{ "e", VIEW, AT(sync_verdict, entity), BOTH }, { "i", VIEW, AT(sync_verdict, id), BOTH },
+	{ "q", BIG, AT(sync_verdict, seq), BOTH },     { "c", VIEW, AT(sync_verdict, code), BOTH },
+	{ "f", VIEW, AT(sync_verdict, field), BOTH },  { "t", VIEW, AT(sync_verdict, text), BOTH },
 };
 static const struct shape verdict_shape = SHAPE("verdict", verdict_members);
 
@@ -120,14 +116,10 @@ static const struct shape verdict_shape = SHAPE("verdict", verdict_members);
  * not know itself.
  */
 static const struct member record_members[] = {
-	{ "e", NAME, AT(sync_record, name), BOTH, true },
-	{ "i", VIEW, AT(sync_record, id), BOTH, true },
-	{ "a", ACTION, AT(sync_record, action), BOTH, true },
-	{ "q", BIG, AT(sync_record, seq), BOTH },
-	{ "r", ROOT, AT(sync_record, root), BOTH },
-	{ "v", VIEW, AT(sync_record, version), BOTH },
-	{ "b", VIEW, AT(sync_record, base), BOTH },
-	{ "g", AGE, AT(sync_record, age_ms), BOTH },
+	{ "e", NAME, AT(sync_record, name), BOTH, true },     { "i", VIEW, AT(sync_record, id), BOTH, true },
+	{ "a", ACTION, AT(sync_record, action), BOTH, true }, { "q", BIG, AT(sync_record, seq), BOTH },
+	{ "r", ROOT, AT(sync_record, root), BOTH },           { "v", VIEW, AT(sync_record, version), BOTH },
+	{ "b", VIEW, AT(sync_record, base), BOTH },           { "g", AGE, AT(sync_record, age_ms), BOTH },
 	{ "d", DATA, AT(sync_record, values), BOTH },
 };
 static const struct shape record_shape = SHAPE("record", record_members);
@@ -137,10 +129,8 @@ static const struct shape record_shape = SHAPE("record", record_members);
  * The digest is XXH3-64, 16 lower-case hex digits, over every byte of the message before these digits.
  */
 static const struct member end_members[] = {
-	{ "n", BIG, AT(sync_end, records), BOTH, true },
-	{ "a", PLACE, AT(sync_end, at.all), BOTH },
-	{ "o", PLACE, AT(sync_end, at.own), BOTH },
-	{ "m", BIG, AT(sync_end, more), BOTH },
+	{ "n", BIG, AT(sync_end, records), BOTH, true }, { "a", PLACE, AT(sync_end, at.all), BOTH },
+	{ "o", PLACE, AT(sync_end, at.own), BOTH },      { "m", BIG, AT(sync_end, more), BOTH },
 	{ "l", LOAD, AT(sync_end, load), BOTH },
 };
 static const struct shape end_shape = SHAPE("end", end_members);
@@ -221,7 +211,8 @@ static bool is_hex(struct sync_view v, size_t len)
 static enum sync_status read_hex(const struct reading *in, char *ret, const struct sync_json *m)
 {
 	TRY(read_text(in, ret, m));
-	return is_hex(m->text, in->member->size - 1) ? SYNC_OK : bad(in, "is not %zu hex digits: %s", in->member->size - 1, ret);
+	return is_hex(m->text, in->member->size - 1) ? SYNC_OK
+						     : bad(in, "is not %zu hex digits: %s", in->member->size - 1, ret);
 }
 
 static bool is_start(const struct sync_checkpoint *c)
@@ -265,7 +256,8 @@ static enum sync_status read_checkpoint(const struct reading *in, struct sync_ch
 
 static bool is_idle(const struct sync_load *l)
 {
-	return is_start(&l->at.all) && is_start(&l->at.own) && !l->entity[0] && !l->id[0] && !l->total && !l->done && !l->active;
+	return is_start(&l->at.all) && is_start(&l->at.own) && !l->entity[0] && !l->id[0] && !l->total && !l->done &&
+	       !l->active;
 }
 
 static enum sync_status read_load(struct reading *in, struct sync_load *ret, const struct sync_json *m)
@@ -473,7 +465,8 @@ static enum sync_status need_none(struct reading *in, const struct member *from,
 {
 	for (; from < to; from++)
 		if (from->required && (from->side & side))
-			return sync_fail(in->err, SYNC_EBADFRAME, "the %s frame has no member \"%s\"", in->shape->frame, from->name);
+			return sync_fail(in->err, SYNC_EBADFRAME, "the %s frame has no member \"%s\"", in->shape->frame,
+					 from->name);
 	return SYNC_OK;
 }
 
@@ -489,8 +482,8 @@ static enum sync_status read_members(struct reading *in, const struct shape *s, 
 		found = find_member(s, next, m.name, side);
 		in->member = found;
 		if (found == end && find_member(s, s->members, m.name, side) < end)
-			return sync_fail(in->err, SYNC_EBADFRAME, "the %s frame has its member \"%s\" twice or out of order", s->frame,
-			                 m.name.data);
+			return sync_fail(in->err, SYNC_EBADFRAME, "the %s frame has its member \"%s\" twice or out of order",
+					 s->frame, m.name.data);
 		if (found == end)
 			continue;
 		TRY(need_none(in, next, found, side));
@@ -506,13 +499,14 @@ static struct sync_view without_newline(struct sync_view line)
 }
 
 static enum sync_status read_frame(const struct shape *s, void *ret, struct sync_view line, const struct sync_reading *how,
-                                   struct sync_error *err)
+				   struct sync_error *err)
 {
 	struct reading in = { .how = how, .line = without_newline(line), .err = err };
 	struct sync_json top;
 
 	if (line.len > how->limits->line_bytes)
-		return sync_fail(err, SYNC_ETOOBIG, "a frame of %zu bytes, the limit is %zu", line.len, how->limits->line_bytes);
+		return sync_fail(err, SYNC_ETOOBIG, "a frame of %zu bytes, the limit is %zu", line.len,
+				 how->limits->line_bytes);
 	TRY(sync_json_parse(&top, in.line, how->limits->depth, err));
 	if (top.type != SYNC_JSON_OBJECT)
 		return sync_fail(err, SYNC_EBADFRAME, "the %s frame is not a JSON object", s->frame);
@@ -526,7 +520,7 @@ void sync_header_write(struct sync_buf *b, const struct sync_header *h, bool req
 }
 
 enum sync_status sync_header_read(struct sync_header *ret, struct sync_view line, const struct sync_reading *how,
-                                  struct sync_error *err)
+				  struct sync_error *err)
 {
 	struct sync_header h = { 0 };
 
@@ -544,7 +538,7 @@ void sync_verdict_write(struct sync_buf *b, const struct sync_verdict *v)
 }
 
 enum sync_status sync_verdict_read(struct sync_verdict *ret, struct sync_view line, const struct sync_reading *how,
-                                   struct sync_error *err)
+				   struct sync_error *err)
 {
 	struct sync_verdict v = { 0 };
 
@@ -564,7 +558,7 @@ void sync_record_write(struct sync_buf *b, const struct sync_record *r)
 }
 
 enum sync_status sync_record_read(struct sync_record *ret, struct sync_arena *arena, struct sync_view line,
-                                  const struct sync_limits *limits, struct sync_error *err)
+				  const struct sync_limits *limits, struct sync_error *err)
 {
 	struct sync_reading how = { .arena = arena, .limits = limits };
 	struct sync_record r = { .age_ms = -1 };
@@ -591,7 +585,7 @@ void sync_end_seal(struct sync_buf *b, uint64_t digest)
 }
 
 enum sync_status sync_end_read(struct sync_end *ret, struct sync_view line, uint64_t digest, const struct sync_reading *how,
-                               struct sync_error *err)
+			       struct sync_error *err)
 {
 	struct sync_view text = without_newline(line);
 	struct sync_end end = { 0 };

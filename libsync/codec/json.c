@@ -95,7 +95,7 @@ static bool write_decimal(struct sync_buf *b, double d)
 			sync_buf_addf(b, "%" PRId64, n);
 		else
 			sync_buf_addf(b, "%s%" PRId64 ".%0*" PRId64, d < 0 ? "-" : "", labs(n) / powers[places], (int)places,
-			              labs(n) % powers[places]);
+				      labs(n) % powers[places]);
 		return true;
 	}
 	return false;
@@ -369,7 +369,7 @@ static bool fill(struct sync_json *ret, const cJSON *node)
 	static const struct {
 		int cjson;
 		enum sync_json_type type;
-	} types[] = { { cJSON_String, SYNC_JSON_TEXT }, { cJSON_Number, SYNC_JSON_NUMBER }, { cJSON_NULL, SYNC_JSON_NULL },
+	} types[] = { { cJSON_String, SYNC_JSON_TEXT },  { cJSON_Number, SYNC_JSON_NUMBER }, { cJSON_NULL, SYNC_JSON_NULL },
 		      { cJSON_True, SYNC_JSON_BOOLEAN }, { cJSON_False, SYNC_JSON_BOOLEAN }, { cJSON_Object, SYNC_JSON_OBJECT },
 		      { cJSON_Array, SYNC_JSON_ARRAY } };
 	size_t i = 0;

@@ -10,7 +10,8 @@
 /* Values, names and objects of one line together, and characters of one number, that are read. */
 enum { SYNC_JSON_TOKENS = 10000, SYNC_JSON_DIGITS = 63 };
 
-/** Append text as a JSON string. What JSON cannot carry (bytes that are not UTF-8, NUL) becomes U+FFFD, and false is returned. */
+/** Append text as a JSON string. What JSON cannot carry (bytes that are not UTF-8, NUL) becomes U+FFFD, and false is returned.
+ */
 bool sync_json_write_text(struct sync_buf *b, struct sync_view text);
 /** Append a finite number with as few digits as read back as the same double. */
 void sync_json_write_real(struct sync_buf *b, double d);
@@ -45,7 +46,8 @@ struct sync_json_raw {
 	struct sync_view value;
 };
 
-/** The next member, taken from the front of rest, which at first is the text of an object that was parsed; false after the last. */
+/** The next member, taken from the front of rest, which at first is the text of an object that was parsed; false after the
+ * last. */
 bool sync_json_raw_next(struct sync_json_raw *ret, struct sync_view *rest);
 /** The text of the value of an object's nth member, from 0. */
 struct sync_view sync_json_raw_value(struct sync_view object, size_t nth);

@@ -22,14 +22,14 @@ struct sync_writer {
 	struct sync_compressor *compressor;
 	struct sync_digest digest;
 	struct sync_buf out;
-	struct sync_buf line;  /* the frame being written */
-	size_t held_back;      /* bytes given to the compressor since it last put something out */
+	struct sync_buf line; /* the frame being written */
+	size_t held_back;     /* bytes given to the compressor since it last put something out */
 	int64_t records;
 	struct sync_error err; /* the first failure of this message */
 };
 
 enum sync_status sync_writer_new(struct sync_writer **ret, const struct sync_dictionary *d, int level, size_t max_bytes,
-                                 struct sync_error *err)
+				 struct sync_error *err)
 {
 	defer(sync_writer_freep) struct sync_writer *w = calloc(1, sizeof *w);
 
@@ -67,7 +67,7 @@ static void put_line(struct sync_writer *w, const char *what, struct sync_view i
 
 	if (w->line.status != SYNC_OK && w->err.status == SYNC_OK)
 		sync_fail(&w->err, w->line.status, "%s%s%.*s: %s after %zu bytes", what, id.len ? " " : "", SYNC_VIEW(id),
-		          sync_status_text(w->line.status), line.len);
+			  sync_status_text(w->line.status), line.len);
 	if (w->err.status == SYNC_OK) {
 		sync_digest_add(&w->digest, line);
 		sync_compressor_add(w->compressor, line);
@@ -147,7 +147,8 @@ static bool is_zstd(struct sync_view body)
 	return body.len >= 4 && memcmp(body.data, "\x28\xb5\x2f\xfd", 4) == 0;
 }
 
-/* RFC 8878: the two lowest bits of the frame header's descriptor, behind the magic number, are the size of a dictionary's id. */
+/* RFC 8878: the two lowest bits of the frame header's descriptor, behind the magic number, are the size of a dictionary's id.
+ */
 static bool names_dictionary(struct sync_view body)
 {
 	return body.len >= 5 && (body.data[4] & 3) != 0;
@@ -157,8 +158,9 @@ static enum sync_status open_body(struct sync_reader *r, struct sync_view body, 
 {
 	if (!is_zstd(body)) {
 		r->rest = body;
-		return body.len <= r->limits.plain_bytes ? SYNC_OK :
-		       sync_fail(err, SYNC_ETOOBIG, "%zu bytes, the limit is %zu", body.len, r->limits.plain_bytes);
+		return body.len <= r->limits.plain_bytes
+			   ? SYNC_OK
+			   : sync_fail(err, SYNC_ETOOBIG, "%zu bytes, the limit is %zu", body.len, r->limits.plain_bytes);
 	}
 	r->dictionary = names_dictionary(body);
 	r->dictionaries[0] = r->dictionary ? sync_schema_dictionary() : NULL;
@@ -166,7 +168,7 @@ static enum sync_status open_body(struct sync_reader *r, struct sync_view body, 
 }
 
 enum sync_status sync_reader_new(struct sync_reader **ret, struct sync_view body, const struct sync_limits *limits,
-                                 struct sync_error *err)
+				 struct sync_error *err)
 {
 	defer(sync_reader_freep) struct sync_reader *r = calloc(1, sizeof *r);
 
@@ -224,13 +226,13 @@ static enum sync_status more_text(struct sync_reader *r, size_t *ret_len, struct
 static enum sync_status cut(const struct sync_reader *r, struct sync_error *err)
 {
 	return sync_fail(err, SYNC_EBADFRAME, "the message is cut in frame %" PRId64 ": no end frame after %" PRId64 " records",
-	                 r->frames + 1, r->records);
+			 r->frames + 1, r->records);
 }
 
 static enum sync_status too_long(const struct sync_reader *r, struct sync_error *err)
 {
 	return sync_fail(err, SYNC_ETOOBIG, "frame %" PRId64 " is longer than the limit of %zu bytes", r->frames + 1,
-	                 r->limits.line_bytes);
+			 r->limits.line_bytes);
 }
 
 /* The next line with its newline, valid until the next call. */
@@ -290,7 +292,8 @@ enum sync_status sync_reader_header(struct sync_reader *r, struct sync_header *r
 }
 
 /* Counts a line that is no end and tells what it is, by how it begins. */
-static enum sync_status take_frame(struct sync_reader *r, struct sync_view line, enum sync_frame *ret_kind, struct sync_error *err)
+static enum sync_status take_frame(struct sync_reader *r, struct sync_view line, enum sync_frame *ret_kind,
+				   struct sync_error *err)
 {
 	sync_digest_add(&r->digest, line);
 	if (opens(line, verdict_open) && r->records == 0) {
@@ -299,7 +302,7 @@ static enum sync_status take_frame(struct sync_reader *r, struct sync_view line,
 	}
 	if (!opens(line, record_open))
 		return sync_fail(err, SYNC_EBADFRAME, "frame %" PRId64 " is neither a record nor the end%s", r->frames,
-		                 opens(line, verdict_open) ? ", but a verdict, which stands before records" : "");
+				 opens(line, verdict_open) ? ", but a verdict, which stands before records" : "");
 	if (++r->records > r->limits.records)
 		return sync_fail(err, SYNC_ETOOBIG, "more than %" PRId64 " records", r->limits.records);
 	*ret_kind = SYNC_FRAME_RECORD;
@@ -317,7 +320,8 @@ static enum sync_status read_end(struct sync_reader *r, struct sync_view line, s
 	if (sync_end_read(ret, line, sync_digest_value(&r->digest), &how, &inner) != SYNC_OK)
 		return in_frame(r, &inner, err);
 	if (ret->records != r->records)
-		return sync_fail(err, SYNC_EBADFRAME, "the end counts %" PRId64 " records, there were %" PRId64, ret->records, r->records);
+		return sync_fail(err, SYNC_EBADFRAME, "the end counts %" PRId64 " records, there were %" PRId64, ret->records,
+				 r->records);
 	if (r->rest.len == 0)
 		TRY(more_text(r, &more, err));
 	if (r->rest.len > 0)
@@ -327,8 +331,8 @@ static enum sync_status read_end(struct sync_reader *r, struct sync_view line, s
 }
 
 enum sync_status sync_reader_next(struct sync_reader *r, struct sync_arena *arena, enum sync_frame *ret_kind,
-                                  struct sync_record *ret_record, struct sync_verdict *ret_verdict, struct sync_end *ret_end,
-                                  struct sync_view *ret_line, struct sync_error *err)
+				  struct sync_record *ret_record, struct sync_verdict *ret_verdict, struct sync_end *ret_end,
+				  struct sync_view *ret_line, struct sync_error *err)
 {
 	struct sync_reading how = { .arena = arena, .limits = &r->limits };
 	struct sync_error inner = { 0 };
@@ -371,8 +375,8 @@ enum sync_status sync_reader_skip(struct sync_reader *r, int64_t n, struct sync_
 	for (int64_t last = r->records + n; r->records < last;) {
 		TRY(next_line(r, &line, err));
 		if (opens(line, end_open))
-			return sync_fail(err, SYNC_EBADFRAME, "the message has %" PRId64 " records, not the %" PRId64 " to skip", r->records,
-			                 last);
+			return sync_fail(err, SYNC_EBADFRAME,
+					 "the message has %" PRId64 " records, not the %" PRId64 " to skip", r->records, last);
 		TRY(take_frame(r, line, &kind, err));
 	}
 	return SYNC_OK;

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 
 /** What always holds, in release builds as well. */
-#define CHECK(condition)                                                     \
-	do {                                                                 \
-		if (!(condition)) {                                          \
+#define CHECK(condition)                                                    \
+	do {                                                                \
+		if (!(condition)) {                                         \
 			fprintf(stderr, "does not hold: %s\n", #condition); \
-			abort();                                             \
-		}                                                            \
+			abort();                                            \
+		}                                                           \
 	} while (0)
 
 /** One input; called by libFuzzer, or by replay.c for each file that is kept. */

@@ -6,11 +6,11 @@
 #include "base/internal.h"
 #include "fuzz.h"
 
-enum { MAX_INPUT = 1 << 20 };
+enum { INPUT_BYTES = 1 << 20 };
 
 static int replay(const char *folder, const char *name)
 {
-	defer(freep) uint8_t *data = malloc(MAX_INPUT);
+	defer(freep) uint8_t *data = malloc(INPUT_BYTES);
 	char path[PATH_MAX];
 	FILE *file;
 	size_t len;
@@ -21,7 +21,7 @@ static int replay(const char *folder, const char *name)
 		perror(path);
 		return 1;
 	}
-	len = fread(data, 1, MAX_INPUT, file);
+	len = fread(data, 1, INPUT_BYTES, file);
 	fclose(file);
 	return LLVMFuzzerTestOneInput(data, len);
 }
