@@ -187,8 +187,8 @@ static void fill(struct sync_record *r, struct sync_value *values, const struct 
 				   .values = values };
 	values[0] = (struct sync_value){ .kind = SYNC_STRING, .s = r->id };
 	for (size_t i = 1; i < e->n_fields; i++)
-		values[i] = how == NOTHING                           ? (struct sync_value){ .kind = SYNC_ABSENT }
-			    : how == NULLS && !e->fields[i].required ? (struct sync_value){ .kind = SYNC_NULL }
+		values[i] = how == NOTHING                           ? ((struct sync_value){ .kind = SYNC_ABSENT })
+			    : how == NULLS && !e->fields[i].required ? ((struct sync_value){ .kind = SYNC_NULL })
 								     : awkward(&e->fields[i], longest);
 }
 

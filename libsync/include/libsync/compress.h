@@ -29,7 +29,9 @@ struct sync_compressor;
 /** @param level  1 to 19; ignored with a dictionary, which has its own */
 enum sync_status sync_compressor_new(struct sync_compressor **ret, const struct sync_dictionary *d, int level,
                                      struct sync_error *err);
+/** NULL does nothing. */
 void sync_compressor_free(struct sync_compressor *c);
+/** For defer(). */
 void sync_compressor_freep(struct sync_compressor **c);
 /** Start over with a new output; out->max bounds it. */
 void sync_compressor_reset(struct sync_compressor *c, struct sync_buf *out);
@@ -49,7 +51,9 @@ struct sync_decompressor;
  */
 enum sync_status sync_decompressor_new(struct sync_decompressor **ret, const struct sync_dictionary *const *dictionaries,
                                        struct sync_view in, size_t max_bytes, struct sync_error *err);
+/** NULL does nothing. */
 void sync_decompressor_free(struct sync_decompressor *d);
+/** For defer(). */
 void sync_decompressor_freep(struct sync_decompressor **d);
 /**
  * Decompress up to len bytes.

@@ -30,10 +30,15 @@ void sync_token_hash(char ret[static 65], struct sync_view token);
 struct sync_digest {
 	void *state;
 };
+/** Start with no bytes; closed by sync_digest_close(). */
 enum sync_status sync_digest_open(struct sync_digest *d, struct sync_error *err);
+/** Take in more bytes. */
 void sync_digest_add(struct sync_digest *d, struct sync_view v);
+/** Of all bytes so far. */
 uint64_t sync_digest_value(const struct sync_digest *d);
+/** Start over. */
 void sync_digest_reset(struct sync_digest *d);
+/** Free its memory; a zeroed or closed digest does nothing. */
 void sync_digest_close(struct sync_digest *d);
 
 #endif

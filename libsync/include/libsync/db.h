@@ -174,10 +174,12 @@ static inline struct sync_value sync_null(void)
 #define SYNC_ARGS(...)                                 \
 	(const struct sync_value[]){ __VA_ARGS__ },    \
 		sizeof((const struct sync_value[]){ __VA_ARGS__ }) / sizeof(struct sync_value)
+/** No parameters. */
 #define SYNC_NOARGS NULL, 0
 
 /** Settings of this database that are ours: sync_meta. */
 enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found, struct sync_error *err);
+/** Set one, instead of what it was. */
 enum sync_status sync_meta_put(struct sync_db *db, const char *key, struct sync_view value, struct sync_error *err);
 
 /**

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+/** The list: X is called with each row. */
 #define SYNC_ERRORS(X) /* code     name            HTTP retry  text */                                  \
 	X(EBADFRAME,     "badframe",     400, false, "malformed frame")                                 \
 	X(EBADREQUEST,   "badrequest",   400, false, "malformed request")                               \

@@ -94,6 +94,7 @@ struct sync_server;
 
 /** @param db  central's; stays the caller's and outlives the server */
 enum sync_status sync_server_new(struct sync_server **ret, struct sync_db *db, struct sync_error *err);
+/** NULL does nothing. */
 void sync_server_free(struct sync_server *s);
 
 /** What one request did, for the log. */

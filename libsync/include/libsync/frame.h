@@ -146,11 +146,15 @@ struct sync_writer;
 /** @param d  dictionary or NULL @param level  of compression without one @param max_bytes  of the compressed message */
 enum sync_status sync_writer_new(struct sync_writer **ret, const struct sync_dictionary *d, int level, size_t max_bytes,
                                  struct sync_error *err);
+/** NULL does nothing. */
 void sync_writer_free(struct sync_writer *w);
+/** For defer(). */
 void sync_writer_freep(struct sync_writer **w);
 /** Start a message; request tells which members of the header are written. */
 void sync_writer_begin(struct sync_writer *w, const struct sync_header *h, bool request);
+/** Put a verdict, before any record. */
 void sync_writer_verdict(struct sync_writer *w, const struct sync_verdict *v);
+/** Put a record. */
 void sync_writer_record(struct sync_writer *w, const struct sync_record *r);
 /** Compressed bytes so far, an estimate that lags by at most what zstd holds back. */
 size_t sync_writer_size(const struct sync_writer *w);
@@ -168,10 +172,13 @@ struct sync_reader;
 /** @param body  borrowed: zstd when it starts with zstd's magic number, else plain JSON lines */
 enum sync_status sync_reader_new(struct sync_reader **ret, struct sync_view body, const struct sync_limits *limits,
                                  struct sync_error *err);
+/** NULL does nothing. */
 void sync_reader_free(struct sync_reader *r);
+/** For defer(). */
 void sync_reader_freep(struct sync_reader **r);
 /** The header; first. Whether the body used the dictionary: sync_reader_dictionary(). */
 enum sync_status sync_reader_header(struct sync_reader *r, struct sync_header *ret, bool request, struct sync_error *err);
+/** Whether the body was made with the dictionary of this build. */
 bool sync_reader_dictionary(const struct sync_reader *r);
 /**
  * The next frame.

@@ -146,6 +146,7 @@ enum sync_status sync_verdict_each(struct sync_db *db, sync_row_fn *fn, void *ct
 
 /** Where import reads and export writes: bytes, so that no memory grows with the file. */
 typedef enum sync_status sync_read_fn(void *ctx, char *ret, size_t len, size_t *ret_len, struct sync_error *err);
+/** Takes all len bytes. */
 typedef enum sync_status sync_write_fn(void *ctx, const char *data, size_t len, struct sync_error *err);
 
 /** What a file of records looks like: CSV with a header line of field names, or one JSON object per line. */
