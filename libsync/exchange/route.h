@@ -14,13 +14,11 @@ struct sync_sites {
 /**
  * Where each of n records of one entity goes by the routes, now. Bulk: a handful of statements for the whole batch.
  *
- * @param values  per record the routing values (sync_entity_routing order), n_routing each
- * @param ids     per record its id
+ * @param values  per record the routing values (sync_entity_routing order); NULL: nowhere
  * @param arena   keeps ret
  */
-enum sync_status sync_route_sites(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids,
-                                  const struct sync_value *const *values, size_t n, struct sync_arena *arena,
-                                  struct sync_sites *ret, struct sync_error *err);
+enum sync_status sync_route_sites(struct sync_db *db, const struct sync_entity *e, const struct sync_value *const *values, size_t n,
+                                  struct sync_arena *arena, struct sync_sites *ret, struct sync_error *err);
 
 /** Whether each of n full records (values of all fields) is due at site, now: it or "every site" is among its sites. */
 enum sync_status sync_route_due(struct sync_db *db, int64_t site, const struct sync_record *r, size_t n, struct sync_arena *arena,
@@ -46,10 +44,18 @@ enum sync_status sync_route_step(struct sync_db *db, int64_t limit, bool *ret_mo
  *  routes at this moment. Ends when a fresh snapshot shows none. */
 enum sync_status sync_route(struct sync_db *db, struct sync_error *err);
 
-/** Run a bounded chunk of one expansion job, in a transaction of its own. *ret_more: jobs are left. */
+/** Become the one that routes, until the transaction ends; false: another process does. SQLite: a write transaction is enough. */
+enum sync_status sync_route_lock(struct sync_db *db, bool *ret, struct sync_error *err);
+
+/** Run a bounded chunk of expansion jobs, in a transaction of its own. *ret_more: jobs are left. */
 enum sync_status sync_route_job(struct sync_db *db, int64_t limit, bool *ret_more, struct sync_error *err);
 /** Whether a job is left that concerns this site (a first load waits for it). */
 enum sync_status sync_route_busy(struct sync_db *db, int64_t site, bool *ret, struct sync_error *err);
+/**
+ * Complete the store moves away from a site that has stored their notice and has nothing left to push, as sync_site says now; in
+ * the caller's transaction, which has updated it. Cheap when none is pending.
+ */
+enum sync_status sync_route_moves(struct sync_db *db, int64_t site, struct sync_error *err);
 /** Start the job that brings a store's records to a new site and takes them from the old (0: none); the caller's transaction. */
 enum sync_status sync_route_store(struct sync_db *db, const char *store_id, int64_t old_site, int64_t new_site, struct sync_error *err);
 

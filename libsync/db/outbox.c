@@ -1,0 +1,271 @@
+#include "db/outbox.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <libsync/crypto.h>
+
+#include "base/internal.h"
+#include "db/keys.h"
+
+enum {
+	FLUSH_ROWS = 1024,
+	MAX_SQL = 4096,
+	TIDY_EVERY = 1024, /* routing transactions */
+	KEEP_CLOSE = 64,   /* C of design.md section 9 */
+};
+/* How long every routing transaction and every tombstone is kept. */
+static const int64_t keep_us = INT64_C(90) * 24 * 3600 * 1000000;
+
+/* writing */
+
+enum column { SITE_ID, ENTITY, RECORD_ID, SEQ, ACTION, SOURCE, ROOT_ID, N_COLUMNS };
+
+static const char *const columns[N_COLUMNS] = { "site_id", "entity", "record_id", "seq", "action", "source", "root_id" };
+static const enum sync_type types[N_COLUMNS] = { SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT };
+static const struct sync_table outbox = {
+	.name = "sync_outbox", .columns = columns, .types = types, .n_columns = N_COLUMNS, .n_key = 3,
+};
+
+static struct sync_value action_value(enum sync_action action)
+{
+	switch (action) {
+	case SYNC_PUT:
+		return sync_text("P");
+	case SYNC_DELETE:
+		return sync_text("D");
+	case SYNC_DROP:
+		return sync_text("X");
+	}
+	return sync_null();
+}
+
+enum sync_status sync_outbox_add(struct sync_outbox_writer *w, const struct sync_outbox_row *row, struct sync_error *err)
+{
+	struct sync_value *v;
+
+	if (w->rows == FLUSH_ROWS)
+		TRY(sync_outbox_flush(w, err));
+	if (!w->values)
+		w->values = malloc(FLUSH_ROWS * N_COLUMNS * sizeof *w->values);
+	if (!w->values)
+		return sync_fail(err, SYNC_ENOMEM, "%d rows of the outbox", FLUSH_ROWS);
+	v = w->values + w->rows++ * N_COLUMNS;
+	v[SITE_ID] = sync_int(row->site_id);
+	v[ENTITY] = sync_text(row->entity->name);
+	v[RECORD_ID] = sync_string(row->id);
+	v[SEQ] = sync_int(++w->seq);
+	v[ACTION] = action_value(row->action);
+	v[SOURCE] = sync_int(row->source);
+	v[ROOT_ID] = row->root.data ? sync_string(row->root) : sync_null();
+	return SYNC_OK;
+}
+
+enum sync_status sync_outbox_flush(struct sync_outbox_writer *w, struct sync_error *err)
+{
+	size_t rows = w->rows;
+
+	w->rows = 0;
+	return sync_db_put_many(w->db, &outbox, w->values, rows, err);
+}
+
+void sync_outbox_clear(struct sync_outbox_writer *w)
+{
+	free(w->values);
+}
+
+/* reading */
+
+enum sync_status sync_outbox_holders(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
+                                     sync_row_fn *fn, void *ctx, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
+	const char *keys = sync_keys_sql(db);
+
+	sync_buf_addf(&sql,
+	              "SELECT k.key, o.site_id FROM %s CROSS JOIN sync_outbox o"
+	              "    WHERE o.site_id = 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'"
+	              " UNION ALL "
+	              "SELECT k.key, o.site_id FROM %s CROSS JOIN sync_outbox o"
+	              "    WHERE o.site_id > 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'",
+	              keys, keys);
+	return sync_keys_run(db, &sql, ids, n, (const struct sync_value[]){ sync_text(e->name) }, 1, fn, ctx, err);
+}
+
+struct each {
+	sync_outbox_fn *fn;
+	void *ctx;
+};
+
+/* Columns in the order of the table; ahead of them stands nothing. */
+static enum sync_status give_row(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	const struct each *each = ctx;
+	struct sync_outbox_row row = {
+		.site_id = v[SITE_ID].i,
+		.entity = sync_entity_find(v[ENTITY].s),
+		.id = v[RECORD_ID].s,
+		.seq = v[SEQ].i,
+		.action = (enum sync_action)v[ACTION].s.data[0],
+		.source = v[SOURCE].i,
+	};
+
+	(void)n;
+	if (v[ROOT_ID].kind == SYNC_STRING)
+		row.root = v[ROOT_ID].s;
+	return each->fn(each->ctx, &row, err);
+}
+
+enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
+                                   sync_outbox_fn *fn, void *ctx, struct sync_error *err)
+{
+	static const char after[] =
+		"SELECT * FROM ("
+		"    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
+		"        WHERE site_id = 0 AND seq > $1 ORDER BY seq LIMIT $2) everybody"
+		" UNION ALL "
+		"SELECT * FROM ("
+		"    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
+		"        WHERE site_id = $3 AND seq > $4 ORDER BY seq LIMIT $5) own"
+		" ORDER BY seq LIMIT $6";
+	struct each each = { fn, ctx };
+
+	return sync_db_run(db, after,
+	                   SYNC_ARGS(sync_int(all_seq), sync_int(limit), sync_int(site), sync_int(own_seq), sync_int(limit),
+	                             sync_int(limit)),
+	                   give_row, &each, err);
+}
+
+enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit, int64_t *ret,
+                                   struct sync_error *err)
+{
+	static const char count[] =
+		"SELECT count(*) FROM ("
+		"    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = 0 AND seq > $1 LIMIT $2) everybody"
+		"    UNION ALL"
+		"    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = $3 AND seq > $4 LIMIT $5) own) pending";
+
+	return sync_db_number(db, count, SYNC_ARGS(sync_int(all_seq), sync_int(limit), sync_int(site), sync_int(own_seq), sync_int(limit)),
+	                      0, ret, err);
+}
+
+#define ROW "SELECT o.site_id, o.entity, o.record_id, o.seq, o.action, o.source, o.root_id"
+
+/* The root's own row. */
+static void add_root(struct sync_buf *sql, const char *keys)
+{
+	sync_buf_addf(sql,
+	              ROW " FROM %s CROSS JOIN sync_outbox o"
+	              "    WHERE o.site_id = $2 AND o.entity = $3 AND o.record_id = k.value AND o.seq > $4", keys);
+}
+
+/* Those of children that exist. */
+static void add_children(struct sync_buf *sql, const char *keys, const struct sync_entity *child)
+{
+	sync_buf_addf(sql,
+	              " UNION ALL " ROW " FROM %s CROSS JOIN \"%s\" c CROSS JOIN sync_outbox o"
+	              "    WHERE c.\"%s\" = k.value AND o.site_id = $2 AND o.entity = '%s' AND o.record_id = c.id AND o.seq > $4",
+	              keys, child->name, child->parent, child->name);
+}
+
+/* Those of children that do not, or are another's by now. */
+static void add_gone(struct sync_buf *sql, const char *keys)
+{
+	sync_buf_addf(sql,
+	              " UNION ALL " ROW " FROM %s CROSS JOIN sync_outbox o"
+	              "    WHERE o.site_id = $2 AND o.root_id = k.value AND o.action <> 'P' AND o.seq > $4", keys);
+}
+
+enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_entity *root,
+                                     const struct sync_view *ids, size_t n, sync_outbox_fn *fn, void *ctx, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
+	const char *keys = sync_keys_sql(db);
+	struct each each = { fn, ctx };
+	size_t n_entities;
+	const struct sync_entity *const *entities = sync_entities(&n_entities);
+
+	add_root(&sql, keys);
+	for (size_t i = 0; i < n_entities; i++)
+		if (entities[i]->parent && sync_entity_root(entities[i]) == root)
+			add_children(&sql, keys, entities[i]);
+	add_gone(&sql, keys);
+	return sync_keys_run(db, &sql, ids, n,
+	                     (const struct sync_value[]){ sync_int(site_id), sync_text(root->name), sync_int(seq) }, 3, give_row, &each,
+	                     err);
+}
+
+/* routing transactions */
+
+static enum sync_status take_newest(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct sync_checkpoint *newest = ctx;
+
+	(void)n, (void)err;
+	newest->seq = v[0].i;
+	(void)snprintf(newest->id, sizeof newest->id, "%.*s", SYNC_VIEW(v[1].s));
+	newest->ordinal = v[2].i;
+	return SYNC_OK;
+}
+
+enum sync_status sync_routing_newest(struct sync_db *db, struct sync_checkpoint *ret, struct sync_error *err)
+{
+	static const char newest[] = "SELECT seq, id, ordinal FROM sync_routing ORDER BY seq DESC LIMIT 1";
+
+	*ret = (struct sync_checkpoint){ 0 };
+	return sync_db_run(db, newest, SYNC_NOARGS, take_newest, ret, err);
+}
+
+enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[static SYNC_CHECKPOINT_ID + 1], struct sync_error *err)
+{
+	static const char find[] = "SELECT seq, id, ordinal FROM sync_routing WHERE seq >= $1 ORDER BY seq LIMIT 1";
+	struct sync_checkpoint found = { 0 };
+
+	if (seq > 0)
+		TRY(sync_db_run(db, find, SYNC_ARGS(sync_int(seq)), take_newest, &found, err));
+	(void)snprintf(ret, SYNC_CHECKPOINT_ID + 1, "%s", found.id);
+	return SYNC_OK;
+}
+
+/* The ordinal's lowest bit is 2 to the power of its trailing zero bits. What a site holds it may name again. */
+static enum sync_status thin(struct sync_db *db, int64_t ordinal, int64_t before_us, struct sync_error *err)
+{
+	static const char forget[] =
+		"DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal"
+		"    AND id NOT IN (SELECT all_id FROM sync_site UNION SELECT own_id FROM sync_site)";
+
+	return sync_db_run(db, forget, SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(ordinal)), NULL, NULL, err);
+}
+
+/* A site that is yet to load needs none: it is given what there is. */
+static enum sync_status bury(struct sync_db *db, int64_t before_us, struct sync_error *err)
+{
+	static const char last[] = "SELECT max(seq) FROM sync_routing WHERE at_us < $1";
+	static const char own[] =
+		"DELETE FROM sync_outbox WHERE site_id > 0 AND action <> 'P' AND seq <= $1"
+		"    AND seq <= (SELECT CASE WHEN s.loaded = 1 AND s.revoked_us IS NULL THEN s.own_seq ELSE $2 END"
+		"                    FROM sync_site s WHERE s.site_id = sync_outbox.site_id)";
+	static const char everybody[] =
+		"DELETE FROM sync_outbox WHERE site_id = 0 AND action <> 'P' AND seq <= $1"
+		"    AND seq <= (SELECT coalesce(min(all_seq), $2) FROM sync_site WHERE loaded = 1 AND revoked_us IS NULL)";
+	int64_t upto;
+
+	TRY(sync_db_number(db, last, SYNC_ARGS(sync_int(before_us)), 0, &upto, err));
+	if (!upto)
+		return SYNC_OK;
+	TRY(sync_db_run(db, own, SYNC_ARGS(sync_int(upto), sync_int(upto)), NULL, NULL, err));
+	return sync_db_run(db, everybody, SYNC_ARGS(sync_int(upto), sync_int(upto)), NULL, NULL, err);
+}
+
+enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordinal, int64_t now_us, struct sync_error *err)
+{
+	static const char put[] = "INSERT INTO sync_routing(seq, id, at_us, ordinal) VALUES ($1, $2, $3, $4)";
+	char id[SYNC_CHECKPOINT_ID + 1];
+
+	sync_random_hex(id, SYNC_CHECKPOINT_ID);
+	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(seq), sync_text(id), sync_int(now_us), sync_int(ordinal)), NULL, NULL, err));
+	if (ordinal % TIDY_EVERY)
+		return SYNC_OK;
+	TRY(bury(db, now_us - keep_us, err));
+	return thin(db, ordinal, now_us - keep_us, err);
+}
