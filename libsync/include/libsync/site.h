@@ -149,6 +149,9 @@ typedef enum sync_status sync_read_fn(void *ctx, char *ret, size_t len, size_t *
 /** Takes all len bytes. */
 typedef enum sync_status sync_write_fn(void *ctx, const char *data, size_t len, struct sync_error *err);
 
+/** The records that this site has still to push, as frames, a line each. */
+enum sync_status sync_unpushed_each(struct sync_db *db, sync_write_fn *out, void *ctx, struct sync_error *err);
+
 /** What a file of records looks like: CSV with a header line of field names, or one JSON object per line. */
 enum sync_format { SYNC_CSV, SYNC_JSON_LINES };
 

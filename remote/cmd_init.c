@@ -1,0 +1,159 @@
+#include "round.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libsync/crypto.h>
+
+enum { INSTALLATION = 32, DEFAULT_WAIT_S = 2, SECRET_MAX = 200 };
+
+/* Random, and kept before it is first sent, so that registering again after a lost answer is the same installation. */
+static enum sync_status find_installation(struct sync_db *db, char ret[static 40], struct sync_error *err)
+{
+	static const char key[] = "installation";
+	defer(sync_buf_clear) struct sync_buf kept = { .max = 39 };
+	bool found;
+
+	TRY(sync_meta_get(db, key, &kept, &found, err));
+	if (found) {
+		snprintf(ret, 40, "%s", kept.data);
+		return SYNC_OK;
+	}
+	sync_random_hex(ret, INSTALLATION);
+	return sync_meta_put(db, key, sync_view_of(ret), err);
+}
+
+static enum sync_status read_secret(const char *file, char ret[static 64], struct sync_error *err)
+{
+	FILE *f = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+	char text[SECRET_MAX] = "", *end;
+	const char *from;
+
+	if (!f)
+		return sync_fail(err, SYNC_EUSAGE, "--secret-file %s: %m", file);
+	if (!fgets(text, sizeof text, f))
+		text[0] = '\0';
+	if (f != stdin)
+		fclose(f);
+	from = text + strspn(text, " \t");
+	end = text + strcspn(text, "\r\n");
+	while (end > from && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	*end = '\0';
+	if (!*from || strlen(from) >= 64)
+		return sync_fail(err, SYNC_EUSAGE, "--secret-file %s: its first line is no secret", file);
+	snprintf(ret, 64, "%s", from);
+	return SYNC_OK;
+}
+
+static enum sync_status check_options(const struct remote_settings *s, struct sync_error *err)
+{
+	if (!s->url || !s->site || !s->secret_file)
+		return sync_fail(err, SYNC_EUSAGE, "this site is not registered yet: --url, --site and --secret-file are needed");
+	return SYNC_OK;
+}
+
+/* As long as central says that it is busy: nothing has gone wrong then. */
+static bool come_again(enum sync_status status, const struct sync_error *err, int64_t *ret_ms)
+{
+	*ret_ms = 1000 * (int64_t)(err->retry_after_s ? err->retry_after_s : DEFAULT_WAIT_S);
+	return status == SYNC_EBUSY && !remote_stop;
+}
+
+static enum sync_status trade_secret(struct session *s, struct sync_registration *r, struct sync_error *err)
+{
+	int64_t ms;
+
+	for (;;) {
+		enum sync_status status = link_http_register(&s->http, r, err);
+
+		if (!come_again(status, err, &ms))
+			return status;
+		TRY(wait_ms(ms, err));
+	}
+}
+
+static enum sync_status register_site(struct session *s, const struct remote_settings *settings, struct sync_error *err)
+{
+	struct sync_registration r = { .version = SYNC_VERSION };
+
+	TRY(check_options(settings, err));
+	TRY(read_secret(settings->secret_file, r.secret, err));
+	TRY(find_installation(s->site.db, r.installation, err));
+	if (snprintf(r.site, sizeof r.site, "%s", settings->site) >= (int)sizeof r.site)
+		return sync_fail(err, SYNC_EUSAGE, "--site has %zu bytes", strlen(settings->site));
+	TRY(link_http_open(&s->http, settings, settings->url, NULL, err));
+	TRY(trade_secret(s, &r, err));
+	explicit_bzero(r.secret, sizeof r.secret);
+	TRY(sync_link_put(s->site.db, r.site_id, r.site, settings->url, r.token, r.installation, err));
+	link_http_close(&s->http);
+	return sync_link_get(s->site.db, &s->link, err);
+}
+
+static enum sync_status check_same(const struct sync_link *link, const struct remote_settings *settings, struct sync_error *err)
+{
+	if (settings->site && strcmp(settings->site, link->name) != 0)
+		return sync_fail(err, SYNC_ETAKEN, "%s is site '%s' already: use another file for site '%s'", settings->database, link->name,
+		                 settings->site);
+	return SYNC_OK;
+}
+
+static enum sync_status load(struct session *s, struct sync_report *report, struct sync_error *err)
+{
+	int64_t ms;
+
+	for (;;) {
+		enum sync_status status = sync_load_run(s->site.db, &s->http.transport, &s->options, report, err);
+
+		if (!come_again(status, err, &ms))
+			return status;
+		TRY(wait_ms(ms, err));
+	}
+}
+
+static enum sync_status print_report(const struct session *s, const struct sync_report *r, bool json, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf b = { .max = 4096 };
+
+	if (json) {
+		sync_show_open(&b, NULL, '{');
+		sync_show_bool(&b, "ok", true);
+		sync_show_text(&b, "site", sync_view_of(s->link.name));
+		sync_show_int(&b, "site_id", s->link.site_id);
+		report_json(&b, r, s);
+		sync_show_close(&b, '}');
+	} else {
+		sync_buf_addf(&b, "site '%s' is operational: %" PRId64 " records in %" PRId64 " ms, %" PRId64 " bytes", s->link.name, r->pulled,
+		              r->ms, r->bytes_in);
+	}
+	return sync_show_print(&b, err);
+}
+
+static enum sync_status init(struct session *s, const struct sync_call *call, struct sync_error *err)
+{
+	const struct remote_settings *settings = call->settings;
+	struct sync_report report = { 0 };
+	enum sync_status status;
+
+	TRY(site_open(&s->site, call, true, true, err));
+	status = sync_link_get(s->site.db, &s->link, err);
+	if (status == SYNC_ENOTFOUND)
+		status = register_site(s, settings, err);
+	TRY(status);
+	TRY(check_same(&s->link, settings, err));
+	session_options(s);
+	TRY(link_http_open(&s->http, settings, settings->url ? settings->url : s->link.url, s->link.token, err));
+	if (!s->link.operational)
+		TRY(load(s, &report, err));
+	sync_progress_end(&s->progress);
+	return print_report(s, &report, call->json, err);
+}
+
+enum sync_status cmd_init(const struct sync_call *call, struct sync_error *err)
+{
+	defer(session_close) struct session s = { 0 };
+
+	remote_catch_signals();
+	return init(&s, call, err);
+}

@@ -1,0 +1,201 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libsync/site.h>
+#include <libsync/time.h>
+
+#include "remote.h"
+
+enum { MAX_REPORT = 64 << 20, SHOWN = 50 /* records, to people */ };
+
+/* What a status tells besides the link. */
+struct gathered {
+	int64_t unpushed;
+	struct sync_exchanged last;
+	bool exchanged;
+};
+
+static enum sync_status gather(struct sync_db *db, struct gathered *g, struct sync_error *err)
+{
+	TRY(sync_unpushed(db, &g->unpushed, err));
+	return sync_exchanged_last(db, 0, &g->last, &g->exchanged, err);
+}
+
+static void show_texts(struct sync_buf *b, const char *const *keys, const struct sync_value *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (keys[i])
+			sync_show_text(b, keys[i], v[i].kind == SYNC_STRING ? v[i].s : (struct sync_view){ 0 });
+}
+
+static enum sync_status inbox_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	static const char *const keys[] = { NULL, "entity", "record_id", "code", "field", "needs_entity", "needs_id", "text" };
+	struct sync_buf *b = ctx;
+	char at[21];
+
+	(void)n, (void)err;
+	sync_time_text(at, v[8].i);
+	sync_show_open(b, NULL, '{');
+	show_texts(b, keys, v, COUNT(keys));
+	sync_show_text(b, "since", sync_view_of(at));
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+static enum sync_status verdict_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	static const char *const keys[] = { "kind", "entity", "record_id", "code", "field", "text" };
+	struct sync_buf *b = ctx;
+	char at[21];
+
+	(void)n, (void)err;
+	sync_time_text(at, v[6].i);
+	sync_show_open(b, NULL, '{');
+	show_texts(b, keys, v, COUNT(keys));
+	sync_show_text(b, "since", sync_view_of(at));
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+static void exchanged_json(struct sync_buf *b, const struct gathered *g)
+{
+	char at[21];
+
+	if (!g->exchanged) {
+		sync_show_null(b, "last_exchange");
+		return;
+	}
+	sync_time_text(at, g->last.at_us);
+	sync_show_open(b, "last_exchange", '{');
+	sync_show_text(b, "at", sync_view_of(at));
+	sync_show_int(b, "ms", g->last.ms);
+	sync_show_int(b, "pushed", g->last.pushed);
+	sync_show_int(b, "pulled", g->last.pulled);
+	sync_show_int(b, "bytes_out", g->last.bytes_out);
+	sync_show_int(b, "bytes_in", g->last.bytes_in);
+	sync_show_text(b, "code", sync_view_of(sync_status_name(g->last.code)));
+	sync_show_text(b, "text", sync_view_of(g->last.text));
+	sync_show_close(b, '}');
+}
+
+static const char *state_of(const struct sync_link *l)
+{
+	return l->operational ? "ok" : "loading";
+}
+
+static enum sync_status status_json(struct sync_db *db, const struct sync_link *l, const struct gathered *g, struct sync_buf *b,
+                                    struct sync_error *err)
+{
+	sync_show_open(b, NULL, '{');
+	sync_show_bool(b, "ok", true);
+	sync_show_text(b, "version", sync_view_of(SYNC_VERSION));
+	sync_show_int(b, "schema", SYNC_SCHEMA_VERSION);
+	sync_show_text(b, "site", sync_view_of(l->name));
+	sync_show_int(b, "site_id", l->site_id);
+	sync_show_text(b, "url", sync_view_of(l->url));
+	sync_show_text(b, "state", sync_view_of(state_of(l)));
+	sync_show_int(b, "load_done", l->load_done);
+	sync_show_int(b, "load_total", l->load_total);
+	sync_show_int(b, "unpushed", g->unpushed);
+	sync_show_int(b, "more", l->more);
+	sync_show_int(b, "pushed_upto", l->out.seq);
+	sync_show_int(b, "integrated_upto", l->integrated);
+	exchanged_json(b, g);
+	sync_show_open(b, "waiting", '[');
+	TRY(sync_inbox_each(db, inbox_json, b, err));
+	sync_show_close(b, ']');
+	sync_show_open(b, "refused", '[');
+	TRY(sync_verdict_each(db, verdict_json, b, err));
+	sync_show_close(b, ']');
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+/* At most SHOWN lines; all are counted. */
+struct shown {
+	struct sync_buf lines;
+	int64_t n;
+};
+
+static enum sync_status inbox_text(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct shown *s = ctx;
+
+	(void)n, (void)err;
+	if (s->n++ < SHOWN)
+		sync_buf_addf(&s->lines, "\n  %.*s %.*s: %.*s: %.*s", SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s), SYNC_VIEW(v[3].s), SYNC_VIEW(v[7].s));
+	return SYNC_OK;
+}
+
+static enum sync_status verdict_text(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct shown *s = ctx;
+
+	(void)n, (void)err;
+	if (s->n++ < SHOWN)
+		sync_buf_addf(&s->lines, "\n  %.*s: %.*s %.*s: %.*s: %.*s", SYNC_VIEW(v[0].s), SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s),
+		              SYNC_VIEW(v[3].s), SYNC_VIEW(v[5].s));
+	return SYNC_OK;
+}
+
+static void add_shown(struct sync_buf *b, const struct shown *s, const char *what)
+{
+	sync_buf_addf(b, "\n%" PRId64 " %s", s->n, what);
+	sync_buf_add_view(b, sync_buf_view(&s->lines));
+	if (s->n > SHOWN)
+		sync_buf_addf(b, "\n  and %" PRId64 " more: --json shows all", s->n - SHOWN);
+}
+
+static void exchanged_text(struct sync_buf *b, const struct gathered *g)
+{
+	char at[21];
+
+	if (!g->exchanged) {
+		sync_buf_add_text(b, "exchange  none with records yet\n");
+		return;
+	}
+	sync_time_text(at, g->last.at_us);
+	if (g->last.code != SYNC_OK)
+		sync_buf_addf(b, "exchange  %s, failed: %s: %s\n", at, sync_status_name(g->last.code), g->last.text);
+	else
+		sync_buf_addf(b, "exchange  %s, %" PRId64 " pushed, %" PRId64 " pulled, %" PRId64 " bytes sent, %" PRId64 " received, %" PRId64
+		              " ms\n", at, g->last.pushed, g->last.pulled, g->last.bytes_out, g->last.bytes_in, g->last.ms);
+}
+
+static enum sync_status status_text(struct sync_db *db, const struct sync_link *l, const struct gathered *g, struct sync_buf *b,
+                                    struct sync_error *err)
+{
+	struct shown inbox = { .lines.max = MAX_REPORT }, verdicts = { .lines.max = MAX_REPORT };
+	enum sync_status status;
+
+	sync_buf_addf(b, "site      %s (%" PRId64 ") of %s, %s\n", l->name, l->site_id, l->url, state_of(l));
+	sync_buf_addf(b, "version   %s, schema %d\n", SYNC_VERSION, SYNC_SCHEMA_VERSION);
+	if (!l->operational)
+		sync_buf_addf(b, "load      %" PRId64 " of %" PRId64 " records: remote init goes on\n", l->load_done, l->load_total);
+	exchanged_text(b, g);
+	sync_buf_addf(b, "pending   %" PRId64 " edits to central, %" PRId64 " records from it", g->unpushed, l->more);
+	status = sync_inbox_each(db, inbox_text, &inbox, err);
+	if (status == SYNC_OK)
+		status = sync_verdict_each(db, verdict_text, &verdicts, err);
+	add_shown(b, &inbox, "records wait for something to arrive");
+	add_shown(b, &verdicts, "edits that central did not take");
+	sync_buf_clear(&inbox.lines);
+	sync_buf_clear(&verdicts.lines);
+	return status;
+}
+
+enum sync_status cmd_status(const struct sync_call *call, struct sync_error *err)
+{
+	defer(site_close) struct site site = { 0 };
+	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_REPORT };
+	struct gathered g = { 0 };
+	struct sync_link link;
+
+	TRY(site_open(&site, call, false, false, err));
+	TRY(sync_link_get(site.db, &link, err));
+	TRY(gather(site.db, &g, err));
+	TRY((call->json ? status_json : status_text)(site.db, &link, &g, &b, err));
+	return sync_show_print(&b, err);
+}

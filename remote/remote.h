@@ -1,0 +1,36 @@
+/* What the files of remote share. */
+#ifndef REMOTE_H
+#define REMOTE_H
+
+#include <libsync/command.h>
+#include <libsync/exchange.h>
+#include <libsync/settings.h>
+#include <signal.h>
+
+#include "base/internal.h"
+
+struct remote_settings {
+	const char *config, *database, *url, *site, *secret_file, *ca_file;
+	int64_t interval_ms, debounce_ms, idle_ms;
+	bool allow_plain, json;
+};
+
+/** Set by SIGTERM and SIGINT: ends between two transactions. */
+extern volatile sig_atomic_t remote_stop;
+/** Let SIGTERM and SIGINT set it. */
+void remote_catch_signals(void);
+
+/** A site's database, which no other remote may have open: the lock goes with the process. */
+struct site {
+	struct sync_db *db;
+	char *file; /* of the database */
+	int lock;
+};
+/** @param exclusive  false: only read, whoever has it @retval SYNC_EBUSY  another remote has it */
+enum sync_status site_open(struct site *ret, const struct sync_call *call, bool create, bool exclusive, struct sync_error *err);
+/** Close it; a zeroed one as well. */
+void site_close(struct site *s);
+
+sync_command_fn cmd_init, cmd_sync, cmd_run, cmd_status, cmd_show;
+
+#endif

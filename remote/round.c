@@ -1,0 +1,86 @@
+#include "round.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include <libsync/time.h>
+
+enum { STEP_MS = 100 };
+
+static void show_progress(void *ctx, const char *what, int64_t done, int64_t total)
+{
+	sync_progress_show(ctx, what, done, total);
+}
+
+void session_options(struct session *s)
+{
+	s->options = (struct sync_options){ .progress = show_progress, .ctx = &s->progress, .stop = &remote_stop };
+}
+
+enum sync_status session_open(struct session *ret, const struct sync_call *call, struct sync_error *err)
+{
+	const struct remote_settings *settings = call->settings;
+
+	TRY(site_open(&ret->site, call, false, true, err));
+	TRY(sync_link_get(ret->site.db, &ret->link, err));
+	session_options(ret);
+	return link_http_open(&ret->http, settings, settings->url ? settings->url : ret->link.url, ret->link.token, err);
+}
+
+void session_close(struct session *s)
+{
+	sync_progress_end(&s->progress);
+	link_http_close(&s->http);
+	site_close(&s->site);
+}
+
+/* What it could not keep is no reason to fail: the round itself went as it went. */
+static void keep(struct session *s, const struct sync_report *r, int64_t at_us, const struct sync_error *err)
+{
+	struct sync_exchanged x = { .at_us = at_us, .ms = r->ms, .pushed = r->pushed, .pulled = r->pulled, .bytes_in = r->bytes_in,
+		                    .bytes_out = r->bytes_out, .code = err->status };
+	struct sync_error ignored;
+
+	if (err->status == SYNC_OK && r->pushed == 0 && r->pulled == 0)
+		return;
+	snprintf(x.text, sizeof x.text, "%.*s", (int)sizeof x.text - 1, err->text);
+	(void)sync_exchanged_put(s->site.db, &x, 1, &ignored);
+}
+
+enum sync_status session_round(struct session *s, struct sync_report *ret, struct sync_error *err)
+{
+	int64_t at_us = sync_now_us();
+	struct sync_error seen = { 0 };
+
+	*ret = (struct sync_report){ 0 };
+	seen.status = sync_round(s->site.db, &s->http.transport, &s->options, ret, &seen);
+	sync_progress_end(&s->progress);
+	keep(s, ret, at_us, &seen);
+	if (err)
+		*err = seen;
+	return seen.status;
+}
+
+enum sync_status wait_ms(int64_t ms, struct sync_error *err)
+{
+	for (; ms > 0 && !remote_stop; ms -= STEP_MS) {
+		int64_t step = ms < STEP_MS ? ms : STEP_MS;
+
+		nanosleep(&(struct timespec){ .tv_nsec = step * 1000000 }, NULL);
+	}
+	return remote_stop ? sync_fail(err, SYNC_EBUSY, "stopped by a signal") : SYNC_OK;
+}
+
+void report_json(struct sync_buf *b, const struct sync_report *r, const struct session *s)
+{
+	const struct {
+		const char *key;
+		int64_t n;
+	} rows[] = { { "requests", r->requests }, { "pushed", r->pushed }, { "pulled", r->pulled }, { "integrated", r->integrated },
+		     { "waiting", r->waiting }, { "refused", r->refused }, { "unpushed", r->unpushed }, { "more", r->more },
+		     { "bytes_out", r->bytes_out }, { "bytes_in", r->bytes_in }, { "http_bytes_out", s->http.sent_bytes },
+		     { "http_bytes_in", s->http.read_bytes }, { "ms", r->ms } };
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		sync_show_int(b, rows[i].key, rows[i].n);
+}

@@ -1,0 +1,32 @@
+/* What commands that exchange have in common. */
+#ifndef ROUND_H
+#define ROUND_H
+
+#include <libsync/log.h>
+
+#include "link_http.h"
+
+/** An open site with its link to central. */
+struct session {
+	struct site site;
+	struct sync_link link;
+	struct link_http http;
+	struct sync_progress progress;
+	struct sync_options options; /* borrows from the session: do not copy it */
+};
+/** Open the site and its link; it is registered. @retval SYNC_ENOTFOUND  it is not */
+enum sync_status session_open(struct session *ret, const struct sync_call *call, struct sync_error *err);
+/** Options that show progress and end on a signal. */
+void session_options(struct session *s);
+void session_close(struct session *s);
+
+/** One round, kept for status unless it found nothing to do. */
+enum sync_status session_round(struct session *s, struct sync_report *ret, struct sync_error *err);
+
+/** Wait for some time, or until a signal. @retval SYNC_EBUSY  a signal */
+enum sync_status wait_ms(int64_t ms, struct sync_error *err);
+
+/** Append what a round did, as members of a JSON object. */
+void report_json(struct sync_buf *b, const struct sync_report *r, const struct session *s);
+
+#endif

@@ -1,0 +1,75 @@
+#include "remote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <libsync/crypto.h>
+
+volatile sig_atomic_t remote_stop;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	remote_stop = 1;
+}
+
+void remote_catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+}
+
+static enum sync_status file_of(const char *url, char **ret, struct sync_error *err)
+{
+	static const char scheme[] = "sqlite:";
+	const char *file = strncmp(url, scheme, sizeof scheme - 1) == 0 ? url + sizeof scheme - 1 : url;
+
+	*ret = strdup(file);
+	return *ret ? SYNC_OK : sync_fail(err, SYNC_ENOMEM, "opening %s", url);
+}
+
+/* The database itself is locked by SQLite in its own way, so a file beside it is. */
+static enum sync_status lock(struct site *s, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
+
+	sync_buf_addf(&name, "%s-remote", s->file);
+	TRY(sync_buf_check(&name, err));
+	s->lock = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock < 0)
+		return sync_fail(err, SYNC_EIO, "%s: %s", name.data, strerror(errno));
+	if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+		return SYNC_OK;
+	if (errno != EWOULDBLOCK)
+		return sync_fail(err, SYNC_EIO, "%s: %s", name.data, strerror(errno));
+	return sync_fail(err, SYNC_EBUSY, "another remote is at work on %s: one at a time, please", s->file);
+}
+
+enum sync_status site_open(struct site *ret, const struct sync_call *call, bool create, bool exclusive, struct sync_error *err)
+{
+	static const struct sync_db_ops *const drivers[] = { &sync_sqlite, NULL };
+	const struct remote_settings *settings = call->settings;
+
+	ret->lock = -1;
+	TRY(sync_crypto_init(err));
+	TRY(file_of(settings->database, &ret->file, err));
+	if (exclusive && (create || access(ret->file, F_OK) == 0))
+		TRY(lock(ret, err));
+	return sync_db_open(&ret->db, settings->database, drivers, SYNC_SITE, create, err);
+}
+
+void site_close(struct site *s)
+{
+	sync_db_close(s->db);
+	if (s->file && s->lock >= 0)
+		close(s->lock);
+	free(s->file);
+	*s = (struct site){ 0 };
+}
