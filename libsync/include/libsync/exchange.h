@@ -25,6 +25,7 @@ struct sync_report {
 	int64_t refused;     /* open verdicts against edits of this site, after the round */
 	int64_t unpushed;    /* edits not yet at central, after the round */
 	int64_t more;        /* records at central for this site, not yet pulled */
+	int64_t dangling;    /* after a first load: references that must hold here, to records that central did not send */
 	int64_t bytes_out, bytes_in; /* bodies */
 	int64_t ms;
 };

@@ -1,0 +1,263 @@
+#include "exchange/round.h"
+
+#include <inttypes.h>
+
+#include <libsync/time.h>
+
+#include "base/internal.h"
+#include "exchange/link.h"
+#include "exchange/pull.h"
+#include "exchange/push.h"
+#include "exchange/spool.h"
+#include "exchange/talk.h"
+
+enum {
+	FIRST_AT_ONCE = 500,    /* pulled records that one transaction takes, to begin with */
+	LEAST_AT_ONCE = 50,
+	MOST_AT_ONCE = 20000,
+	FEW = 100,              /* edits that are not worth asking first */
+	MOST_UNANSWERED = 16,   /* checkpoints made without an answer: fewer than are kept */
+	MOST_REFUSED = 3,
+	MOST_POLLS = 16,        /* while central integrates what it has spooled */
+	FIRST_POLL_US = 50000,
+	LAST_POLL_US = 1000000,
+	RETRIES = 1000,         /* waiting records looked at after a round */
+};
+
+struct round {
+	struct sync_db *db;
+	const struct sync_options *o;
+	struct sync_report *report;
+	struct sync_link link;
+	struct sync_talk talk;
+	struct sync_push push;
+	struct sync_batch batch;
+	size_t at_once;         /* adapts to o->slice_us */
+	int refused, polls;
+	bool again;             /* the same message once more, without the dictionary */
+};
+
+static void close_round(struct round *r)
+{
+	if (r->talk.o)
+		sync_talk_close(&r->talk, r->db);
+	sync_push_clear(&r->push);
+	sync_batch_clear(&r->batch);
+}
+
+static enum sync_status drain(struct round *r, struct sync_error *err)
+{
+	struct sync_intake in = { .source = 0, .now_us = sync_now_us(), .integrated = r->link.integrated, .branch = r->link.branch };
+	struct sync_outcome outcome = { 0 };
+	bool more = true;
+
+	while (more) {
+		TRY(sync_stopped(r->o, err));
+		TRY(sync_spool_drain(r->db, &in, r->o, 0, NULL, NULL, &outcome, &more, err));
+	}
+	r->report->integrated += outcome.applied;
+	return SYNC_OK;
+}
+
+static enum sync_status drain_pending(struct round *r, struct sync_error *err)
+{
+	bool pending;
+
+	TRY(sync_spool_pending(r->db, 0, &pending, err));
+	return pending ? drain(r, err) : SYNC_OK;
+}
+
+/*
+ * After an unanswered request central's checkpoint is asked for before records are sent, unless they are few; and always when so
+ * many had no answer that the one which arrived could be forgotten.
+ */
+static enum sync_status asks_first(struct round *r, bool *ret, struct sync_error *err)
+{
+	int64_t unpushed;
+
+	*ret = false;
+	if (!r->link.unanswered)
+		return SYNC_OK;
+	TRY(sync_unpushed(r->db, &unpushed, err));
+	*ret = unpushed > FEW || r->link.made.ordinal - r->link.out.ordinal >= MOST_UNANSWERED;
+	return SYNC_OK;
+}
+
+static enum sync_status write_question(struct round *r, struct sync_header *h, struct sync_view *ret, struct sync_error *err)
+{
+	struct sync_end end = { 0 };
+
+	TRY(sync_unpushed(r->db, &h->unpushed, err));
+	sync_writer_begin(r->talk.writer, h, true);
+	return sync_writer_end(r->talk.writer, &end, ret, err);
+}
+
+static enum sync_status write_request(struct round *r, struct sync_header *h, struct sync_error *err)
+{
+	struct sync_view message;
+	bool ask;
+
+	*h = sync_link_header(&r->link);
+	h->want = (int64_t)r->talk.size;
+	TRY(asks_first(r, &ask, err));
+	if (ask)
+		TRY(write_question(r, h, &message, err));
+	else
+		TRY(sync_push_write(&r->push, r->db, &r->link, h, r->talk.writer, r->talk.size, &message, err));
+	return sync_talk_start(&r->talk, message, err);
+}
+
+/* Twice as many records when a transaction took less than half of a slice, half as many when it took more than one. */
+static void adapt(struct round *r, int64_t took_us)
+{
+	if (took_us > r->o->slice_us)
+		r->at_once = r->at_once / 2 > LEAST_AT_ONCE ? r->at_once / 2 : LEAST_AT_ONCE;
+	else if (took_us < r->o->slice_us / 2 && r->batch.n > r->at_once / 2)
+		r->at_once = r->at_once * 2 < MOST_AT_ONCE ? r->at_once * 2 : MOST_AT_ONCE;
+}
+
+static enum sync_status read_answer(struct round *r, const struct sync_header *asked, struct sync_answer *a, struct sync_applied *applied,
+                                    struct sync_error *err)
+{
+	struct sync_view body = sync_buf_view(&r->talk.body);
+	int64_t began_us;
+
+	TRY(sync_answer_read(a, &r->batch, body, r->at_once, err));
+	began_us = sync_tick_us();
+	TRY(sync_answer_apply(a, &r->batch, body, r->db, &r->link, asked, &r->push, applied, err));
+	adapt(r, sync_tick_us() - began_us);
+	r->report->pushed += applied->pushed;
+	r->report->pulled += r->batch.end.records;
+	r->report->integrated += applied->outcome.applied;
+	return a->spool ? drain(r, err) : SYNC_OK;
+}
+
+static enum sync_status count_refusal(struct round *r, const struct sync_answer *a, struct sync_error *err)
+{
+	if (!a->h.refused)
+		r->refused = 0;
+	else if (++r->refused > MOST_REFUSED)
+		return sync_fail(err, SYNC_EBASE, "central refused %d pushes in a row; its newest checkpoint is %" PRId64, r->refused,
+		                 a->h.stored.ordinal);
+	return SYNC_OK;
+}
+
+/* Central integrates first what it has of this site: meanwhile its answers carry no records. */
+static bool poll(struct round *r)
+{
+	int64_t wait_us = FIRST_POLL_US << (r->polls < 5 ? r->polls : 5);
+
+	if (r->polls++ == MOST_POLLS)
+		return false;
+	r->o->pause(wait_us < LAST_POLL_US ? wait_us : LAST_POLL_US);
+	return true;
+}
+
+static enum sync_status goes_on(struct round *r, const struct sync_header *asked, const struct sync_answer *a,
+                                const struct sync_applied *applied, bool *ret, struct sync_error *err)
+{
+	bool left = asked->unpushed > 0 || a->h.refused || applied->leave || a->h.verdict > r->link.verdict;
+
+	TRY(count_refusal(r, a, err));
+	*ret = true;
+	if (left || (r->batch.end.records > 0 && r->link.more > 0))
+		return SYNC_OK;
+	if (r->link.integrated < r->link.out.seq || r->link.more > 0)
+		*ret = poll(r);
+	else
+		*ret = false;
+	return SYNC_OK;
+}
+
+static enum sync_status exchange(struct round *r, bool *ret_more, struct sync_error *err)
+{
+	struct sync_applied applied;
+	struct sync_answer answer;
+	struct sync_header asked;
+	enum sync_status status;
+
+	TRY(sync_stopped(r->o, err));
+	TRY(write_request(r, &asked, err));
+	status = sync_talk_finish(&r->talk, err);
+	*ret_more = status == SYNC_EDICTIONARY;
+	if (status != SYNC_OK)
+		return *ret_more ? SYNC_OK : status;
+	TRY(read_answer(r, &asked, &answer, &applied, err));
+	if (r->o->progress)
+		r->o->progress(r->o->ctx, "sync", r->report->pushed + r->report->pulled,
+		               r->report->pushed + r->report->pulled + asked.unpushed + r->link.more);
+	return goes_on(r, &asked, &answer, &applied, ret_more, err);
+}
+
+/* What waited may have become possible. */
+static enum sync_status retry_waiting(struct sync_db *db, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_inbox LIMIT 1";
+	enum sync_status status;
+	int64_t some;
+	bool more;
+
+	TRY(sync_db_number(db, any, SYNC_NOARGS, 0, &some, err));
+	if (!some)
+		return SYNC_OK;
+	TRY(sync_db_begin(db, true, err));
+	status = sync_integrate_waiting(db, sync_now_us(), RETRIES, &more, err);
+	if (status == SYNC_OK)
+		return sync_db_commit(db, err);
+	sync_db_rollback(db);
+	return status;
+}
+
+enum sync_status sync_round_run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+                                struct sync_report *report, struct sync_error *err)
+{
+	defer(close_round) struct round r = { .db = db, .o = o, .report = report, .push.o = o, .at_once = FIRST_AT_ONCE };
+	bool more = true;
+
+	TRY(sync_link_get(db, &r.link, err));
+	TRY(sync_talk_open(&r.talk, db, t, o, report, o->message_max, err));
+	TRY(drain_pending(&r, err));
+	while (more)
+		TRY(exchange(&r, &more, err));
+	return retry_waiting(db, err);
+}
+
+enum sync_status sync_round_count(struct sync_db *db, struct sync_report *report, struct sync_error *err)
+{
+	static const char waiting[] = "SELECT count(*) FROM sync_inbox";
+	static const char refused[] = "SELECT count(*) FROM sync_verdict WHERE site_id = 0 AND kind <> 'leave'";
+	static const char more[] = "SELECT more FROM sync_link";
+
+	TRY(sync_db_number(db, waiting, SYNC_NOARGS, 0, &report->waiting, err));
+	TRY(sync_db_number(db, refused, SYNC_NOARGS, 0, &report->refused, err));
+	TRY(sync_db_number(db, more, SYNC_NOARGS, 0, &report->more, err));
+	return sync_unpushed(db, &report->unpushed, err);
+}
+
+static enum sync_status run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o, struct sync_report *report,
+                            struct sync_error *err)
+{
+	struct sync_load next;
+	enum sync_stage stage;
+	struct sync_link link;
+
+	TRY(sync_link_get(db, &link, err));
+	TRY(sync_stage_get(db, &stage, &next, err));
+	if (stage != SYNC_READY)
+		return sync_load_run(db, t, o, report, err);
+	TRY(sync_round_run(db, t, o, report, err));
+	return sync_round_count(db, report, err);
+}
+
+enum sync_status sync_round(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+                            struct sync_report *report, struct sync_error *err)
+{
+	struct sync_options full = sync_options_of(o);
+	int64_t began_us = sync_tick_us();
+	enum sync_status status;
+
+	*report = (struct sync_report){ 0 };
+	status = run(db, t, &full, report, err);
+	report->ms = (sync_tick_us() - began_us) / 1000;
+	return status;
+}

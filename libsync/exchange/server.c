@@ -1,0 +1,522 @@
+#include <libsync/exchange.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libsync/time.h>
+
+#include "base/internal.h"
+#include "exchange/batch.h"
+#include "exchange/integrate.h"
+#include "exchange/link.h"
+#include "exchange/peer.h"
+#include "exchange/push.h"
+#include "exchange/route.h"
+#include "exchange/spool.h"
+
+/*
+ * request: push (its own write transaction, push.c) -> route what is in the queue -> answer from one snapshot
+ * An empty round is one read transaction: the site's row, a look at the queue, the two streams of its outbox.
+ */
+
+enum {
+	LEVEL = 3,
+	WANT_MAX = 8 << 20,       /* bytes of an answer */
+	PAGE_MIN = 64 << 10, PAGE_MAX = 1 << 20,
+	ANSWER_MAX = 64 << 20,    /* a single record may be large */
+	ANSWER_RECORDS = 5000,
+	ANSWER_VERDICTS = 500,
+	LOAD_RETRY_S = 2,
+	DRAIN_RECORDS = 5000,     /* of one site, per step of background work */
+	JOB_RECORDS = 2000,
+	WAITING_RECORDS = 500,
+};
+
+struct sync_server {
+	struct sync_db *db;
+	struct sync_seen *seen;
+	struct sync_writer *writers[2]; /* without and with the dictionary */
+	struct sync_batch batch;
+};
+
+void sync_server_free(struct sync_server *s)
+{
+	if (!s)
+		return;
+	sync_writer_free(s->writers[0]);
+	sync_writer_free(s->writers[1]);
+	sync_batch_clear(&s->batch);
+	sync_seen_release(s->seen);
+	free(s);
+}
+
+static void free_server(struct sync_server **s)
+{
+	sync_server_free(*s);
+}
+
+enum sync_status sync_server_new(struct sync_server **ret, struct sync_db *db, struct sync_error *err)
+{
+	defer(free_server) struct sync_server *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return sync_fail(err, SYNC_ENOMEM, "making a server");
+	s->db = db;
+	s->seen = sync_seen_open(sync_db_url(db));
+	if (!s->seen)
+		return sync_fail(err, SYNC_ENOMEM, "making a server");
+	TRY(sync_writer_new(&s->writers[0], NULL, LEVEL, ANSWER_MAX, err));
+	TRY(sync_writer_new(&s->writers[1], sync_schema_dictionary(), LEVEL, ANSWER_MAX, err));
+	*ret = steal(s);
+	return SYNC_OK;
+}
+
+/* One request. */
+struct serving {
+	struct sync_server *s;
+	struct sync_db *db;
+	int64_t site_id;
+	struct sync_view body;
+	struct sync_reader *reader;
+	struct sync_header h;
+	struct sync_peer peer;
+	struct sync_taken taken;
+	bool known;           /* that position was known before */
+	int64_t now_us;
+	struct sync_writer *w;
+	struct sync_served served;
+	struct sync_view answer;
+};
+
+static enum sync_status read_header(struct serving *x, struct sync_error *err)
+{
+	const struct sync_header *h = &x->h;
+
+	TRY(sync_reader_header(x->reader, &x->h, true, err));
+	if (h->site != x->site_id)
+		return sync_fail(err, SYNC_EBADREQUEST, "the request says that it is of site %" PRId64 ", its token is site %" PRId64 "'s",
+		                 h->site, x->site_id);
+	if (!h->branch[0])
+		return sync_fail(err, SYNC_EBADFRAME, "the header has no branch");
+	return SYNC_OK;
+}
+
+/* A request without a checkpoint carries nothing but its header. */
+static enum sync_status read_nothing(struct serving *x, struct sync_error *err)
+{
+	struct sync_end end;
+
+	TRY(sync_reader_end(x->reader, &end, err));
+	return end.records == 0 ? SYNC_OK :
+	       sync_fail(err, SYNC_EBADFRAME, "%" PRId64 " records without a checkpoint", end.records);
+}
+
+static enum sync_status take_push(struct serving *x, struct sync_error *err)
+{
+	if (x->h.made.ordinal == 0)
+		return read_nothing(x, err);
+	TRY(sync_push_take(x->db, x->site_id, &x->h, x->reader, x->body, &x->s->batch, x->s->seen, &x->taken, err));
+	x->served.wrote = !x->taken.refused;
+	x->served.pushed = x->taken.refused ? 0 : x->taken.records;
+	x->served.spooled = x->taken.spooled;
+	return SYNC_OK;
+}
+
+/* What a request says of its site and others act upon: which verdicts it has, that it is loaded. */
+static enum sync_status note(struct serving *x, struct sync_error *err)
+{
+	TRY(sync_peer_get(x->db, x->site_id, true, &x->peer, err));
+	TRY(sync_peer_note(x->db, x->site_id, &x->h, x->now_us, err));
+	TRY(sync_route_moves(x->db, x->site_id, err));
+	return sync_route_within(x->db, err);
+}
+
+static enum sync_status note_in_transaction(struct serving *x, struct sync_error *err)
+{
+	enum sync_status status;
+
+	TRY(sync_db_begin(x->db, true, err));
+	status = note(x, err);
+	x->served.wrote = status == SYNC_OK;
+	if (status == SYNC_OK)
+		return sync_db_commit(x->db, err);
+	sync_db_rollback(x->db);
+	return status;
+}
+
+static enum sync_status is_queued(struct sync_db *db, bool *ret, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_changelog LIMIT 1";
+	int64_t some;
+
+	TRY(sync_db_number(db, any, SYNC_NOARGS, 0, &some, err));
+	*ret = some != 0;
+	return SYNC_OK;
+}
+
+static enum sync_status has_jobs(struct sync_db *db, bool *ret, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_job LIMIT 1";
+	int64_t some;
+
+	TRY(sync_db_number(db, any, SYNC_NOARGS, 0, &some, err));
+	*ret = some != 0;
+	return SYNC_OK;
+}
+
+static bool needs_note(const struct serving *x)
+{
+	return !x->served.wrote && !x->taken.refused && (x->h.verdict != x->peer.verdict_seen || !x->peer.loaded);
+}
+
+/* Begin the snapshot of the answer, once everything that it should see is written. */
+static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
+{
+	bool routed = false;
+
+	for (;;) {
+		bool queued = false;
+
+		TRY(sync_db_begin(x->db, false, err));
+		TRY(sync_peer_get(x->db, x->site_id, false, &x->peer, err));
+		if (!routed)
+			TRY(is_queued(x->db, &queued, err));
+		if (!queued && (x->h.load.active || !needs_note(x)))
+			return SYNC_OK;
+		sync_db_rollback(x->db);
+		if (!queued)
+			TRY(note_in_transaction(x, err));
+		if (queued)
+			TRY(sync_route(x->db, err));
+		routed = queued || routed;
+	}
+}
+
+/* history */
+
+static bool same_place(const struct sync_position *a, const struct sync_position *b)
+{
+	return a->all.seq == b->all.seq && a->own.seq == b->own.seq && strcmp(a->all.id, b->all.id) == 0 &&
+	       strcmp(a->own.id, b->own.id) == 0;
+}
+
+static enum sync_status check_position(struct serving *x, const struct sync_position *at, struct sync_error *err)
+{
+	bool known;
+
+	sync_seen_get(x->s->seen, &x->peer);
+	if (same_place(at, &x->peer.at))
+		return SYNC_OK;
+	TRY(sync_pull_known(x->db, at, &known, err));
+	return known ? SYNC_OK :
+	       sync_fail(err, SYNC_EHISTORY,
+	                 "the site holds what was routed upto %" PRId64 " (%s) and %" PRId64 " (%s), which this database never did: central "
+	                 "was restored from an older backup",
+	                 at->all.seq, at->all.id, at->own.seq, at->own.id);
+}
+
+static enum sync_status check_verdict(const struct serving *x, struct sync_error *err)
+{
+	return x->h.verdict <= x->peer.verdict ? SYNC_OK :
+	       sync_fail(err, SYNC_EHISTORY,
+	                 "the site has stored verdict %" PRId64 ", the newest here is %" PRId64 ": central was restored from an older backup",
+	                 x->h.verdict, x->peer.verdict);
+}
+
+/* the answer */
+
+static struct sync_header answer_header(const struct serving *x)
+{
+	struct sync_header h = {
+		.protocol = x->h.protocol < SYNC_PROTOCOL ? x->h.protocol : SYNC_PROTOCOL,
+		.schema = SYNC_SCHEMA_VERSION,
+		.program = SYNC_VERSION,
+		.site = x->site_id,
+		.stored = x->peer.in,
+		.integrated = x->peer.integrated,
+		.highest = x->peer.highest,
+		.verdict = x->peer.verdict,
+		.refused = x->taken.refused,
+	};
+
+	memcpy(h.branch, x->h.branch, sizeof h.branch);
+	return h;
+}
+
+static enum sync_status give_verdict(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct serving *x = ctx;
+	defer(sync_buf_clear) struct sync_buf kind = { .max = 32 };
+	struct sync_verdict verdict = {
+		.n = v[0].i,
+		.entity = v[2].s,
+		.id = v[3].s,
+		.seq = v[4].i,
+		.code = v[5].s,
+		.field = v[6].kind == SYNC_STRING ? v[6].s : (struct sync_view){ 0 },
+		.text = v[7].s,
+	};
+
+	(void)n;
+	sync_buf_add_view(&kind, v[1].s);
+	TRY(sync_buf_check(&kind, err));
+	verdict.kind = kind.data;
+	sync_writer_verdict(x->w, &verdict);
+	return SYNC_OK;
+}
+
+static enum sync_status give_verdicts(struct serving *x, struct sync_error *err)
+{
+	static const char get[] =
+		"SELECT n, kind, entity, record_id, seq, code, field, text FROM sync_verdict"
+		"    WHERE site_id = $1 AND n > $2 ORDER BY n LIMIT $3";
+
+	if (x->peer.verdict <= x->h.verdict)
+		return SYNC_OK;
+	return sync_db_run(x->db, get, SYNC_ARGS(sync_int(x->site_id), sync_int(x->h.verdict), sync_int(ANSWER_VERDICTS)), give_verdict, x,
+	                   err);
+}
+
+static enum sync_status give_records(struct serving *x, struct sync_end *end, struct sync_error *err)
+{
+	int64_t want = x->h.want < WANT_MAX ? x->h.want : WANT_MAX;
+
+	end->at = x->h.at;
+	if (want == 0 || x->taken.refused || x->peer.spooled > 0 || !x->peer.loaded)
+		return SYNC_OK;
+	return sync_pull_write(x->db, x->site_id, &x->h.at, (size_t)want, ANSWER_RECORDS, x->w, end, err);
+}
+
+/* In the snapshot. */
+static enum sync_status answer_pull(struct serving *x, struct sync_error *err)
+{
+	struct sync_end end = { 0 };
+	struct sync_header h;
+
+	TRY(check_verdict(x, err));
+	TRY(check_position(x, &x->h.at, err));
+	h = answer_header(x);
+	sync_writer_begin(x->w, &h, false);
+	TRY(give_verdicts(x, err));
+	TRY(give_records(x, &end, err));
+	if (x->served.wrote)
+		TRY(has_jobs(x->db, &x->served.jobs, err));
+	return sync_writer_end(x->w, &end, &x->answer, err);
+}
+
+/* The first page of a load fixes where ordinary pulls go on, and how much there is. */
+static enum sync_status begin_load(struct serving *x, struct sync_load *load, struct sync_error *err)
+{
+	bool busy;
+
+	TRY(sync_route_busy(x->db, x->site_id, &busy, err));
+	if (busy) {
+		sync_fail(err, SYNC_EBUSY, "what this site is to receive is still being worked out: come again in %d seconds", LOAD_RETRY_S);
+		if (err)
+			err->retry_after_s = LOAD_RETRY_S;
+		return SYNC_EBUSY;
+	}
+	*load = (struct sync_load){ .active = true };
+	TRY(sync_pull_newest(x->db, x->site_id, &load->at, err));
+	return sync_load_total(x->db, x->site_id, &load->total, err);
+}
+
+/* In the snapshot. */
+static enum sync_status answer_load(struct serving *x, struct sync_error *err)
+{
+	size_t want = x->h.want < PAGE_MIN ? PAGE_MIN : x->h.want > PAGE_MAX ? PAGE_MAX : (size_t)x->h.want;
+	struct sync_load load = x->h.load;
+	struct sync_end end = { 0 };
+	struct sync_header h;
+
+	if (load.entity[0])
+		TRY(check_position(x, &load.at, err));
+	else
+		TRY(begin_load(x, &load, err));
+	h = answer_header(x);
+	h.load = load;
+	sync_writer_begin(x->w, &h, false);
+	TRY(sync_load_write(x->db, x->site_id, &load, want, x->w, &end, err));
+	return sync_writer_end(x->w, &end, &x->answer, err);
+}
+
+static enum sync_status serve(struct serving *x, struct sync_error *err)
+{
+	TRY(read_header(x, err));
+	TRY(x->h.load.active ? read_nothing(x, err) : take_push(x, err));
+	if (x->served.wrote && !x->served.spooled)
+		TRY(sync_route(x->db, err));
+	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
+	TRY(open_snapshot(x, err));
+	TRY(x->h.load.active ? answer_load(x, err) : answer_pull(x, err));
+	x->served.pulled = sync_writer_records(x->w);
+	sync_db_rollback(x->db);
+	return x->h.load.active ? SYNC_OK : sync_seen_put(x->s->seen, x->site_id, &x->h, x->now_us, !x->served.wrote, err);
+}
+
+enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, struct sync_view body, struct sync_view *ret,
+                                    struct sync_served *served, struct sync_error *err)
+{
+	defer(sync_reader_freep) struct sync_reader *reader = NULL;
+	struct serving x = { .s = s, .db = s->db, .site_id = site_id, .body = body, .now_us = sync_now_us() };
+	enum sync_status status;
+
+	TRY(sync_reader_new(&reader, body, &sync_default_limits, err));
+	x.reader = reader;
+	status = serve(&x, err);
+	sync_db_rollback(s->db);
+	if (status != SYNC_OK)
+		return status;
+	*ret = x.answer;
+	*served = x.served;
+	return SYNC_OK;
+}
+
+/* background work */
+
+/* Between processes one site is drained by one of them. */
+static enum sync_status claim(struct sync_db *db, int64_t site, bool *ret, struct sync_error *err)
+{
+	static const char lock[] = "SELECT CASE WHEN pg_try_advisory_lock(hashtext('sync_spool'), CAST($1 AS integer)) THEN 1 ELSE 0 END";
+	int64_t got = 1;
+
+	if (sync_db_dialect(db)->postgres)
+		TRY(sync_db_number(db, lock, SYNC_ARGS(sync_int(site)), 0, &got, err));
+	*ret = got != 0;
+	return SYNC_OK;
+}
+
+static void let_go(struct sync_db *db, int64_t site)
+{
+	static const char unlock[] =
+		"SELECT CASE WHEN pg_advisory_unlock(hashtext('sync_spool'), CAST($1 AS integer)) THEN 1 ELSE 0 END";
+	int64_t was;
+
+	if (sync_db_dialect(db)->postgres) /* a lost connection has let go of it */
+		(void)sync_db_number(db, unlock, SYNC_ARGS(sync_int(site)), 0, &was, NULL);
+}
+
+/* In the transaction of each slice. The lock comes first, so that the count sees what a push has added meanwhile. */
+static enum sync_status note_slice(void *ctx, struct sync_db *db, int64_t upto, bool finished, struct sync_error *err)
+{
+	static const char set[] =
+		"UPDATE sync_site SET spooled = (SELECT count(*) FROM sync_spool WHERE source = $1), in_integrated = $2 WHERE site_id = $3";
+	const int64_t *site = ctx;
+	struct sync_peer peer;
+	int64_t integrated;
+
+	TRY(sync_peer_get(db, *site, true, &peer, err));
+	integrated = finished && upto > peer.integrated ? upto : peer.integrated;
+	TRY(sync_db_run(db, set, SYNC_ARGS(sync_int(*site), sync_int(integrated), sync_int(*site)), NULL, NULL, err));
+	if (finished)
+		TRY(sync_route_moves(db, *site, err));
+	return sync_route_within(db, err);
+}
+
+/* Nobody waits for a slice at central as an application does at a site. */
+static void no_pause(int64_t us)
+{
+	(void)us;
+}
+
+static enum sync_status drain_claimed(struct sync_server *s, int64_t site, bool *ret_more, struct sync_error *err)
+{
+	struct sync_options o = sync_options_of(&(struct sync_options){ .pause = no_pause });
+	struct sync_outcome outcome = { 0 };
+	struct sync_intake in = { .source = site, .now_us = sync_now_us() };
+	struct sync_peer peer;
+
+	TRY(sync_peer_get(s->db, site, false, &peer, err));
+	in.branch = peer.branch;
+	return sync_spool_drain(s->db, &in, &o, DRAIN_RECORDS, note_slice, &site, &outcome, ret_more, err);
+}
+
+static enum sync_status drain_site(struct sync_server *s, int64_t site, bool *ret_more, struct sync_error *err)
+{
+	enum sync_status status;
+	bool claimed, more = false;
+
+	TRY(claim(s->db, site, &claimed, err));
+	if (!claimed)
+		return SYNC_OK;
+	status = drain_claimed(s, site, &more, err);
+	let_go(s->db, site);
+	*ret_more = *ret_more || more;
+	return status;
+}
+
+struct ids {
+	int64_t id[256];
+	size_t n;
+};
+
+static enum sync_status take_site(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct ids *ids = ctx;
+
+	(void)n, (void)err;
+	ids->id[ids->n++] = v[0].i;
+	return SYNC_OK;
+}
+
+/* Who has waited longest is not known; each step gives every site its turn. */
+static enum sync_status drain_sites(struct sync_server *s, bool *ret_more, struct sync_error *err)
+{
+	static const char behind[] = "SELECT site_id FROM sync_site WHERE spooled > 0 AND site_id > $1 ORDER BY site_id LIMIT $2";
+	struct ids ids;
+	int64_t last = 0;
+
+	do {
+		ids.n = 0;
+		TRY(sync_db_run(s->db, behind, SYNC_ARGS(sync_int(last), sync_int((int64_t)COUNT(ids.id))), take_site, &ids, err));
+		for (size_t i = 0; i < ids.n; i++)
+			TRY(drain_site(s, ids.id[i], ret_more, err));
+		last = ids.n ? ids.id[ids.n - 1] : last;
+	} while (ids.n == COUNT(ids.id));
+	return SYNC_OK;
+}
+
+static enum sync_status retry_waiting(struct sync_server *s, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_inbox LIMIT 1";
+	enum sync_status status;
+	int64_t some;
+	bool more;
+
+	TRY(sync_db_number(s->db, any, SYNC_NOARGS, 0, &some, err));
+	if (!some)
+		return SYNC_OK;
+	TRY(sync_db_begin(s->db, true, err));
+	status = sync_integrate_waiting(s->db, sync_now_us(), WAITING_RECORDS, &more, err);
+	if (status == SYNC_OK)
+		status = sync_route_within(s->db, err);
+	if (status == SYNC_OK)
+		return sync_db_commit(s->db, err);
+	sync_db_rollback(s->db);
+	return status;
+}
+
+enum sync_status sync_server_work(struct sync_server *s, bool *ret_more, struct sync_error *err)
+{
+	bool more = false, jobs = false;
+
+	TRY(drain_sites(s, &more, err));
+	TRY(retry_waiting(s, err));
+	TRY(sync_route(s->db, err));
+	TRY(sync_route_job(s->db, JOB_RECORDS, &jobs, err));
+	*ret_more = more || jobs;
+	return SYNC_OK;
+}
+
+enum sync_status sync_server_flush(struct sync_db *db, struct sync_error *err)
+{
+	struct sync_seen *seen = sync_seen_open(sync_db_url(db));
+	enum sync_status status;
+
+	if (!seen)
+		return sync_fail(err, SYNC_ENOMEM, "writing when sites were seen");
+	status = sync_seen_flush(seen, db, err);
+	sync_seen_release(seen);
+	return status;
+}

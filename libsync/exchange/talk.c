@@ -1,0 +1,109 @@
+#include "exchange/talk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <libsync/time.h>
+
+#include "base/internal.h"
+
+enum {
+	FIRST_SIZE = 256 << 10,
+	SLOW_US = 8000000, /* a message that takes longer is too large for the link */
+	FAST_US = 2000000, /* one that takes less may be larger */
+	LEVEL = 3,
+	MOST_BYTES = 64 << 20, /* of one message; a single record may be large */
+};
+
+static const char size_key[] = "message_bytes";
+
+static enum sync_status new_writer(struct sync_talk *talk, struct sync_error *err)
+{
+	sync_writer_free(talk->writer);
+	talk->writer = NULL;
+	return sync_writer_new(&talk->writer, talk->dictionary ? sync_schema_dictionary() : NULL, LEVEL, MOST_BYTES, err);
+}
+
+static size_t within(const struct sync_talk *talk, size_t size)
+{
+	size_t least = talk->o->message_min < talk->max ? talk->o->message_min : talk->max;
+
+	return size < least ? least : size > talk->max ? talk->max : size;
+}
+
+enum sync_status sync_talk_open(struct sync_talk *talk, struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+                                struct sync_report *report, size_t max, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf text = { .max = 32 };
+	bool found;
+
+	*talk = (struct sync_talk){ .t = t, .o = o, .report = report, .dictionary = true, .max = max, .body.max = MOST_BYTES };
+	TRY(sync_meta_get(db, size_key, &text, &found, err));
+	talk->kept_size = found ? (size_t)strtoull(text.data, NULL, 10) : FIRST_SIZE;
+	talk->size = within(talk, talk->kept_size);
+	return new_writer(talk, err);
+}
+
+static void keep_size(const struct sync_talk *talk, struct sync_db *db)
+{
+	char text[32];
+
+	if (talk->size == within(talk, talk->kept_size))
+		return;
+	snprintf(text, sizeof text, "%zu", talk->size);
+	(void)sync_meta_put(db, size_key, sync_view_of(text), NULL); /* a hint: the next round begins as well without it */
+}
+
+void sync_talk_close(struct sync_talk *talk, struct sync_db *db)
+{
+	if (talk->waiting)
+		(void)talk->t->finish(talk->t->ctx, &talk->body, NULL);
+	if (talk->writer)
+		keep_size(talk, db);
+	sync_writer_free(talk->writer);
+	sync_buf_clear(&talk->body);
+	*talk = (struct sync_talk){ 0 };
+}
+
+static void adapt(struct sync_talk *talk, bool failed)
+{
+	int64_t took_us = sync_tick_us() - talk->began_us;
+	size_t moved = talk->sent > talk->body.len ? talk->sent : talk->body.len;
+
+	if (failed || took_us > SLOW_US)
+		talk->size = within(talk, talk->size / 2);
+	else if (took_us < FAST_US && moved >= talk->size / 2)
+		talk->size = within(talk, talk->size * 2);
+}
+
+enum sync_status sync_talk_start(struct sync_talk *talk, struct sync_view message, struct sync_error *err)
+{
+	enum sync_status status;
+
+	talk->began_us = sync_tick_us();
+	talk->sent = message.len;
+	talk->report->requests++;
+	talk->report->bytes_out += (int64_t)message.len;
+	status = talk->t->start(talk->t->ctx, message, err);
+	talk->waiting = status == SYNC_OK;
+	if (status != SYNC_OK)
+		adapt(talk, true);
+	return status;
+}
+
+enum sync_status sync_talk_finish(struct sync_talk *talk, struct sync_error *err)
+{
+	enum sync_status status;
+
+	talk->waiting = false;
+	status = talk->t->finish(talk->t->ctx, &talk->body, err);
+	if (status == SYNC_EDICTIONARY && talk->dictionary) {
+		talk->dictionary = false;
+		TRY(new_writer(talk, err));
+		return SYNC_EDICTIONARY;
+	}
+	adapt(talk, status != SYNC_OK);
+	if (status == SYNC_OK)
+		talk->report->bytes_in += (int64_t)talk->body.len;
+	return status;
+}
