@@ -290,6 +290,7 @@ static void after_a_failed_statement_nothing_can_be_kept(void **state)
 	assert_ok(sync_db_begin(db, true, err));
 	put_thing(db, "a", 1);
 	assert_int_equal(SYNC_EDB, sync_db_run(db, again, SYNC_NOARGS, NULL, NULL, &e));
+	assert_int_equal(SYNC_EDB, sync_db_run(db, "INSERT INTO things(id) VALUES ('b')", SYNC_NOARGS, NULL, NULL, &e));
 	assert_int_equal(SYNC_EDB, sync_db_commit(db, &e));
 	assert_false(sync_db_in_transaction(db));
 	assert_int_equal(0, count_things(db));

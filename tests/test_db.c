@@ -1,3 +1,5 @@
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -464,6 +466,31 @@ static void a_full_disk_is_told_and_loses_nothing(void **state)
 	assert_int_equal(1, number(t->db, "SELECT count(*) FROM big"));
 }
 
+/* The disk refuses when the transaction, in memory so far, is written. */
+static void a_commit_that_cannot_be_written_leaves_no_transaction(void **state)
+{
+	static const char put[] = "INSERT INTO big VALUES ($1)";
+	struct testdb *t = testdb_of(state);
+	defer(freep) char *big = calloc(1, 1 << 20);
+	struct rlimit all, little;
+	struct sync_error e = { 0 };
+
+	assert_ok(sync_db_connect(&t->db, t->url, testdb_drivers, true, err));
+	run(t->db, "PRAGMA journal_mode = WAL; CREATE TABLE big(data blob)");
+	assert_ok(sync_db_begin(t->db, true, err));
+	assert_ok(sync_db_run(t->db, put, SYNC_ARGS(sync_blob((struct sync_view){ big, 1 << 20 })), NULL, NULL, err));
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(0, getrlimit(RLIMIT_FSIZE, &all));
+	little = (struct rlimit){ 1 << 19, all.rlim_max };
+	assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &little));
+	enum sync_status status = sync_db_commit(t->db, &e);
+	assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &all));
+	assert_int_equal(SYNC_EIO, status);
+	assert_false(sync_db_in_transaction(t->db));
+	assert_int_equal(0, number(t->db, "SELECT count(*) FROM big"));
+	assert_ok(sync_db_run(t->db, put, SYNC_ARGS(sync_blob((struct sync_view){ big, 10 })), NULL, NULL, err));
+}
+
 static void a_locked_file_is_busy(void **state)
 {
 	struct testdb *t = testdb_of(state);
@@ -598,6 +625,7 @@ int main(void)
 		TESTDB_ON(at_a_site_that_is_no_edit, TESTDB_SQLITE, "SQLite"),
 		TESTDB_BOTH(records_of_an_entity_that_was_unknown_move_into_its_table),
 		TESTDB_ON(a_full_disk_is_told_and_loses_nothing, TESTDB_SQLITE, "SQLite"),
+		TESTDB_ON(a_commit_that_cannot_be_written_leaves_no_transaction, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_locked_file_is_busy, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_locked_row_is_busy, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_ON(a_nul_character_is_refused_by_postgresql, TESTDB_POSTGRES, "PostgreSQL"),

@@ -6,19 +6,16 @@
 
 #include <libsync/crypto.h>
 #include <libsync/ddl.h>
-#include <libsync/frame.h>
-#include <libsync/records.h>
-#include <libsync/time.h>
 
 #include "base/internal.h"
+#include "db/adopt.h"
+#include "db/facts.h"
 
 extern const char sync_tables_sql[];
 
 enum {
-	FORMAT = 1,        /* of our own tables: what tables.sql has when there are no migrations */
+	FORMAT = 1,         /* of our own tables: what tables.sql has when there are no migrations */
 	POSTGRES_NAME = 63, /* bytes that PostgreSQL keeps of a name */
-	ADOPT_ROWS = 500,  /* records that were unknown, in memory at a time */
-	FRAME_BYTES = 16 << 20,
 };
 
 static const struct sync_migration none[] = { { 0 } };
@@ -33,69 +30,12 @@ static int newest_format(void)
 	return format;
 }
 
-/* what the database has */
-
-/* Sorted texts "kind table name", and "meta key value". */
-struct facts {
-	struct sync_arena arena;
-	struct sync_view *all;
-	size_t n, cap;
-};
-
-static void clear_facts(struct facts *f)
-{
-	sync_arena_clear(&f->arena);
-	free(f->all);
-	*f = (struct facts){ 0 };
-}
-
-static enum sync_status add_fact(struct facts *f, const char *kind, struct sync_view a, struct sync_view b, struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf text = { .max = 1 << 20 };
-
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? 2 * f->cap : 4096;
-		struct sync_view *all = reallocarray(f->all, cap, sizeof(*all));
-		if (!all)
-			return sync_fail(err, SYNC_ENOMEM, "reading what the database has");
-		f->all = all;
-		f->cap = cap;
-	}
-	sync_buf_addf(&text, "%s %.*s %.*s", kind, SYNC_VIEW(a), SYNC_VIEW(b));
-	TRY(sync_buf_check(&text, err));
-	f->all[f->n] = sync_arena_copy(&f->arena, sync_buf_view(&text));
-	if (!f->all[f->n].data)
-		return sync_fail(err, SYNC_ENOMEM, "reading what the database has");
-	f->n++;
-	return SYNC_OK;
-}
-
-static int compare_views(const void *a, const void *b)
-{
-	return sync_view_cmp(*(const struct sync_view *)a, *(const struct sync_view *)b);
-}
-
-static void sort_facts(struct facts *f)
-{
-	if (f->n > 0)
-		qsort(f->all, f->n, sizeof(*f->all), compare_views);
-}
-
-static bool has_fact(const struct facts *f, const char *kind, const char *a, const char *b, size_t max_b)
-{
-	char text[512];
-	int len = snprintf(text, sizeof(text), "%s %s %.*s", kind, a, (int)max_b, b);
-	struct sync_view key = { text, (size_t)len };
-
-	return f->n > 0 && (size_t)len < sizeof(text) && bsearch(&key, f->all, f->n, sizeof(key), compare_views);
-}
-
 /* A database being opened. */
 struct opening {
 	struct sync_db *db;
 	const struct sync_dialect *sql;
 	enum sync_role role;
-	struct facts facts;
+	struct sync_facts facts;
 	/* from sync_meta; has_role is false when it is not ours yet */
 	bool has_role, other_role, loading;
 	int64_t format, schema;
@@ -104,7 +44,7 @@ struct opening {
 
 static void close_opening(struct opening *o)
 {
-	clear_facts(&o->facts);
+	sync_facts_clear(&o->facts);
 }
 
 static const char *role_name(enum sync_role role)
@@ -117,7 +57,7 @@ static enum sync_status take_catalog(void *ctx, const struct sync_value *v, size
 	struct opening *o = ctx;
 
 	(void)n;
-	return add_fact(&o->facts, v[0].i == SYNC_HAS_COLUMN ? "column" : "trigger", v[1].s, v[2].s, err);
+	return sync_facts_add(&o->facts, v[0].i == SYNC_HAS_COLUMN ? "column" : "trigger", v[1].s, v[2].s, err);
 }
 
 static int64_t number_of(struct sync_view v)
@@ -146,31 +86,31 @@ static enum sync_status take_meta(void *ctx, const struct sync_value *v, size_t 
 		o->loading = sync_view_is(value, "1");
 	if (sync_view_is(v[0].s, "program"))
 		(void)snprintf(o->program, sizeof(o->program), "%.*s", SYNC_VIEW(value));
-	return add_fact(&o->facts, "meta", v[0].s, value, err);
+	return sync_facts_add(&o->facts, "meta", v[0].s, value, err);
 }
 
 static enum sync_status inspect(struct opening *o, struct sync_error *err)
 {
 	static const char list_meta[] = "SELECT key, value FROM sync_meta WHERE length(value) < 200";
 
-	clear_facts(&o->facts);
+	sync_facts_clear(&o->facts);
 	TRY(o->db->ops->catalog(o->db, take_catalog, o, err));
-	sort_facts(&o->facts);
-	if (!has_fact(&o->facts, "column", "sync_meta", "key", POSTGRES_NAME))
+	sync_facts_sort(&o->facts);
+	if (!sync_facts_has(&o->facts, "column", "sync_meta", "key", POSTGRES_NAME))
 		return SYNC_OK;
 	TRY(sync_db_run(o->db, list_meta, SYNC_NOARGS, take_meta, o, err));
-	sort_facts(&o->facts);
+	sync_facts_sort(&o->facts);
 	return SYNC_OK;
 }
 
 static bool has_column(const struct opening *o, const char *table, const char *column)
 {
-	return has_fact(&o->facts, "column", table, column, o->sql->postgres ? POSTGRES_NAME : SYNC_MAX_SQL);
+	return sync_facts_has(&o->facts, "column", table, column, o->sql->postgres ? POSTGRES_NAME : SYNC_MAX_SQL);
 }
 
 static bool has_trigger(const struct opening *o, const char *table, const char *trigger)
 {
-	return has_fact(&o->facts, "trigger", table, trigger, o->sql->postgres ? POSTGRES_NAME : SYNC_MAX_SQL);
+	return sync_facts_has(&o->facts, "trigger", table, trigger, o->sql->postgres ? POSTGRES_NAME : SYNC_MAX_SQL);
 }
 
 /* Whether it may be opened: ours, of this role, no newer than this build; or to become ours. */
@@ -327,7 +267,7 @@ static enum sync_status triggers_current(const struct opening *o, const struct s
 		return SYNC_OK;
 	TRY(triggers_digest(o, e, digest, err));
 	triggers_key(key, e, "triggers");
-	*ret = has_fact(&o->facts, "meta", key, digest, sizeof(digest)) && has_all_triggers(o, e);
+	*ret = sync_facts_has(&o->facts, "meta", key, digest, sizeof(digest)) && has_all_triggers(o, e);
 	return SYNC_OK;
 }
 
@@ -371,184 +311,6 @@ static enum sync_status mark_recapture(const struct opening *o, const struct syn
 		return SYNC_OK;
 	triggers_key(key, e, "recapture");
 	return sync_meta_put(o->db, key, sync_view_of("1"), err);
-}
-
-/* what was kept as unknown becomes ordinary */
-
-/* A page of sync_extra: records of one entity, by id. */
-struct page {
-	const struct opening *o;
-	const struct sync_entity *e;
-	bool whole; /* the entity itself was unknown, so these are complete records */
-	struct sync_arena arena;
-	struct sync_view ids[ADOPT_ROWS], data[ADOPT_ROWS], roots[ADOPT_ROWS];
-	bool exist[ADOPT_ROWS];
-	size_t n;
-};
-
-static void free_page(struct page **p)
-{
-	if (*p)
-		sync_arena_clear(&(*p)->arena);
-	free(*p);
-}
-
-static enum sync_status take_extra(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
-{
-	struct page *p = ctx;
-
-	(void)n;
-	p->ids[p->n] = sync_arena_copy(&p->arena, v[0].s);
-	p->data[p->n] = sync_arena_copy(&p->arena, v[1].s);
-	p->roots[p->n] = v[2].kind == SYNC_STRING ? sync_arena_copy(&p->arena, v[2].s) : (struct sync_view){ 0 };
-	if (!p->ids[p->n].data || !p->data[p->n].data)
-		return sync_fail(err, SYNC_ENOMEM, "reading unknown fields of %s", p->e->name);
-	p->n++;
-	return SYNC_OK;
-}
-
-/* The next page; after is the last id of the one before. */
-static enum sync_status read_page(struct page *p, struct sync_buf *after, struct sync_error *err)
-{
-	static const char list_extra[] =
-		"SELECT record_id, data, root_id FROM sync_extra WHERE entity = $1 AND record_id > $2"
-		"    ORDER BY record_id LIMIT $3";
-
-	sync_arena_reset(&p->arena);
-	p->n = 0;
-	TRY(sync_db_run(p->o->db, list_extra,
-	                SYNC_ARGS(sync_text(p->e->name), sync_string(sync_buf_view(after)), sync_int(ADOPT_ROWS)), take_extra, p, err));
-	if (p->n == 0)
-		return SYNC_OK;
-	sync_buf_reset(after);
-	sync_buf_add_view(after, p->ids[p->n - 1]);
-	TRY(sync_buf_check(after, err));
-	return sync_records_exist(p->o->db, p->e, p->ids, p->n, p->exist, err);
-}
-
-/* The frame of the i-th record, as it would have been received. */
-static void write_unknown(struct sync_buf *line, const struct page *p, size_t i)
-{
-	const struct sync_record r = {
-		.name = sync_view_of(p->e->name), .id = p->ids[i], .action = SYNC_PUT, .root = p->roots[i], .extra = p->data[i], .age_ms = -1,
-	};
-
-	sync_record_write(line, &r);
-}
-
-/* What keeps a record out of its table, or NULL: a wrong value, or a required field that it has not. */
-static const struct sync_fault *find_fault(const struct page *p, const struct sync_record *r, struct sync_fault *space)
-{
-	if (r->fault || !p->whole)
-		return r->fault;
-	for (size_t i = 0; i < r->entity->n_fields; i++) {
-		const struct sync_field *f = &r->entity->fields[i];
-		if (!f->required || f->fallback || f->local || r->values[i].kind != SYNC_ABSENT)
-			continue;
-		*space = (struct sync_fault){ "missing_field", f->name, "a required field is missing" };
-		return space;
-	}
-	return NULL;
-}
-
-/* It waits like any received record that cannot be integrated, unless a newer one waits already. */
-static enum sync_status put_inbox(const struct page *p, const struct sync_record *r, const struct sync_fault *fault,
-                                  struct sync_view line, struct sync_error *err)
-{
-	static const char put[] =
-		"INSERT INTO sync_inbox(source, entity, record_id, root_id, seq, frame, code, field, text, received_us)"
-		"    VALUES (0, $1, $2, $3, 0, $4, $5, $6, $7, $8)"
-		"    ON CONFLICT (source, entity, record_id) DO NOTHING";
-
-	return sync_db_run(p->o->db, put,
-	                   SYNC_ARGS(sync_string(r->name), sync_string(r->id), sync_string(r->root), sync_string(line),
-	                             sync_text(fault->code), sync_text(fault->field), sync_text(fault->text), sync_int(sync_now_us())),
-	                   NULL, NULL, err);
-}
-
-/* The fields that the record has; the row is there, so that required ones are no matter. */
-static enum sync_status update_row(const struct page *p, const struct sync_record *r, struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf sql = { .max = SYNC_MAX_SQL };
-	struct sync_value v[SYNC_MAX_FIELDS + 1];
-	size_t n = 0;
-
-	sync_buf_addf(&sql, "UPDATE \"%s\" SET ", p->e->name);
-	for (size_t i = 1; i < p->e->n_fields; i++) {
-		if (r->values[i].kind == SYNC_ABSENT || p->e->fields[i].local)
-			continue;
-		v[n++] = r->values[i];
-		sync_buf_addf(&sql, "%s\"%s\" = $%zu", n > 1 ? ", " : "", p->e->fields[i].name, n);
-	}
-	if (n == 0)
-		return SYNC_OK;
-	v[n++] = sync_string(r->id);
-	sync_buf_addf(&sql, " WHERE id = $%zu", n);
-	TRY(sync_buf_check(&sql, err));
-	return sync_db_run_text(p->o->db, sql.data, v, n, NULL, NULL, err);
-}
-
-static enum sync_status insert_row(const struct page *p, const struct sync_record *r, struct sync_error *err)
-{
-	struct sync_record known = *r;
-	const struct sync_record *one = &known;
-
-	known.extra = (struct sync_view){ 0 };
-	return sync_records_put(p->o->db, p->e, &one, 1, err);
-}
-
-static enum sync_status keep_rest(const struct page *p, const struct sync_record *r, struct sync_error *err)
-{
-	static const char update[] = "UPDATE sync_extra SET data = $1, root_id = NULL WHERE entity = $2 AND record_id = $3";
-	static const char delete[] = "DELETE FROM sync_extra WHERE entity = $1 AND record_id = $2";
-
-	if (r->extra.len)
-		return sync_db_run(p->o->db, update, SYNC_ARGS(sync_string(r->extra), sync_string(r->name), sync_string(r->id)), NULL,
-		                   NULL, err);
-	return sync_db_run(p->o->db, delete, SYNC_ARGS(sync_string(r->name), sync_string(r->id)), NULL, NULL, err);
-}
-
-static enum sync_status adopt_record(const struct page *p, size_t i, struct sync_arena *arena, struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf line = { .max = FRAME_BYTES };
-	const struct sync_fault *fault;
-	struct sync_fault missing;
-	struct sync_record r;
-
-	if (!p->whole && !p->exist[i])
-		return SYNC_OK; /* the record itself waits in the inbox */
-	write_unknown(&line, p, i);
-	TRY(sync_buf_check(&line, err));
-	TRY(sync_record_read(&r, arena, sync_buf_view(&line), &sync_default_limits, err));
-	fault = find_fault(p, &r, &missing);
-	if (fault)
-		TRY(put_inbox(p, &r, fault, sync_buf_view(&line), err));
-	else if (p->exist[i])
-		TRY(update_row(p, &r, err));
-	else
-		TRY(insert_row(p, &r, err));
-	return keep_rest(p, &r, err);
-}
-
-static enum sync_status adopt(const struct opening *o, const struct sync_entity *e, bool whole, struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf after = { .max = 1024 };
-	defer(sync_arena_clear) struct sync_arena arena = { 0 };
-	defer(free_page) struct page *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return sync_fail(err, SYNC_ENOMEM, "reading unknown fields of %s", e->name);
-	p->o = o;
-	p->e = e;
-	p->whole = whole;
-	do {
-		TRY(read_page(p, &after, err));
-		for (size_t i = 0; i < p->n; i++) {
-			sync_arena_reset(&arena);
-			TRY(adopt_record(p, i, &arena, err));
-		}
-	} while (p->n == ADOPT_ROWS);
-	return SYNC_OK;
 }
 
 /* entity tables */
@@ -597,12 +359,12 @@ static enum sync_status bring_up_entity(const struct opening *o, const struct sy
 		TRY(mark_recapture(o, e, err));
 	if (!columns && o->role == SYNC_SITE) {
 		TRY(drop_triggers(o, e, err));
-		TRY(adopt(o, e, !has_table(o, e), err));
+		TRY(sync_adopt(o->db, e, !has_table(o, e), err));
 	}
 	if ((!triggers || !columns) && !o->loading)
 		TRY(make_triggers(o, e, err));
 	if (!columns && o->role == SYNC_CENTRAL)
-		TRY(adopt(o, e, !has_table(o, e), err));
+		TRY(sync_adopt(o->db, e, !has_table(o, e), err));
 	return SYNC_OK;
 }
 

@@ -1,7 +1,6 @@
 #include "db/driver.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +8,13 @@
 #include <libpq-fe.h>
 
 #include "base/internal.h"
+#include "db/binary.h"
 
 enum {
 	OLDEST_SERVER = 150000,    /* as PQserverVersion() tells it */
 	MAX_PARAMETERS = 1 << 28,  /* bytes of one statement's */
 	COPY_BYTES = 1 << 16,      /* handed to libpq at a time */
-	UNNEST_ROWS = 64,          /* of a batch that is not worth a COPY */
+	UNNEST_ROWS = 128,         /* up to here arrays are quicker than a COPY, which takes more statements */
 	MAX_NAME = 160,
 };
 
@@ -246,11 +246,13 @@ struct parameters {
 	int formats[SYNC_MAX_COLUMNS];
 };
 
-static enum sync_status check_text(struct postgres_db *db, struct sync_view text, struct sync_error *err)
+static enum sync_status storable(struct postgres_db *db, struct sync_view text, struct sync_error *err)
 {
-	if (!text.len || !memchr(text.data, '\0', text.len))
-		return SYNC_OK;
-	return refuse(db, err, SYNC_EINVALID, "a text with a NUL character cannot be stored in PostgreSQL: %.40s…", text.data);
+	enum sync_status status = sync_storable(text, err);
+
+	if (status != SYNC_OK)
+		db->base.failed = true;
+	return status;
 }
 
 /* Append a value's text to db->parameters. */
@@ -268,7 +270,7 @@ static enum sync_status add_parameter(struct postgres_db *db, const struct sync_
 		sync_buf_addf(&db->parameters, "%.17g", v->d);
 		break;
 	case SYNC_STRING:
-		TRY(check_text(db, v->s, err));
+		TRY(storable(db, v->s, err));
 		sync_buf_add_view(&db->parameters, v->s);
 		break;
 	}
@@ -301,9 +303,8 @@ static enum sync_status set_parameters(struct postgres_db *db, struct parameters
 
 /* rows */
 
-enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25, OID_OID = 26,
-       OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_NUMERIC = 1700, OID_BOOLS = 1000, OID_INT4S = 1007, OID_TEXTS = 1009,
-       OID_INT8S = 1016, OID_FLOAT8S = 1022 };
+enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_OID = 26,
+       OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_NUMERIC = 1700 };
 
 static unsigned hex_digit(char c)
 {
@@ -399,119 +400,7 @@ static enum sync_status script(struct sync_db *base, const char *sql, struct syn
 	return execute(pg(base), sql, err);
 }
 
-/* batches: binary values, in arrays for few rows, by COPY to a temporary table for many */
-
-/* One value as both COPY and arrays have it: its length in 4 bytes, -1 for null, and its bytes. */
-static void add_bytes(struct sync_buf *b, const void *data, size_t len)
-{
-	uint32_t size = htobe32((uint32_t)len);
-	char *to = sync_buf_room(b, sizeof(size) + len);
-
-	if (!to)
-		return;
-	memcpy(to, &size, sizeof(size));
-	if (len)
-		memcpy(to + sizeof(size), data, len);
-	b->len += sizeof(size) + len;
-}
-
-static void add_int16(struct sync_buf *b, int16_t i)
-{
-	uint16_t be = htobe16((uint16_t)i);
-
-	sync_buf_add(b, &be, sizeof(be));
-}
-
-static void add_int32(struct sync_buf *b, int32_t i)
-{
-	uint32_t be = htobe32((uint32_t)i);
-
-	sync_buf_add(b, &be, sizeof(be));
-}
-
-static void add_long(struct sync_buf *b, int64_t i)
-{
-	uint64_t be = htobe64((uint64_t)i);
-
-	add_bytes(b, &be, sizeof(be));
-}
-
-static void add_int(struct sync_buf *b, int32_t i)
-{
-	uint32_t be = htobe32((uint32_t)i);
-
-	add_bytes(b, &be, sizeof(be));
-}
-
-static void add_double(struct sync_buf *b, double d)
-{
-	uint64_t bits;
-
-	memcpy(&bits, &d, sizeof(bits));
-	add_long(b, (int64_t)bits);
-}
-
-static bool fits(enum sync_type type, const struct sync_value *v)
-{
-	switch (type) {
-	case SYNC_ID:
-	case SYNC_TEXT:
-	case SYNC_ENUM:
-	case SYNC_JSON:
-	case SYNC_DATE:
-	case SYNC_TIME:
-		return v->kind == SYNC_STRING;
-	case SYNC_BOOLEAN:
-	case SYNC_BIGINT:
-		return v->kind == SYNC_INT;
-	case SYNC_INTEGER:
-		return v->kind == SYNC_INT && v->i >= INT32_MIN && v->i <= INT32_MAX;
-	case SYNC_REAL:
-		return v->kind == SYNC_INT || v->kind == SYNC_DOUBLE;
-	}
-	return false;
-}
-
-static void add_fitting(struct sync_buf *b, enum sync_type type, const struct sync_value *v)
-{
-	switch (type) {
-	case SYNC_ID:
-	case SYNC_TEXT:
-	case SYNC_ENUM:
-	case SYNC_JSON:
-	case SYNC_DATE:
-	case SYNC_TIME:
-		add_bytes(b, v->s.data, v->s.len);
-		return;
-	case SYNC_BOOLEAN:
-		add_bytes(b, v->i ? "\1" : "\0", 1);
-		return;
-	case SYNC_INTEGER:
-		add_int(b, (int32_t)v->i);
-		return;
-	case SYNC_BIGINT:
-		add_long(b, v->i);
-		return;
-	case SYNC_REAL:
-		add_double(b, v->kind == SYNC_INT ? (double)v->i : v->d);
-		return;
-	}
-}
-
-static enum sync_status add_value(struct postgres_db *db, struct sync_buf *b, const struct sync_table *t, size_t column,
-                                  const struct sync_value *v, struct sync_error *err)
-{
-	if (v->kind == SYNC_NULL || v->kind == SYNC_ABSENT) {
-		add_int32(b, -1);
-		return SYNC_OK;
-	}
-	if (!fits(t->types[column], v))
-		return refuse(db, err, SYNC_EINVALID, "a value does not fit column %s of %s", t->columns[column], t->name);
-	if (v->kind == SYNC_STRING)
-		TRY(check_text(db, v->s, err));
-	add_fitting(b, t->types[column], v);
-	return SYNC_OK;
-}
+/* batches: arrays for few rows; COPY to a temporary table, and from there, for many */
 
 static const struct sync_dialect dialect = {
 	.postgres = true,
@@ -527,33 +416,6 @@ static const struct sync_dialect dialect = {
 	.clustered = "",
 	.lock = "SELECT pg_advisory_xact_lock(7815264982316548974)", /* any number that is ours */
 };
-
-/* The element and the array type of a column. */
-static void column_oids(enum sync_type type, Oid *ret_element, Oid *ret_array)
-{
-	switch (type) {
-	case SYNC_ID:
-	case SYNC_TEXT:
-	case SYNC_ENUM:
-	case SYNC_JSON:
-	case SYNC_DATE:
-	case SYNC_TIME:
-		*ret_element = OID_TEXT, *ret_array = OID_TEXTS;
-		return;
-	case SYNC_BOOLEAN:
-		*ret_element = OID_BOOL, *ret_array = OID_BOOLS;
-		return;
-	case SYNC_INTEGER:
-		*ret_element = OID_INT4, *ret_array = OID_INT4S;
-		return;
-	case SYNC_BIGINT:
-		*ret_element = OID_INT8, *ret_array = OID_INT8S;
-		return;
-	case SYNC_REAL:
-		*ret_element = OID_FLOAT8, *ret_array = OID_FLOAT8S;
-		return;
-	}
-}
 
 static void write_insert(struct sync_buf *b, const struct sync_table *t)
 {
@@ -590,108 +452,15 @@ static void write_temporary(struct sync_buf *b, const struct sync_table *t, cons
 	sync_buf_add_text(b, ") ON COMMIT DELETE ROWS");
 }
 
-/* rows[i] is set where a later row has the same key: one INSERT cannot update a row twice. NULL when that cannot be. */
-struct shadows {
-	unsigned char *rows;
-};
-
-static void clear_shadows(struct shadows *s)
-{
-	free(s->rows);
-}
-
-static uint64_t hash_key(const struct sync_value *v, size_t n)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < n; i++) {
-		bool text = v[i].kind == SYNC_STRING;
-		const char *data = text ? v[i].s.data : (const char *)&v[i].i;
-		size_t len = text ? v[i].s.len : sizeof(v[i].i);
-		for (size_t k = 0; k < len; k++)
-			h = (h ^ (unsigned char)data[k]) * 0x100000001b3;
-	}
-	return h ^ h >> 32;
-}
-
-static bool same_key(const struct sync_value *a, const struct sync_value *b, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (a[i].kind != b[i].kind || (a[i].kind == SYNC_STRING ? !sync_view_eq(a[i].s, b[i].s) : a[i].i != b[i].i))
-			return false;
-	return true;
-}
-
-static size_t power_above(size_t n)
-{
-	size_t power = 1;
-
-	while (power <= n)
-		power *= 2;
-	return power;
-}
-
-/* Goes through the rows from the last to the first, with a hash table of those seen (as row + 1). */
-static enum sync_status find_shadows(struct shadows *s, const struct sync_table *t, const struct sync_value *v, size_t rows,
-                                     struct sync_error *err)
-{
-	size_t size = power_above(2 * rows);
-	defer(freep) size_t *seen = NULL;
-
-	if (t->keep || t->n_key == t->n_columns || rows == 1)
-		return SYNC_OK;
-	seen = calloc(size, sizeof(*seen));
-	s->rows = calloc(rows, 1);
-	if (!seen || !s->rows)
-		return sync_fail(err, SYNC_ENOMEM, "a batch of %zu rows", rows);
-	for (size_t row = rows; row-- > 0;) {
-		const struct sync_value *key = v + row * t->n_columns;
-		size_t at = hash_key(key, t->n_key) & (size - 1);
-		while (seen[at] && !same_key(key, v + (seen[at] - 1) * t->n_columns, t->n_key))
-			at = (at + 1) & (size - 1);
-		s->rows[row] = seen[at] != 0;
-		if (!seen[at])
-			seen[at] = row + 1;
-	}
-	return SYNC_OK;
-}
-
-static bool is_shadowed(const struct shadows *s, size_t row)
-{
-	return s->rows && s->rows[row];
-}
-
-/* One column of all rows: number of dimensions, whether there are nulls, type, count, lowest index, values. */
-static enum sync_status add_array(struct postgres_db *db, const struct sync_table *t, size_t column, const struct sync_value *v,
-                                  size_t rows, const struct shadows *s, struct sync_error *err)
-{
-	struct sync_buf *b = &db->parameters;
-	int32_t n = 0;
-	Oid element = 0, array = 0;
-
-	for (size_t row = 0; row < rows; row++)
-		n += !is_shadowed(s, row);
-	column_oids(t->types[column], &element, &array);
-	add_int32(b, 1);
-	add_int32(b, 1);
-	add_int32(b, (int32_t)element);
-	add_int32(b, n);
-	add_int32(b, 1);
-	for (size_t row = 0; row < rows; row++)
-		if (!is_shadowed(s, row))
-			TRY(add_value(db, b, t, column, v + row * t->n_columns + column, err));
-	return SYNC_OK;
-}
-
 static enum sync_status set_arrays(struct postgres_db *db, struct parameters *p, const struct sync_table *t,
-                                   const struct sync_value *v, size_t rows, const struct shadows *s, struct sync_error *err)
+                                   const struct sync_value *v, size_t rows, const struct sync_shadows *s, struct sync_error *err)
 {
 	size_t starts[SYNC_MAX_COLUMNS + 1];
 
 	sync_buf_reset(&db->parameters);
 	for (size_t i = 0; i < t->n_columns; i++) {
 		starts[i] = db->parameters.len;
-		TRY(add_array(db, t, i, v, rows, s, err));
+		TRY(sync_array_add(&db->parameters, t, i, v, rows, s, err));
 	}
 	starts[t->n_columns] = db->parameters.len;
 	TRY(sync_buf_check(&db->parameters, err));
@@ -704,14 +473,14 @@ static enum sync_status set_arrays(struct postgres_db *db, struct parameters *p,
 }
 
 static enum sync_status put_few(struct postgres_db *db, struct batch *batch, const struct sync_table *t,
-                                const struct sync_value *v, size_t rows, const struct shadows *s, struct sync_error *err)
+                                const struct sync_value *v, size_t rows, const struct sync_shadows *s, struct sync_error *err)
 {
 	struct parameters p;
 
 	if (!*batch->few) {
-		Oid element, arrays[SYNC_MAX_COLUMNS];
+		Oid arrays[SYNC_MAX_COLUMNS];
 		for (size_t i = 0; i < t->n_columns; i++)
-			column_oids(t->types[i], &element, &arrays[i]);
+			arrays[i] = sync_array_oid(t->types[i]);
 		TRY(prepare(db, batch->few, batch->base.sql, (int)t->n_columns, arrays, err));
 	}
 	TRY(set_arrays(db, &p, t, v, rows, s, err));
@@ -729,25 +498,21 @@ static enum sync_status send_copy(struct postgres_db *db, struct sync_error *err
 	return SYNC_OK;
 }
 
-/* signature, flags, length of extensions; for each row the number of columns and its values; -1 */
 static enum sync_status copy_rows(struct postgres_db *db, const struct sync_table *t, const struct sync_value *v, size_t rows,
-                                  const struct shadows *s, struct sync_error *err)
+                                  const struct sync_shadows *s, struct sync_error *err)
 {
-	static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
 	struct sync_buf *b = &db->parameters;
 
 	sync_buf_reset(b);
-	sync_buf_add(b, header, sizeof(header));
+	sync_copy_begin(b);
 	for (size_t row = 0; row < rows; row++) {
-		if (is_shadowed(s, row))
+		if (sync_shadowed(s, row))
 			continue;
-		add_int16(b, (int16_t)t->n_columns);
-		for (size_t i = 0; i < t->n_columns; i++)
-			TRY(add_value(db, b, t, i, v + row * t->n_columns + i, err));
+		TRY(sync_copy_add(b, t, v + row * t->n_columns, err));
 		if (b->len >= COPY_BYTES)
 			TRY(send_copy(db, err));
 	}
-	add_int16(b, -1);
+	sync_copy_end(b);
 	return send_copy(db, err);
 }
 
@@ -764,7 +529,7 @@ static enum sync_status end_copy(struct postgres_db *db, const char *reason, str
 }
 
 static enum sync_status copy(struct postgres_db *db, const struct batch *batch, const struct sync_table *t,
-                             const struct sync_value *v, size_t rows, const struct shadows *s, struct sync_error *err)
+                             const struct sync_value *v, size_t rows, const struct sync_shadows *s, struct sync_error *err)
 {
 	char sql[100];
 
@@ -801,7 +566,7 @@ static enum sync_status make_room(struct postgres_db *db, struct batch *batch, c
 }
 
 static enum sync_status put_copy(struct postgres_db *db, struct batch *batch, const struct sync_table *t,
-                                 const struct sync_value *v, size_t rows, const struct shadows *s, struct sync_error *err)
+                                 const struct sync_value *v, size_t rows, const struct sync_shadows *s, struct sync_error *err)
 {
 	TRY(make_room(db, batch, t, err));
 	if (!*batch->move) {
@@ -836,7 +601,7 @@ static enum sync_status put_many(struct sync_db *base, const struct sync_table *
 {
 	struct postgres_db *db = pg(base);
 	defer(sync_unuse_text) struct sync_kept *kept = NULL;
-	defer(clear_shadows) struct shadows shadows = { 0 };
+	defer(sync_shadows_clear) struct sync_shadows shadows = { 0 };
 	struct batch *batch = NULL;
 
 	sync_buf_reset(&db->sql);
@@ -844,9 +609,12 @@ static enum sync_status put_many(struct sync_db *base, const struct sync_table *
 	TRY(sync_buf_check(&db->sql, err));
 	TRY(sync_use_text(base, db->sql.data, &kept, err));
 	TRY(find_batch(db, kept->sql, &batch, err));
-	TRY(find_shadows(&shadows, t, v, rows, err));
-	return rows <= UNNEST_ROWS ? put_few(db, batch, t, v, rows, &shadows, err) :
-	                             put_copy(db, batch, t, v, rows, &shadows, err);
+	TRY(sync_shadows_find(&shadows, t, v, rows, err));
+	enum sync_status status = rows <= UNNEST_ROWS ? put_few(db, batch, t, v, rows, &shadows, err) :
+	                                                put_copy(db, batch, t, v, rows, &shadows, err);
+	if (status != SYNC_OK)
+		base->failed = true;
+	return status;
 }
 
 /* In a failed transaction the server does nothing more: what is kept there stays until the connection ends. */

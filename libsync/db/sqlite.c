@@ -220,8 +220,17 @@ static void forget(struct sync_db *base, const char *sql)
 	free_statement((struct statement *)sync_statement_take(&lite(base)->statements, sql));
 }
 
+/* SQLite goes on after a failure, each statement for itself if the transaction is gone; PostgreSQL does not. */
+static enum sync_status check_transaction(struct sqlite_db *db, const char *sql, struct sync_error *err)
+{
+	if (!db->base.in_transaction || !db->base.failed)
+		return SYNC_OK;
+	return refuse(db, "an earlier statement of the transaction failed", sql, err);
+}
+
 static enum sync_status check_use(struct sqlite_db *db, sqlite3_stmt *stmt, size_t n, struct sync_error *err)
 {
+	TRY(check_transaction(db, sqlite3_sql(stmt), err));
 	if ((size_t)sqlite3_bind_parameter_count(stmt) != n)
 		return refuse(db, "another number of values was given than the statement takes", sqlite3_sql(stmt), err);
 	if (db->reading && !sqlite3_stmt_readonly(stmt))
@@ -259,6 +268,7 @@ static enum sync_status script(struct sync_db *base, const char *sql, struct syn
 {
 	struct sqlite_db *db = lite(base);
 
+	TRY(check_transaction(db, sql, err));
 	if (db->reading)
 		return refuse(db, "a transaction that only reads cannot run a script", sql, err);
 	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? SYNC_OK : fail_db(db, err);
