@@ -97,7 +97,7 @@ struct each {
 	void *ctx;
 };
 
-/* Columns in the order of the table; ahead of them stands nothing. */
+/* Columns in the order of the table, and the key by which the row was found, if by one. */
 static enum sync_status give_row(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	const struct each *each = ctx;
@@ -110,9 +110,10 @@ static enum sync_status give_row(void *ctx, const struct sync_value *v, size_t n
 		.source = v[SOURCE].i,
 	};
 
-	(void)n;
 	if (v[ROOT_ID].kind == SYNC_STRING)
 		row.root = v[ROOT_ID].s;
+	if (n > N_COLUMNS)
+		row.key = (size_t)v[N_COLUMNS].i;
 	return each->fn(each->ctx, &row, err);
 }
 
@@ -149,7 +150,7 @@ enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all
 	                      0, ret, err);
 }
 
-#define ROW "SELECT o.site_id, o.entity, o.record_id, o.seq, o.action, o.source, o.root_id"
+#define ROW "SELECT o.site_id, o.entity, o.record_id, o.seq, o.action, o.source, o.root_id, k.key"
 
 /* The root's own row. */
 static void add_root(struct sync_buf *sql, const char *keys)

@@ -17,6 +17,7 @@ struct sync_outbox_row {
 	enum sync_action action;
 	int64_t source;
 	struct sync_view root; /* data NULL: of no group */
+	size_t key;            /* of sync_outbox_members(): place of the group's id */
 };
 
 /** Rows on their way into the outbox. Zeroed but for db and seq it is ready. */
