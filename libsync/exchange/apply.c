@@ -1,0 +1,160 @@
+#include "exchange/integrate.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <libsync/records.h>
+
+#include "base/internal.h"
+#include "exchange/lot.h"
+
+/* A record and when its turn is: puts in integration order, then deletes and drops in the reverse. */
+struct step {
+	const struct sync_record *r;
+	size_t turn;
+};
+
+/* Sorted ids keep a table's pages together. */
+static int by_turn(const void *a, const void *b)
+{
+	const struct step *x = a, *y = b;
+	int order;
+
+	if (x->turn != y->turn)
+		return x->turn < y->turn ? -1 : 1;
+	order = x->r->entity ? 0 : sync_view_cmp(x->r->name, y->r->name);
+	return order ? order : sync_view_cmp(x->r->id, y->r->id);
+}
+
+static void plan(struct step *steps, const struct sync_record *const *r, size_t n)
+{
+	const struct sync_entity *last = NULL;
+	size_t count, order = 0;
+
+	sync_entities(&count);
+	for (size_t i = 0; i < n; i++) {
+		if (!r[i]->entity)
+			order = count;
+		else if (r[i]->entity != last)
+			order = sync_entity_order(r[i]->entity);
+		last = r[i]->entity;
+		steps[i] = (struct step){ r[i], r[i]->action == SYNC_PUT ? order : 2 * count + 1 - order };
+	}
+	qsort(steps, n, sizeof *steps, by_turn);
+}
+
+static bool together(const struct step *a, const struct step *b)
+{
+	return a->turn == b->turn && sync_view_eq(a->r->name, b->r->name);
+}
+
+static enum sync_status delete_unknown(struct sync_db *db, struct sync_view entity, const struct sync_view *ids, size_t n,
+                                       struct sync_error *err)
+{
+	return sync_run_ids(db, "DELETE FROM sync_extra WHERE record_id IN", ids, n, " AND entity = $2", SYNC_ARGS(sync_string(entity)), NULL,
+	                    NULL, err);
+}
+
+static enum sync_status take_away(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
+{
+	defer(freep) struct sync_view *ids = malloc(n * sizeof *ids);
+	const struct sync_record *first = steps->r;
+
+	if (!ids)
+		return sync_fail(err, SYNC_ENOMEM, "deleting %zu records of %.*s", n, SYNC_VIEW(first->name));
+	for (size_t i = 0; i < n; i++)
+		ids[i] = steps[i].r->id;
+	if (!first->entity)
+		return delete_unknown(db, first->name, ids, n, err);
+	return sync_records_delete(db, first->entity, ids, n, err);
+}
+
+static enum sync_status put_in(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
+{
+	defer(freep) const struct sync_record **r = malloc(n * sizeof(*r));
+
+	if (!r)
+		return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %.*s", n, SYNC_VIEW(steps->r->name));
+	for (size_t i = 0; i < n; i++)
+		r[i] = steps[i].r;
+	return sync_records_put(db, steps->r->entity, r, n, err);
+}
+
+static enum sync_status run_steps(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
+{
+	for (size_t i = 0, len; i < n; i += len) {
+		for (len = 1; i + len < n && together(&steps[i], &steps[i + len]);)
+			len++;
+		if (steps[i].r->action == SYNC_PUT)
+			TRY(put_in(db, &steps[i], len, err));
+		else
+			TRY(take_away(db, &steps[i], len, err));
+	}
+	return SYNC_OK;
+}
+
+/* SQLite: the first trigger that fires for a marked record takes the mark; what an application's own triggers do has none. */
+static enum sync_status mark(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n, struct sync_error *err)
+{
+	static const char *const columns[] = { "entity", "record_id", "source" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
+	static const struct sync_table table = { "sync_mark", columns, types, COUNT(columns), 2, false };
+	defer(freep) struct sync_value *v = malloc(n * COUNT(columns) * sizeof *v);
+	size_t at = 0, rows = 0;
+
+	if (!v)
+		return sync_fail(err, SYNC_ENOMEM, "marking %zu records", n);
+	for (size_t i = 0; i < n; i++) {
+		if (!r[i]->entity)
+			continue;
+		v[at++] = sync_string(r[i]->name);
+		v[at++] = sync_string(r[i]->id);
+		v[at++] = sync_int(source);
+		rows++;
+	}
+	return sync_db_put_many(db, &table, v, rows, err);
+}
+
+/* Deletes of what was not there fire no trigger. */
+static enum sync_status unmark(struct sync_db *db, struct sync_error *err)
+{
+	static const char leftover[] = "DELETE FROM sync_mark";
+
+	return sync_db_run(db, leftover, SYNC_NOARGS, NULL, NULL, err);
+}
+
+static enum sync_status name_source(struct sync_db *db, const char *source, struct sync_error *err)
+{
+	static const char set[] = "SELECT set_config('sync.source', $1, true)";
+
+	return sync_db_run(db, set, SYNC_ARGS(sync_text(source)), NULL, NULL, err);
+}
+
+static enum sync_status run_named(struct sync_db *db, int64_t source, const struct step *steps, size_t n, struct sync_error *err)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRId64, source);
+	TRY(name_source(db, text, err));
+	TRY(run_steps(db, steps, n, err));
+	return name_source(db, "", err);
+}
+
+enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n, struct sync_error *err)
+{
+	bool own = sync_db_role(db) == SYNC_CENTRAL && source == 0; /* captured as any other edit is */
+	defer(freep) struct step *steps = malloc((n ? n : 1) * sizeof *steps);
+
+	if (!steps)
+		return sync_fail(err, SYNC_ENOMEM, "applying %zu records", n);
+	if (!n)
+		return SYNC_OK;
+	plan(steps, r, n);
+	if (own)
+		return run_steps(db, steps, n, err);
+	if (sync_db_dialect(db)->postgres)
+		return run_named(db, source, steps, n, err);
+	TRY(mark(db, source, r, n, err));
+	TRY(run_steps(db, steps, n, err));
+	return unmark(db, err);
+}

@@ -1,0 +1,314 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libsync/records.h>
+
+#include "base/internal.h"
+#include "exchange/lot.h"
+
+static bool is_any(const struct sync_run *run)
+{
+	return run->e && run->e->owner == SYNC_OWNER_ANY;
+}
+
+/* "7." of site 7: how its versions begin. */
+struct prefix {
+	char text[24];
+	size_t len;
+};
+
+static struct prefix prefix_of(int64_t site)
+{
+	struct prefix p;
+
+	p.len = (size_t)snprintf(p.text, sizeof p.text, "%" PRId64 ".", site);
+	return p;
+}
+
+static bool is_from(struct sync_view version, int64_t site)
+{
+	struct prefix p = prefix_of(site);
+
+	return version.len > p.len && memcmp(version.data, p.text, p.len) == 0;
+}
+
+/* A version names who made it; what a site says of itself counts for itself only. */
+static struct sync_view version_of(const struct sync_lot *lot, const struct sync_item *item)
+{
+	const struct sync_intake *in = lot->in;
+
+	if (is_from(item->r->version, in->source) && item->r->version.len <= SYNC_VERSION_TEXT)
+		return item->r->version;
+	return sync_view_of(sync_say(lot->arena, "%" PRId64 ".%s.%" PRId64, in->source, in->branch ? in->branch : "", item->r->seq));
+}
+
+/*
+ * When the edit was made by central's clock. Only its age counts, so a wrong clock cancels out, and it lies between the site's
+ * last exchange, which would have carried it, and now. An unknown age is the greatest possible. What comes out of the inbox
+ * arrived before exchanges that are not remembered: it has no lower bound, which favours nobody but the others.
+ */
+static int64_t edited_at(const struct sync_intake *in, const struct sync_item *item)
+{
+	int64_t oldest = item->waited || in->last_seen_us <= 0 ? 0 : in->last_seen_us;
+	int64_t most = item->received_us > oldest ? item->received_us - oldest : 0;
+	int64_t age_ms = item->r->age_ms;
+
+	if (age_ms < 0)
+		return oldest ? item->received_us - most : item->received_us;
+	return item->received_us - (age_ms > most / 1000 ? most : age_ms * 1000);
+}
+
+static enum sync_status take_current(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	const struct sync_lot *lot = ctx;
+	struct sync_item *item = sync_lot_find(lot, v[0].s, v[1].s);
+	struct sync_current *current;
+
+	(void)n;
+	if (!item)
+		return SYNC_OK;
+	current = sync_arena_get(lot->arena, sizeof *current);
+	if (!current)
+		return sync_fail(err, SYNC_ENOMEM, "the version of a record");
+	TRY(sync_keep_text(lot->arena, &v[2], &current->version, err));
+	current->edited_us = v[3].i;
+	current->creator = v[4].i;
+	current->deleted = v[5].i != 0;
+	item->current = current;
+	return SYNC_OK;
+}
+
+enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
+{
+	struct sync_run run = { 0 };
+	struct sync_view *ids;
+	size_t n;
+
+	while (sync_lot_next(lot, &run)) {
+		if (!is_any(&run))
+			continue;
+		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
+		TRY(sync_run_ids(lot->db,
+		                 "SELECT entity, record_id, version, edited_us, creator, deleted FROM sync_version WHERE record_id IN", ids,
+		                 n, " AND entity = $2", SYNC_ARGS(sync_text(run.e->name)), take_current, lot, err));
+	}
+	return SYNC_OK;
+}
+
+/* A version that central has had before. */
+static enum sync_status take_seen(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct sync_item *item = sync_lot_find(ctx, v[0].s, v[1].s);
+
+	(void)n, (void)err;
+	if (item && sync_view_eq(item->version, v[2].s))
+		item->merit = SYNC_REPEATS;
+	return SYNC_OK;
+}
+
+static bool may_repeat(const struct sync_lot *lot, const struct sync_item *item)
+{
+	return sync_item_open(lot, item) && item->current;
+}
+
+static enum sync_status find_repeats(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
+{
+	struct sync_view *ids;
+	const char *like;
+	size_t n;
+
+	TRY(sync_run_select(lot, run, may_repeat, &ids, &n, err));
+	like = sync_say(lot->arena, "%s%%", prefix_of(lot->in->source).text);
+	return sync_run_ids(lot->db, "SELECT entity, record_id, version FROM sync_seen WHERE record_id IN", ids, n,
+	                    " AND entity = $2 AND version LIKE $3", SYNC_ARGS(sync_text(run->e->name), sync_text(like)), take_seen, lot,
+	                    err);
+}
+
+static enum sync_merit weigh(const struct sync_lot *lot, const struct sync_item *item)
+{
+	const struct sync_current *current = item->current;
+
+	if (!current || sync_view_eq(item->r->base, current->version) || is_from(current->version, lot->in->source))
+		return SYNC_APPLIES;
+	return item->edited_us > current->edited_us ? SYNC_WINS : SYNC_LOSES;
+}
+
+enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err)
+{
+	struct sync_run run = { 0 };
+
+	while (sync_lot_next(lot, &run)) {
+		if (!is_any(&run))
+			continue;
+		for (size_t i = 0; i < run.n; i++) {
+			run.items[i]->version = version_of(lot, run.items[i]);
+			run.items[i]->edited_us = edited_at(lot->in, run.items[i]);
+		}
+		TRY(find_repeats(lot, &run, err));
+		for (size_t i = 0; i < run.n; i++)
+			if (run.items[i]->merit == SYNC_APPLIES)
+				run.items[i]->merit = weigh(lot, run.items[i]);
+	}
+	return SYNC_OK;
+}
+
+/* losers */
+
+static const struct sync_reason incoming_lost = { .code = "conflict", .text = "a later edit of the same record has won" };
+static const struct sync_reason stored_lost = { .code = "conflict", .text = "central's version lost to a later edit of the same record" };
+
+static bool has_won(const struct sync_lot *lot, const struct sync_item *item)
+{
+	return sync_item_open(lot, item) && item->merit == SYNC_WINS;
+}
+
+/* The site in "site.branch.seq", and the seq; 0 where it has another form. */
+static int64_t site_of(struct sync_view version)
+{
+	int64_t site = 0;
+
+	for (size_t i = 0; i < version.len && version.data[i] >= '0' && version.data[i] <= '9' && site < INT64_MAX / 100; i++)
+		site = site * 10 + (version.data[i] - '0');
+	return site;
+}
+
+/* What central has of a record that an incoming edit overwrites; a delete is kept as one. */
+static enum sync_status keep_stored(struct sync_lot *lot, const struct sync_item *item, struct sync_record *stored, struct sync_error *err)
+{
+	struct sync_view frame;
+
+	if (!stored->values) {
+		stored->action = SYNC_DELETE;
+		stored->root = item->r->root;
+	}
+	stored->version = item->current->version;
+	TRY(sync_frame_of(lot->arena, stored, &frame, err));
+	return sync_waiting_put(lot, "conflict", site_of(stored->version), stored, frame, &stored_lost, err);
+}
+
+static enum sync_status keep_overwritten(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
+{
+	struct sync_record *stored;
+	struct sync_view *ids;
+	size_t n;
+
+	TRY(sync_run_select(lot, run, has_won, &ids, &n, err));
+	if (!n)
+		return SYNC_OK;
+	stored = sync_arena_get(lot->arena, n * sizeof *stored);
+	if (!stored)
+		return sync_fail(err, SYNC_ENOMEM, "%zu conflicts", n);
+	TRY(sync_records_get(lot->db, run->e, (struct sync_view){ 0 }, ids, n, lot->arena, stored, err));
+	for (size_t i = 0; i < n; i++)
+		TRY(keep_stored(lot, sync_lot_find(lot, stored[i].name, stored[i].id), &stored[i], err));
+	return SYNC_OK;
+}
+
+static enum sync_status keep_incoming(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
+{
+	struct sync_view frame;
+
+	for (size_t i = 0; i < run->n; i++) {
+		const struct sync_item *item = run->items[i];
+
+		if (!sync_item_open(lot, item) || item->merit != SYNC_LOSES)
+			continue;
+		TRY(sync_item_frame(lot, item, &frame, err));
+		TRY(sync_waiting_put(lot, "conflict", lot->in->source, item->r, frame, &incoming_lost, err));
+	}
+	return SYNC_OK;
+}
+
+enum sync_status sync_keep_losers(struct sync_lot *lot, struct sync_error *err)
+{
+	struct sync_run run = { 0 };
+
+	while (sync_lot_next(lot, &run)) {
+		if (!is_any(&run))
+			continue;
+		TRY(keep_overwritten(lot, &run, err));
+		TRY(keep_incoming(lot, &run, err));
+	}
+	return SYNC_OK;
+}
+
+/* versions */
+
+static enum sync_status put_versions(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
+{
+	static const char *const columns[] = { "entity", "record_id", "version", "edited_us", "received_us", "creator", "deleted" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT };
+	static const struct sync_table table = { "sync_version", columns, types, COUNT(columns), 2, false };
+	struct sync_value *v = sync_arena_get(lot->arena, run->n * COUNT(columns) * sizeof *v);
+	size_t at = 0;
+
+	if (!v)
+		return sync_fail(err, SYNC_ENOMEM, "%zu versions of %s", run->n, run->e->name);
+	for (size_t i = 0; i < run->n; i++) {
+		const struct sync_item *item = run->items[i];
+		struct sync_view version = sync_lot_judged(lot) ? item->version : item->r->version;
+
+		if (!sync_item_applies(lot, item) || !version.len)
+			continue;
+		v[at++] = sync_string(item->r->name);
+		v[at++] = sync_string(item->r->id);
+		v[at++] = sync_string(version);
+		v[at++] = sync_int(item->edited_us);
+		v[at++] = sync_int(item->received_us);
+		v[at++] = sync_int(item->current ? item->current->creator : item->exists ? 0 : lot->in->source);
+		v[at++] = sync_int(item->r->action == SYNC_DELETE);
+	}
+	return sync_db_put_many(lot->db, &table, v, at / COUNT(columns), err);
+}
+
+/* Also of those that lost: the same edit, sent again, would be kept twice. */
+static enum sync_status put_seen(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
+{
+	static const char *const columns[] = { "entity", "record_id", "version", "at_us" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
+	static const struct sync_table table = { "sync_seen", columns, types, COUNT(columns), 3, true };
+	struct sync_value *v = sync_arena_get(lot->arena, run->n * COUNT(columns) * sizeof *v);
+	size_t at = 0;
+
+	if (!v)
+		return sync_fail(err, SYNC_ENOMEM, "%zu versions of %s", run->n, run->e->name);
+	for (size_t i = 0; i < run->n; i++) {
+		const struct sync_item *item = run->items[i];
+
+		if (!sync_item_open(lot, item) || item->merit == SYNC_REPEATS)
+			continue;
+		v[at++] = sync_string(item->r->name);
+		v[at++] = sync_string(item->r->id);
+		v[at++] = sync_string(item->version);
+		v[at++] = sync_int(lot->in->now_us);
+	}
+	return sync_db_put_many(lot->db, &table, v, at / COUNT(columns), err);
+}
+
+/* A site: the next edit begins from what came now, so the base of edits that central has integrated is forgotten. */
+static enum sync_status clear_bases(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
+{
+	struct sync_view *ids;
+	size_t n;
+
+	TRY(sync_run_select(lot, run, sync_item_applies, &ids, &n, err));
+	return sync_run_ids(lot->db, "UPDATE sync_changelog SET base = NULL WHERE record_id IN", ids, n,
+	                    " AND entity = $2 AND base IS NOT NULL", SYNC_ARGS(sync_text(run->e->name)), NULL, NULL, err);
+}
+
+enum sync_status sync_keep_versions(struct sync_lot *lot, struct sync_error *err)
+{
+	struct sync_run run = { 0 };
+
+	while (sync_lot_next(lot, &run)) {
+		if (!is_any(&run))
+			continue;
+		TRY(put_versions(lot, &run, err));
+		if (sync_lot_judged(lot))
+			TRY(put_seen(lot, &run, err));
+		else if (sync_db_role(lot->db) == SYNC_SITE)
+			TRY(clear_bases(lot, &run, err));
+	}
+	return SYNC_OK;
+}
