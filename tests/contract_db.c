@@ -18,7 +18,8 @@ static struct sync_db *open_things(struct testdb *t)
 
 	assert_ok(sync_db_connect(&t->db, t->url, testdb_drivers, true, err));
 	const struct sync_dialect *d = sync_db_dialect(t->db);
-	(void)snprintf(sql, sizeof(sql), "CREATE TABLE things(id text PRIMARY KEY NOT NULL, n %s, ok %s, size %s, note text, data %s)",
+	(void)snprintf(sql, sizeof(sql),
+	               "CREATE TABLE things(id text PRIMARY KEY NOT NULL, n %s, ok %s, size %s, note text, data %s)",
 	               d->types[SYNC_BIGINT], d->types[SYNC_BOOLEAN], d->types[SYNC_REAL], d->blob);
 	assert_ok(sync_db_script(t->db, sql, err));
 	return t->db;
@@ -101,8 +102,8 @@ static void nulls_and_absent_values_are_null(void **state)
 	struct sync_db *db = open_things(testdb_of(state));
 	struct row r = { 0 };
 
-	assert_ok(sync_db_run(db, put, SYNC_ARGS(sync_null(), (struct sync_value){ 0 }, sync_null(), sync_null(), sync_null()), NULL,
-	                      NULL, err));
+	assert_ok(sync_db_run(db, put, SYNC_ARGS(sync_null(), (struct sync_value){ 0 }, sync_null(), sync_null(), sync_null()),
+	                      NULL, NULL, err));
 	assert_ok(sync_db_run(db, get, SYNC_NOARGS, take_row, &r, err));
 	for (size_t i = 0; i < r.n; i++)
 		assert_int_equal(SYNC_NULL, r.v[i].kind);
@@ -431,7 +432,9 @@ static void of_a_repeated_key_the_last_row_counts_and_with_keep_the_first(void *
 static void a_batch_of_keys_alone_adds_what_is_missing(void **state)
 {
 	defer(free_rows) struct sync_value *v = make_rows(2, 0);
-	const struct sync_table keys = { .name = "things", .columns = things_columns, .types = things_types, .n_columns = 1, .n_key = 1 };
+	const struct sync_table keys = {
+		.name = "things", .columns = things_columns, .types = things_types, .n_columns = 1, .n_key = 1
+	};
 	struct sync_db *db = open_things(testdb_of(state));
 
 	put_thing(db, "a", 7);
@@ -492,8 +495,11 @@ static void the_catalog_has_columns_and_triggers(void **state)
 	assert_ok(db->ops->catalog(db, find, &f, err));
 	assert_true(f.column && !f.trigger);
 	if (sync_db_dialect(db)->postgres)
-		assert_ok(sync_db_script(db, "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-		                             "CREATE TRIGGER things_change AFTER INSERT ON things EXECUTE FUNCTION nothing()", err));
+		assert_ok(
+			sync_db_script(db,
+		                       "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+		                       "CREATE TRIGGER things_change AFTER INSERT ON things EXECUTE FUNCTION nothing()",
+		                       err));
 	else
 		assert_ok(sync_db_script(db, "CREATE TRIGGER things_change AFTER INSERT ON things BEGIN SELECT 1; END", err));
 	assert_ok(db->ops->catalog(db, find, &f, err));

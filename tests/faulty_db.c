@@ -25,8 +25,8 @@ static enum sync_status open_db(struct sync_db **ret, const char *rest, bool cre
 	return good->open(ret, rest, create, err);
 }
 
-static enum sync_status run(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n, sync_row_fn *fn, void *ctx,
-                            struct sync_error *err)
+static enum sync_status run(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n, sync_row_fn *fn,
+                            void *ctx, struct sync_error *err)
 {
 	TRY(fail_sometimes(db, sql, err));
 	return good->run(db, sql, v, n, fn, ctx, err);

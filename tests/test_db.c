@@ -256,7 +256,8 @@ static void processes_that_open_at_once_do_not_disturb_each_other(void **state)
 
 static const struct sync_migration newer[] = {
 	{ 2, "-- before any section: not run\n-- @ both\nCREATE TABLE sync_both(id @serial, data @blob);\n" },
-	{ 5, "-- @ central\nALTER TABLE sync_both ADD COLUMN central text;\n-- @ site\nALTER TABLE sync_both ADD COLUMN site text;\n" },
+	{ 5, "-- @ central\nALTER TABLE sync_both ADD COLUMN central text;\n-- @ site\nALTER TABLE sync_both ADD COLUMN site "
+	     "text;\n" },
 	{ 0 },
 };
 
@@ -287,7 +288,9 @@ static void an_older_database_is_migrated_step_by_step_and_once(void **state)
 static void a_migration_that_fails_changes_nothing(void **state)
 {
 	static const struct sync_migration broken[] = {
-		{ 2, "-- @ both\nCREATE TABLE sync_both(id text);\n" }, { 3, "-- @ both\nCREATE TABLE sync_both(id text);\n" }, { 0 },
+		{ 2, "-- @ both\nCREATE TABLE sync_both(id text);\n" },
+		{ 3, "-- @ both\nCREATE TABLE sync_both(id text);\n" },
+		{ 0 },
 	};
 	defer(restore_migrations) const struct sync_migration *kept = sync_migrations;
 	struct testdb *t = testdb_of(state);
@@ -414,16 +417,20 @@ static void at_a_site_that_is_no_edit(void **state)
 /* More of them than a page holds. */
 static void add_unknown(struct sync_db *db, int n)
 {
-	static const char put[] = "INSERT INTO sync_extra(entity, record_id, data, root_id) VALUES ('abbreviation', $1, $2, $3)";
+	static const char put[] =
+		"INSERT INTO sync_extra(entity, record_id, data, root_id) VALUES ('abbreviation', $1, $2, $3)";
 	char id[20];
 
 	assert_ok(sync_db_begin(db, true, err));
 	for (int i = 0; i < n; i++) {
 		(void)snprintf(id, sizeof(id), "a%d", i);
-		assert_ok(sync_db_run(db, put, SYNC_ARGS(sync_text(id), sync_text("{\"text\":\"b\",\"expansion\":\"ü\",\"more\":null}"),
-		          sync_text(id)), NULL, NULL, err));
+		assert_ok(sync_db_run(db, put,
+		                      SYNC_ARGS(sync_text(id), sync_text("{\"text\":\"b\",\"expansion\":\"ü\",\"more\":null}"),
+		                                sync_text(id)),
+		                      NULL, NULL, err));
 	}
-	assert_ok(sync_db_run(db, put, SYNC_ARGS(sync_text("bad"), sync_text("{\"text\":\"b\"}"), sync_null()), NULL, NULL, err));
+	assert_ok(
+		sync_db_run(db, put, SYNC_ARGS(sync_text("bad"), sync_text("{\"text\":\"b\"}"), sync_null()), NULL, NULL, err));
 	assert_ok(sync_db_commit(db, err));
 }
 
@@ -436,7 +443,8 @@ static void records_of_an_entity_that_was_unknown_move_into_its_table(void **sta
 	add_unknown(t->db, 1203);
 	reopen(t, SYNC_CENTRAL);
 	assert_int_equal(1203, number(t->db, "SELECT count(*) FROM abbreviation WHERE expansion = 'ü'"));
-	assert_int_equal(1203, number(t->db, "SELECT count(*) FROM sync_extra WHERE data = '{\"more\":null}' AND root_id IS NULL"));
+	assert_int_equal(1203,
+	                 number(t->db, "SELECT count(*) FROM sync_extra WHERE data = '{\"more\":null}' AND root_id IS NULL"));
 	assert_int_equal(1203, number(t->db, "SELECT count(*) FROM sync_changelog WHERE action = 'P' AND old IS NULL"));
 	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_inbox WHERE record_id = 'bad' AND code = 'missing_field'"
 	                                  "    AND field = 'expansion'"));
@@ -539,7 +547,8 @@ static void a_nul_character_is_refused_by_postgresql(void **state)
 	run(t->db, "CREATE TABLE a(id text PRIMARY KEY, b text)");
 	assert_int_equal(SYNC_EINVALID, sync_db_run(t->db, put, &cut, 1, NULL, NULL, &e));
 	assert_non_null(strstr(e.text, "NUL"));
-	assert_int_equal(SYNC_EINVALID, sync_db_put_many(t->db, &table, (const struct sync_value[]){ sync_text("x"), cut }, 1, &e));
+	assert_int_equal(SYNC_EINVALID,
+	                 sync_db_put_many(t->db, &table, (const struct sync_value[]){ sync_text("x"), cut }, 1, &e));
 	assert_int_equal(0, number(t->db, "SELECT count(*) FROM a"));
 }
 
@@ -584,7 +593,8 @@ static void an_opening_may_fail_at_any_call(void **state)
 	long n, step = 1;
 
 	for (n = 0;; n += step) {
-		const struct sync_db_ops *drivers[] = { faulty_db(t->kind == TESTDB_SQLITE ? &sync_sqlite : &sync_postgres), NULL };
+		const struct sync_db_ops *drivers[] = { faulty_db(t->kind == TESTDB_SQLITE ? &sync_sqlite : &sync_postgres),
+			                                NULL };
 		struct sync_error e = { 0 };
 		step = n < 10 ? 1 : 23;
 		faulty_db_arm(n);

@@ -54,7 +54,8 @@ static enum sync_status read_page(struct page *p, struct sync_buf *after, struct
 	sync_arena_reset(&p->arena);
 	p->n = 0;
 	TRY(sync_db_run(p->db, list_extra,
-	                SYNC_ARGS(sync_text(p->e->name), sync_string(sync_buf_view(after)), sync_int(ADOPT_ROWS)), take_extra, p, err));
+	                SYNC_ARGS(sync_text(p->e->name), sync_string(sync_buf_view(after)), sync_int(ADOPT_ROWS)), take_extra,
+	                p, err));
 	if (p->n == 0)
 		return SYNC_OK;
 	sync_buf_reset(after);
@@ -67,7 +68,12 @@ static enum sync_status read_page(struct page *p, struct sync_buf *after, struct
 static void write_unknown(struct sync_buf *line, const struct page *p, size_t i)
 {
 	const struct sync_record r = {
-		.name = sync_view_of(p->e->name), .id = p->ids[i], .action = SYNC_PUT, .root = p->roots[i], .extra = p->data[i], .age_ms = -1,
+		.name = sync_view_of(p->e->name),
+		.id = p->ids[i],
+		.action = SYNC_PUT,
+		.root = p->roots[i],
+		.extra = p->data[i],
+		.age_ms = -1,
 	};
 
 	sync_record_write(line, &r);
@@ -99,7 +105,8 @@ static enum sync_status put_inbox(const struct page *p, const struct sync_record
 
 	return sync_db_run(p->db, put,
 	                   SYNC_ARGS(sync_string(r->name), sync_string(r->id), sync_string(r->root), sync_string(line),
-	                             sync_text(fault->code), sync_text(fault->field), sync_text(fault->text), sync_int(sync_now_us())),
+	                             sync_text(fault->code), sync_text(fault->field), sync_text(fault->text),
+	                             sync_int(sync_now_us())),
 	                   NULL, NULL, err);
 }
 
@@ -140,8 +147,8 @@ static enum sync_status keep_rest(const struct page *p, const struct sync_record
 	static const char delete[] = "DELETE FROM sync_extra WHERE entity = $1 AND record_id = $2";
 
 	if (r->extra.len)
-		return sync_db_run(p->db, update, SYNC_ARGS(sync_string(r->extra), sync_string(r->name), sync_string(r->id)), NULL,
-		                   NULL, err);
+		return sync_db_run(p->db, update, SYNC_ARGS(sync_string(r->extra), sync_string(r->name), sync_string(r->id)),
+		                   NULL, NULL, err);
 	return sync_db_run(p->db, delete, SYNC_ARGS(sync_string(r->name), sync_string(r->id)), NULL, NULL, err);
 }
 

@@ -201,9 +201,9 @@ static enum sync_status add_value(struct sync_buf *b, const struct sync_table *t
 static const struct {
 	uint32_t element, array;
 } oids[] = {
-	[SYNC_ID] = { 25, 1009 },      [SYNC_TEXT] = { 25, 1009 },    [SYNC_ENUM] = { 25, 1009 },   [SYNC_JSON] = { 25, 1009 },
-	[SYNC_DATE] = { 25, 1009 },    [SYNC_TIME] = { 25, 1009 },    [SYNC_BOOLEAN] = { 16, 1000 }, [SYNC_INTEGER] = { 23, 1007 },
-	[SYNC_BIGINT] = { 20, 1016 },  [SYNC_REAL] = { 701, 1022 },
+	[SYNC_ID] = { 25, 1009 },     [SYNC_TEXT] = { 25, 1009 },  [SYNC_ENUM] = { 25, 1009 },    [SYNC_JSON] = { 25, 1009 },
+	[SYNC_DATE] = { 25, 1009 },   [SYNC_TIME] = { 25, 1009 },  [SYNC_BOOLEAN] = { 16, 1000 }, [SYNC_INTEGER] = { 23, 1007 },
+	[SYNC_BIGINT] = { 20, 1016 }, [SYNC_REAL] = { 701, 1022 },
 };
 
 uint32_t sync_array_oid(enum sync_type type)
@@ -241,7 +241,8 @@ void sync_copy_begin(struct sync_buf *b)
 	add_int32(b, 0);
 }
 
-enum sync_status sync_copy_add(struct sync_buf *b, const struct sync_table *t, const struct sync_value *row, struct sync_error *err)
+enum sync_status sync_copy_add(struct sync_buf *b, const struct sync_table *t, const struct sync_value *row,
+                               struct sync_error *err)
 {
 	add_int16(b, (int16_t)t->n_columns);
 	for (size_t i = 0; i < t->n_columns; i++)

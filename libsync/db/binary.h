@@ -25,7 +25,8 @@ enum sync_status sync_array_add(struct sync_buf *b, const struct sync_table *t, 
 
 /** COPY in binary: begin, rows, end. */
 void sync_copy_begin(struct sync_buf *b);
-enum sync_status sync_copy_add(struct sync_buf *b, const struct sync_table *t, const struct sync_value *row, struct sync_error *err);
+enum sync_status sync_copy_add(struct sync_buf *b, const struct sync_table *t, const struct sync_value *row,
+                               struct sync_error *err);
 void sync_copy_end(struct sync_buf *b);
 
 #endif

@@ -78,8 +78,8 @@ static enum sync_status no_driver(const char *url, const struct sync_db_ops *con
 
 	for (; *drivers; drivers++)
 		sync_buf_addf(&known, "%s%s:", known.len ? ", " : "", (*drivers)->scheme);
-	return sync_fail(err, SYNC_EUSAGE, "no driver for a database '%.*s…'; this program has %s", (int)scheme_length(url) + 1, url,
-	                 known.data ? known.data : "none");
+	return sync_fail(err, SYNC_EUSAGE, "no driver for a database '%.*s…'; this program has %s", (int)scheme_length(url) + 1,
+	                 url, known.data ? known.data : "none");
 }
 
 static enum sync_status open_with(struct sync_db **ret, const struct sync_db_ops *ops, const char *rest, const char *masked,
@@ -420,7 +420,8 @@ struct sync_statement *sync_statement_take_any(struct sync_statements *all)
 
 /* settings */
 
-enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found, struct sync_error *err)
+enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found,
+                               struct sync_error *err)
 {
 	static const char get_meta[] = "SELECT value FROM sync_meta WHERE key = $1";
 

@@ -258,7 +258,8 @@ static bool has_all_triggers(const struct opening *o, const struct sync_entity *
 	return true;
 }
 
-static enum sync_status triggers_current(const struct opening *o, const struct sync_entity *e, bool *ret, struct sync_error *err)
+static enum sync_status triggers_current(const struct opening *o, const struct sync_entity *e, bool *ret,
+                                         struct sync_error *err)
 {
 	char digest[17], key[96];
 

@@ -453,7 +453,8 @@ static void write_temporary(struct sync_buf *b, const struct sync_table *t, cons
 }
 
 static enum sync_status set_arrays(struct postgres_db *db, struct parameters *p, const struct sync_table *t,
-                                   const struct sync_value *v, size_t rows, const struct sync_shadows *s, struct sync_error *err)
+                                   const struct sync_value *v, size_t rows, const struct sync_shadows *s,
+                                   struct sync_error *err)
 {
 	size_t starts[SYNC_MAX_COLUMNS + 1];
 
@@ -545,7 +546,8 @@ static enum sync_status copy(struct postgres_db *db, const struct batch *batch, 
 }
 
 /* The batch's temporary table is there and empty. */
-static enum sync_status make_room(struct postgres_db *db, struct batch *batch, const struct sync_table *t, struct sync_error *err)
+static enum sync_status make_room(struct postgres_db *db, struct batch *batch, const struct sync_table *t,
+                                  struct sync_error *err)
 {
 	char truncate[60];
 

@@ -58,7 +58,7 @@ struct sync_db_ops {
 	void (*forget)(struct sync_db *db, const char *sql);
 	/* Run several statements without parameters or rows: DDL. */
 	enum sync_status (*script)(struct sync_db *db, const char *sql, struct sync_error *err);
-	/* Upsert rows × table->n_columns values: prepared upserts in SQLite, COPY to a temporary table and upsert in PostgreSQL. */
+	/* Upsert rows × t->n_columns values: prepared upserts in SQLite; arrays, or COPY and upsert, in PostgreSQL. */
 	enum sync_status (*put_many)(struct sync_db *db, const struct sync_table *t, const struct sync_value *v, size_t rows,
 	                             struct sync_error *err);
 	enum sync_status (*begin)(struct sync_db *db, bool write, struct sync_error *err);
@@ -75,7 +75,8 @@ extern const struct sync_db_ops sync_sqlite, sync_postgres;
 enum sync_role { SYNC_SITE, SYNC_CENTRAL };
 
 /**
- * Open a database, and bring it up to this build: our tables, entity tables, triggers; what it kept as unknown becomes ordinary.
+ * Open a database, and bring it up to this build: our tables, entity tables, triggers; what it kept as unknown becomes
+ * ordinary.
  *
  * @param ret      yours to close; untouched on failure
  * @param url      "sqlite:FILE" or "postgres:CONNINFO"; a bare path is a SQLite file
@@ -178,7 +179,8 @@ static inline struct sync_value sync_null(void)
 #define SYNC_NOARGS NULL, 0
 
 /** Settings of this database that are ours: sync_meta. */
-enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found, struct sync_error *err);
+enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found,
+                               struct sync_error *err);
 /** Set one, instead of what it was. */
 enum sync_status sync_meta_put(struct sync_db *db, const char *key, struct sync_view value, struct sync_error *err);
 
