@@ -44,6 +44,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_COMPONENTS_ALL dev central remote)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_PACKAGE_CONTACT "libsync maintainers <root@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "") # each package has its own
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_ENABLE_COMPONENT_DEPENDS OFF)
@@ -58,11 +59,12 @@ set(CPACK_DEBIAN_DEV_DESCRIPTION "${PROJECT_DESCRIPTION}: headers and static lib
 
 set(CPACK_DEBIAN_CENTRAL_PACKAGE_NAME libsync-central)
 set(CPACK_DEBIAN_CENTRAL_PACKAGE_SECTION net)
-set(CPACK_DEBIAN_CENTRAL_PACKAGE_DEPENDS libssl3) # loaded at run time, where dpkg-shlibdeps does not look
+set(CPACK_DEBIAN_CENTRAL_PACKAGE_DEPENDS "libsqlite3-0 (>= 3.40), libssl3") # OpenSSL is loaded at run time: dpkg-shlibdeps does not see it
 set(CPACK_DEBIAN_CENTRAL_DESCRIPTION "${PROJECT_DESCRIPTION}: the central server")
 
 set(CPACK_DEBIAN_REMOTE_PACKAGE_NAME libsync-remote)
 set(CPACK_DEBIAN_REMOTE_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_REMOTE_PACKAGE_DEPENDS "libsqlite3-0 (>= 3.40)")
 set(CPACK_DEBIAN_REMOTE_PACKAGE_RECOMMENDS ca-certificates)
 set(CPACK_DEBIAN_REMOTE_DESCRIPTION "${PROJECT_DESCRIPTION}: the program of a site")
 if(PROJECT_IS_TOP_LEVEL AND NOT SYNC_SANITIZE)
