@@ -388,8 +388,8 @@ static void an_empty_batch_does_nothing(void **state)
 
 static void batches_follow_each_other_in_one_transaction(void **state)
 {
-	defer(free_rows) struct sync_value *v = make_rows(500, 0);
 	struct sync_db *db = open_things(testdb_of(state));
+	defer(free_rows) struct sync_value *v = make_rows(500, 0);
 
 	for (int round = 0; round < 2; round++) {
 		assert_ok(sync_db_begin(db, true, err));
@@ -431,11 +431,11 @@ static void of_a_repeated_key_the_last_row_counts_and_with_keep_the_first(void *
 
 static void a_batch_of_keys_alone_adds_what_is_missing(void **state)
 {
+	struct sync_db *db = open_things(testdb_of(state));
 	defer(free_rows) struct sync_value *v = make_rows(2, 0);
 	const struct sync_table keys = {
 		.name = "things", .columns = things_columns, .types = things_types, .n_columns = 1, .n_key = 1
 	};
-	struct sync_db *db = open_things(testdb_of(state));
 
 	put_thing(db, "a", 7);
 	assert_ok(sync_db_put_many(db, &keys, SYNC_ARGS(sync_text("a"), sync_text("b"), sync_text("b")), err));
