@@ -432,7 +432,6 @@ static void of_a_repeated_key_the_last_row_counts_and_with_keep_the_first(void *
 static void a_batch_of_keys_alone_adds_what_is_missing(void **state)
 {
 	struct sync_db *db = open_things(testdb_of(state));
-	defer(free_rows) struct sync_value *v = make_rows(2, 0);
 	const struct sync_table keys = {
 		.name = "things", .columns = things_columns, .types = things_types, .n_columns = 1, .n_key = 1
 	};
