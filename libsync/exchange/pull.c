@@ -135,6 +135,9 @@ static enum sync_status put_verdicts(struct applying *x, struct sync_error *err)
 		x->link->verdict = v->n;
 		x->ret->leave = x->ret->leave || is(v, "leave");
 	}
+	/* numbers that no verdict has any more, as after a reset of the site, are not waited for */
+	if (x->b->n_verdicts == 0 && x->a->h.verdict > x->link->verdict)
+		x->link->verdict = x->a->h.verdict;
 	return SYNC_OK;
 }
 
@@ -210,7 +213,7 @@ static enum sync_status find_changes(const struct applying *x, bool *ret, struct
 	int64_t leaving;
 
 	TRY(count_confirmed(x, &leaving, err));
-	*ret = leaving > 0 || x->b->n > 0 || x->a->spool || x->b->n_verdicts > 0 || l->unanswered || !same(&l->out, &x->a->h.stored) ||
+	*ret = leaving > 0 || x->b->n > 0 || x->a->spool || l->verdict != x->a->h.verdict || l->unanswered || !same(&l->out, &x->a->h.stored) ||
 	       l->integrated != x->a->h.integrated || l->more != x->b->end.more || !same_place(&l->at, &x->b->end.at);
 	return SYNC_OK;
 }
