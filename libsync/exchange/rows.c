@@ -316,7 +316,8 @@ static enum sync_status read_object(struct sync_rows *rows, struct sync_arena *a
 			id = sync_arena_copy(arena, m.text);
 	}
 	r->id = id;
-	return sync_fields_read(r, &object, sync_buf_view(&rows->text), arena, err);
+	/* all of its members are fields, so the text of unknown ones is never looked for */
+	return sync_fields_read(r, &object, sync_buf_view(&rows->text), 0, arena, err);
 }
 
 static enum sync_status finish_record(const struct sync_rows *rows, struct sync_arena *arena, struct sync_record *r, struct sync_error *err)
