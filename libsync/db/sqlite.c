@@ -198,6 +198,7 @@ static enum sync_status start(struct sqlite_db *db, const char *sql, struct stat
 		TRY(prepare(db, sql, &s, err));
 		s->base.sql = NULL;
 	}
+	assert(!strcmp(sqlite3_sql(s->stmt), sql)); /* another text at a kept address: it was no static string */
 	s->running = true;
 	*ret = s;
 	return SYNC_OK;
