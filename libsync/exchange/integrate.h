@@ -15,7 +15,7 @@ struct sync_intake {
 	const char *branch;   /* of the source */
 };
 
-/** What came of it. */
+/** What came of it: records, added to what is there. Applied ones may have waited before; waiting ones have come now. */
 struct sync_outcome {
 	int64_t applied, waiting, refused, conflicts;
 };
@@ -26,7 +26,8 @@ struct sync_outcome {
  * What can be applied is (puts in integration order, deletes and drops in reverse); a group with a record that cannot be is put
  * into the inbox as a whole with the reason, joined with what of the same group waits there already; at central, what its sender
  * may not do is quarantined (sync_waiting) and central's own version is sent again; verdicts are numbered for the sender.
- * What waited for something that arrives here is retried in the same call, until nothing more can be applied.
+ * What waited for something that arrives here is retried in the same call, until nothing more can be applied or some thousand
+ * records were looked at; sync_integrate_waiting() finds the rest.
  *
  * @param db     in a write transaction of the caller
  * @param r      n records in the order received; lines[i] is r[i]'s frame as text, for the inbox
@@ -35,7 +36,13 @@ struct sync_outcome {
 enum sync_status sync_integrate(struct sync_db *db, const struct sync_intake *in, const struct sync_record *r,
                                 const struct sync_view *lines, size_t n, struct sync_outcome *ret, struct sync_error *err);
 
-/** Retry what waits in the inbox of any source and can be applied now; bounded. *ret_more: not all was looked at. */
+/**
+ * Retry what waits in the inbox of any source and whose reason has gone, whoever made it go; in the caller's write transaction.
+ * A site also lets go here of what waited for its own edits, once central has integrated them.
+ *
+ * @param limit     records after which it ends
+ * @param ret_more  whether there may be more
+ */
 enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int64_t limit, bool *ret_more, struct sync_error *err);
 
 /**

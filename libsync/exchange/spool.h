@@ -10,16 +10,25 @@ enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_
 /** Whether anything of this source is spooled. */
 enum sync_status sync_spool_pending(struct sync_db *db, int64_t source, bool *ret, struct sync_error *err);
 
-/** Called in each slice's transaction before its commit. */
+/**
+ * Called in each slice's transaction before its commit.
+ *
+ * @param upto      of the newest message that the slice completes
+ * @param finished  whether it completes any
+ */
 typedef enum sync_status sync_slice_fn(void *ctx, struct sync_db *db, int64_t upto, bool finished, struct sync_error *err);
 
 /**
  * Integrate the oldest spooled messages of a source, in transactions of about slice_us with pauses as long between two, cut only
  * between groups; a message whose last group goes on in the next waits for it. After a crash it goes on where it was.
  *
- * @param o      slice_us, pause, stop, progress
- * @param slice  may be NULL
- * @param most   records after which to return at the latest (0: until empty)
+ * @param db        outside any transaction
+ * @param o         slice_us, pause, stop, progress; may be NULL
+ * @param slice     may be NULL
+ * @param most      records after which to return at the latest (0: until there are none)
+ * @param ret       what was committed is added to it, also on failure
+ * @param ret_more  whether there is more that can go on
+ * @retval SYNC_EBUSY  o->stop was set
  */
 enum sync_status sync_spool_drain(struct sync_db *db, const struct sync_intake *in, const struct sync_options *o, int64_t most,
                                   sync_slice_fn *slice, void *ctx, struct sync_outcome *ret, bool *ret_more, struct sync_error *err);
