@@ -103,7 +103,7 @@ static const char *join_key(const struct sync_entity *e)
 }
 
 /* What a join names at the sites of its stores: those that have it or are to have it. */
-static enum sync_status affect_through(struct sync_router *r, const struct sync_item *item, const char *key,
+static enum sync_status affect_through(struct sync_router *r, const struct sync_routed *item, const char *key,
                                        const struct sync_value *values, struct sync_error *err)
 {
 	int slot = sync_route_slot(item->entity, key);
@@ -126,7 +126,7 @@ static const struct sync_entity *looked_at(const struct sync_entity *e, const st
 }
 
 /* Whether a condition that another entity's route has on this record became true or false. */
-static bool turned(const struct sync_item *item)
+static bool turned(const struct sync_routed *item)
 {
 	size_t n;
 	const struct sync_entity *const *entities = sync_entities(&n);
@@ -142,7 +142,7 @@ static bool turned(const struct sync_item *item)
 	return false;
 }
 
-enum sync_status sync_router_consider(struct sync_router *r, const struct sync_item *item, struct sync_error *err)
+enum sync_status sync_router_consider(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	struct sync_sites any = { .site = (int64_t[]){ SYNC_EVERYBODY }, .n = 1 };
 	const char *key;
@@ -244,7 +244,7 @@ static void add_condition(struct sync_buf *sql, const struct edge *edge)
 struct chunk {
 	const struct sync_entity *entity;
 	struct sync_arena *arena;
-	struct sync_item *item;
+	struct sync_routed *item;
 	size_t n;
 };
 
@@ -253,7 +253,7 @@ static enum sync_status take_item(void *ctx, const struct sync_value *v, size_t 
 	struct chunk *c = ctx;
 
 	(void)n;
-	c->item[c->n] = (struct sync_item){ .entity = c->entity, .cause = SYNC_AFFECTED };
+	c->item[c->n] = (struct sync_routed){ .entity = c->entity, .cause = SYNC_AFFECTED };
 	return sync_arena_keep(c->arena, v[0].s, &c->item[c->n++].id, err);
 }
 

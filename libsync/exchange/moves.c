@@ -43,7 +43,7 @@ static enum sync_status find_place(struct sync_db *db, struct sync_view store_id
 	return sync_db_run(db, find, SYNC_ARGS(sync_string(store_id)), take_place, ret, err);
 }
 
-static struct sync_view value_of(const struct sync_item *item, const struct sync_value *values, const char *field)
+static struct sync_view value_of(const struct sync_routed *item, const struct sync_value *values, const char *field)
 {
 	int slot = sync_route_slot(item->entity, field);
 
@@ -51,7 +51,7 @@ static struct sync_view value_of(const struct sync_item *item, const struct sync
 }
 
 /* Where the record says that the store should be; 0 also for a site that does not exist. */
-static enum sync_status find_target(struct sync_db *db, const struct sync_item *item, int64_t *ret, struct sync_error *err)
+static enum sync_status find_target(struct sync_db *db, const struct sync_routed *item, int64_t *ret, struct sync_error *err)
 {
 	static const char find[] = "SELECT site_id FROM sync_site WHERE site_id = $1";
 	int64_t wanted;
@@ -84,7 +84,7 @@ static enum sync_status affect_transfers(struct sync_router *r, struct sync_view
 }
 
 /* The store is somewhere else from now on. */
-static enum sync_status settle(struct sync_router *r, const struct sync_item *item, int64_t old_site, int64_t new_site,
+static enum sync_status settle(struct sync_router *r, const struct sync_routed *item, int64_t old_site, int64_t new_site,
                                struct sync_error *err)
 {
 	static const char set[] =
@@ -101,7 +101,7 @@ static enum sync_status settle(struct sync_router *r, const struct sync_item *it
 }
 
 /* Its records stay at the site that had it only as far as other routes lead there. */
-static enum sync_status close_store(struct sync_router *r, const struct sync_item *item, int64_t old_site, struct sync_error *err)
+static enum sync_status close_store(struct sync_router *r, const struct sync_routed *item, int64_t old_site, struct sync_error *err)
 {
 	static const char forget[] = "DELETE FROM sync_store WHERE store_id = $1";
 	struct pair p;
@@ -115,7 +115,7 @@ static enum sync_status close_store(struct sync_router *r, const struct sync_ite
 }
 
 /* Tell the old site that the store leaves, and remember the number of the notice. */
-static enum sync_status announce(struct sync_router *r, const struct sync_item *item, int64_t old_site, int64_t target,
+static enum sync_status announce(struct sync_router *r, const struct sync_routed *item, int64_t old_site, int64_t target,
                                  struct sync_error *err)
 {
 	static const char set[] =
@@ -142,7 +142,7 @@ static enum sync_status may_have_edits(struct sync_db *db, int64_t site, bool *r
 	return SYNC_OK;
 }
 
-static enum sync_status move(struct sync_router *r, const struct sync_item *item, const struct place *place, int64_t target,
+static enum sync_status move(struct sync_router *r, const struct sync_routed *item, const struct place *place, int64_t target,
                              struct sync_error *err)
 {
 	bool wait = false;
@@ -159,7 +159,7 @@ static enum sync_status move(struct sync_router *r, const struct sync_item *item
 }
 
 /* Another name's transfers lead to the store's site. */
-static enum sync_status rename_store(struct sync_router *r, const struct sync_item *item, int64_t site, struct sync_error *err)
+static enum sync_status rename_store(struct sync_router *r, const struct sync_routed *item, int64_t site, struct sync_error *err)
 {
 	struct sync_view before = value_of(item, item->before, "name_id"), now = value_of(item, item->now, "name_id");
 	struct pair p;
@@ -171,7 +171,7 @@ static enum sync_status rename_store(struct sync_router *r, const struct sync_it
 	return affect_transfers(r, now, &p.sites, err);
 }
 
-enum sync_status sync_router_follow(struct sync_router *r, const struct sync_item *item, struct sync_error *err)
+enum sync_status sync_router_follow(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	struct place place;
 	int64_t target;

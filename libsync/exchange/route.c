@@ -69,23 +69,23 @@ enum sync_status sync_router_affect(struct sync_router *r, const char *kind, con
 /* Items of one entity, out of all of a batch. */
 struct kin {
 	const struct sync_entity *entity;
-	struct sync_item **item;
+	struct sync_routed **item;
 	struct sync_view *ids;
 	size_t n;
 };
 
-static bool needs_values(const struct sync_item *item)
+static bool needs_values(const struct sync_routed *item)
 {
 	return item->cause != SYNC_CHANGED;
 }
 
-static bool needs_holders(const struct sync_item *item)
+static bool needs_holders(const struct sync_routed *item)
 {
 	return item->cause == SYNC_AFFECTED || (item->cause == SYNC_CHANGED && item->moved);
 }
 
 /* The id of its group's root record; of a child that is gone, as it was last known. */
-static void set_root(struct sync_item *item)
+static void set_root(struct sync_routed *item)
 {
 	const struct sync_entity *e = item->entity;
 	const struct sync_value *values = item->now ? item->now : item->before;
@@ -98,7 +98,7 @@ static void set_root(struct sync_item *item)
 }
 
 /* Those that pass, gathered for one look-up. */
-static void gather(const struct kin *kin, bool (*wanted)(const struct sync_item *item), struct kin *ret)
+static void gather(const struct kin *kin, bool (*wanted)(const struct sync_routed *item), struct kin *ret)
 {
 	ret->entity = kin->entity;
 	ret->n = 0;
@@ -177,14 +177,14 @@ static enum sync_status find_out(struct sync_router *r, const struct kin *kin, s
 
 static int by_entity(const void *a, const void *b)
 {
-	const struct sync_item *x = *(struct sync_item *const *)a, *y = *(struct sync_item *const *)b;
+	const struct sync_routed *x = *(struct sync_routed *const *)a, *y = *(struct sync_routed *const *)b;
 
 	if (x->entity != y->entity)
 		return x->entity < y->entity ? -1 : 1;
 	return (x > y) - (x < y);
 }
 
-static enum sync_status find_all_out(struct sync_router *r, struct sync_item **sorted, size_t n, struct sync_arena *arena,
+static enum sync_status find_all_out(struct sync_router *r, struct sync_routed **sorted, size_t n, struct sync_arena *arena,
                                      struct sync_error *err)
 {
 	size_t end;
@@ -200,7 +200,7 @@ static enum sync_status find_all_out(struct sync_router *r, struct sync_item **s
 
 /* outbox rows */
 
-static enum sync_status put_row(struct sync_router *r, const struct sync_item *item, int64_t site, enum sync_action action,
+static enum sync_status put_row(struct sync_router *r, const struct sync_routed *item, int64_t site, enum sync_action action,
                                 int64_t source, struct sync_error *err)
 {
 	struct sync_outbox_row row = {
@@ -211,7 +211,7 @@ static enum sync_status put_row(struct sync_router *r, const struct sync_item *i
 }
 
 /* Whoever no longer should have it, even the one whose edit says so, is told. */
-static enum sync_status put_losses(struct sync_router *r, const struct sync_item *item, struct sync_error *err)
+static enum sync_status put_losses(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	for (size_t i = 0; i < item->held.n; i++)
 		if (!sync_sites_have(&item->due, item->held.site[i]))
@@ -219,7 +219,7 @@ static enum sync_status put_losses(struct sync_router *r, const struct sync_item
 	return SYNC_OK;
 }
 
-static enum sync_status put_changed(struct sync_router *r, const struct sync_item *item, struct sync_error *err)
+static enum sync_status put_changed(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	if (item->gone) {
 		for (size_t i = 0; i < item->held.n; i++)
@@ -231,7 +231,7 @@ static enum sync_status put_changed(struct sync_router *r, const struct sync_ite
 	return put_losses(r, item, err);
 }
 
-static enum sync_status put_affected(struct sync_router *r, const struct sync_item *item, struct sync_error *err)
+static enum sync_status put_affected(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	for (size_t i = 0; i < item->due.n; i++)
 		if (!sync_sites_have(&item->held, item->due.site[i]))
@@ -240,14 +240,14 @@ static enum sync_status put_affected(struct sync_router *r, const struct sync_it
 }
 
 /* A put only where it is due: so the row keeps telling who holds the record. */
-static enum sync_status put_resent(struct sync_router *r, const struct sync_item *item, struct sync_error *err)
+static enum sync_status put_resent(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	bool due = sync_sites_have(&item->due, SYNC_EVERYBODY) || sync_sites_have(&item->due, item->site);
 
 	return put_row(r, item, item->site, due ? SYNC_PUT : SYNC_DROP, SYNC_NOBODY, err);
 }
 
-static enum sync_status put_rows(struct sync_router *r, const struct sync_item *item, struct sync_error *err)
+static enum sync_status put_rows(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	switch (item->cause) {
 	case SYNC_CHANGED:
@@ -262,7 +262,7 @@ static enum sync_status put_rows(struct sync_router *r, const struct sync_item *
 
 /* Which group each item belongs to, numbered as they first appear. */
 struct ranked {
-	struct sync_item *item;
+	struct sync_routed *item;
 	uint32_t rank;
 };
 
@@ -275,12 +275,12 @@ static int by_rank(const void *a, const void *b)
 	return (x->item > y->item) - (x->item < y->item);
 }
 
-static enum sync_status rank(struct sync_item *items, size_t n, struct sync_arena *arena, struct ranked *ret, struct sync_error *err)
+static enum sync_status rank(struct sync_routed *items, size_t n, struct sync_arena *arena, struct ranked *ret, struct sync_error *err)
 {
 	struct sync_set groups = { .arena = arena };
 
 	for (size_t i = 0; i < n; i++) {
-		struct sync_item *item = &items[i];
+		struct sync_routed *item = &items[i];
 		const struct sync_entity *root = item->root.data ? sync_entity_root(item->entity) : item->entity;
 		uint32_t *found;
 
@@ -291,7 +291,7 @@ static enum sync_status rank(struct sync_item *items, size_t n, struct sync_aren
 }
 
 /* Rows of one group stand together, so that a reader finds it whole. */
-static enum sync_status put_items(struct sync_router *r, struct sync_item *items, size_t n, struct sync_arena *arena,
+static enum sync_status put_items(struct sync_router *r, struct sync_routed *items, size_t n, struct sync_arena *arena,
                                   struct sync_error *err)
 {
 	struct ranked *ranked;
@@ -306,7 +306,7 @@ static enum sync_status put_items(struct sync_router *r, struct sync_item *items
 
 /* children */
 
-static bool other_sites(const struct sync_item *item)
+static bool other_sites(const struct sync_routed *item)
 {
 	if (item->cause == SYNC_RESENT || (item->cause == SYNC_CHANGED && !item->moved && item->before))
 		return false;
@@ -317,7 +317,7 @@ struct children {
 	const struct sync_entity *entity;
 	const struct sync_set *except;
 	struct sync_arena *arena;
-	struct sync_item *item;
+	struct sync_routed *item;
 	size_t n, cap;
 };
 
@@ -329,7 +329,7 @@ static enum sync_status take_child(void *ctx, const struct sync_value *v, size_t
 	if (c->except && sync_set_find(c->except, sync_view_of(c->entity->name), v[0].s))
 		return SYNC_OK;
 	if (c->n == c->cap) {
-		struct sync_item *more;
+		struct sync_routed *more;
 
 		c->cap = c->cap ? 2 * c->cap : 256;
 		TRY(sync_arena_zeros(c->arena, c->cap, sizeof *more, &more, err));
@@ -337,7 +337,7 @@ static enum sync_status take_child(void *ctx, const struct sync_value *v, size_t
 			memcpy(more, c->item, c->n * sizeof *more);
 		c->item = more;
 	}
-	c->item[c->n] = (struct sync_item){ .entity = c->entity, .cause = SYNC_AFFECTED };
+	c->item[c->n] = (struct sync_routed){ .entity = c->entity, .cause = SYNC_AFFECTED };
 	return sync_arena_keep(c->arena, v[0].s, &c->item[c->n++].id, err);
 }
 
@@ -374,7 +374,7 @@ static enum sync_status route_all_children(struct sync_router *r, const struct s
 	return SYNC_OK;
 }
 
-static enum sync_status follow_children(struct sync_router *r, struct sync_item *const *sorted, size_t n, const struct sync_set *except,
+static enum sync_status follow_children(struct sync_router *r, struct sync_routed *const *sorted, size_t n, const struct sync_set *except,
                                         struct sync_arena *arena, struct sync_error *err)
 {
 	struct sync_view *ids;
@@ -391,10 +391,10 @@ static enum sync_status follow_children(struct sync_router *r, struct sync_item 
 	return SYNC_OK;
 }
 
-enum sync_status sync_router_route(struct sync_router *r, struct sync_item *items, size_t n, const struct sync_set *except,
+enum sync_status sync_router_route(struct sync_router *r, struct sync_routed *items, size_t n, const struct sync_set *except,
                                    struct sync_arena *arena, struct sync_error *err)
 {
-	struct sync_item **sorted;
+	struct sync_routed **sorted;
 
 	TRY(sync_arena_zeros(arena, n, sizeof *sorted, &sorted, err));
 	for (size_t i = 0; i < n; i++)
@@ -488,7 +488,7 @@ static enum sync_status read_values(struct sync_view text, const struct sync_ent
 struct step {
 	struct sync_arena *arena;
 	struct sync_set changed; /* which item a record is */
-	struct sync_item *item;
+	struct sync_routed *item;
 	struct sync_view *first; /* per item: routing values as text before its first and after its last change */
 	struct sync_view *last;
 	size_t n;
@@ -497,12 +497,12 @@ struct step {
 static enum sync_status add_change(struct step *s, const struct queued *row, struct sync_error *err)
 {
 	uint32_t *found;
-	struct sync_item *item;
+	struct sync_routed *item;
 
 	TRY(sync_set_add(&s->changed, sync_view_of(row->entity->name), row->id, (uint32_t)s->n, &found, err));
 	item = &s->item[*found];
 	if (*found == s->n) {
-		*item = (struct sync_item){ .entity = row->entity, .id = row->id, .cause = SYNC_CHANGED };
+		*item = (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_CHANGED };
 		s->first[s->n++] = row->before;
 	}
 	item->site = row->source;
@@ -514,13 +514,13 @@ static enum sync_status add_change(struct step *s, const struct queued *row, str
 
 static void add_resend(struct step *s, const struct queued *row)
 {
-	s->item[s->n++] = (struct sync_item){ .entity = row->entity, .id = row->id, .cause = SYNC_RESENT, .site = row->source };
+	s->item[s->n++] = (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_RESENT, .site = row->source };
 }
 
 static enum sync_status read_items(struct step *s, struct sync_error *err)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		struct sync_item *item = &s->item[i];
+		struct sync_routed *item = &s->item[i];
 
 		if (item->cause != SYNC_CHANGED)
 			continue;

@@ -45,7 +45,7 @@ enum sync_cause {
 };
 
 /** A record to be routed; views live as long as the arena of its batch. */
-struct sync_item {
+struct sync_routed {
 	const struct sync_entity *entity;
 	struct sync_view id;
 	enum sync_cause cause;
@@ -82,15 +82,15 @@ enum sync_status sync_router_open(struct sync_router *r, struct sync_db *db, str
 enum sync_status sync_router_end(struct sync_router *r, struct sync_error *err);
 void sync_router_close(struct sync_router *r);
 /** Route records, and the children of those that other sites get or lose. @param except children that are routed anyway; may be NULL */
-enum sync_status sync_router_route(struct sync_router *r, struct sync_item *items, size_t n, const struct sync_set *except,
+enum sync_status sync_router_route(struct sync_router *r, struct sync_routed *items, size_t n, const struct sync_set *except,
                                    struct sync_arena *arena, struct sync_error *err);
 /** Remember an effect; copies. */
 enum sync_status sync_router_affect(struct sync_router *r, const char *kind, const char *entity, struct sync_view key,
                                     const struct sync_sites *sites, struct sync_error *err);
 /** Let sync_store follow a store's record; nothing for other entities. Before the step's items are routed. */
-enum sync_status sync_router_follow(struct sync_router *r, const struct sync_item *item, struct sync_error *err);
+enum sync_status sync_router_follow(struct sync_router *r, const struct sync_routed *item, struct sync_error *err);
 /** Remember what a change means for records that depend on it through a join or a condition. After the item was routed. */
-enum sync_status sync_router_consider(struct sync_router *r, const struct sync_item *item, struct sync_error *err);
+enum sync_status sync_router_consider(struct sync_router *r, const struct sync_routed *item, struct sync_error *err);
 
 /** Start jobs; the keys of one kind go together. Orders the effects. */
 enum sync_status sync_jobs_put(struct sync_db *db, struct sync_effect *effects, size_t n, struct sync_error *err);

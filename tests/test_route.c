@@ -1,0 +1,602 @@
+#include "routing.h"
+
+#include "exchange/integrate.h"
+
+/* Site 1 with store s1 of name n1, site 2 with store s2 of name n2; routed. */
+static struct sync_db *country(void **state)
+{
+	struct testdb *t = testdb_of(state);
+
+	testdb_open(t, SYNC_CENTRAL);
+	add_store(t->db, 1, "s1", "n1");
+	add_store(t->db, 2, "s2", "n2");
+	settle(t->db);
+	return t->db;
+}
+
+static void central_records_go_to_everybody_once(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "item", "i1");
+	settle(db);
+	assert_outbox(db, 0, before, "P item i1");
+	assert_outbox(db, 1, before, "");
+	assert_outbox(db, 2, before, "");
+}
+
+static void store_records_go_to_the_stores_site(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "location", "l1", "store_id", "s1");
+	PUT(db, "location", "l2", "store_id", "s2");
+	PUT(db, "location", "l3", "store_id", "nowhere");
+	settle(db);
+	assert_outbox(db, 0, before, "");
+	assert_outbox(db, 1, before, "P location l1");
+	assert_outbox(db, 2, before, "P location l2");
+}
+
+static void transfers_go_to_the_other_partys_site_with_their_lines(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "invoice", "v1", "store_id", "s1", "name_id", "n2");
+	PUT(db, "invoice_line", "v1a", "invoice_id", "v1");
+	settle(db);
+	assert_outbox(db, 1, before, "P invoice v1, P invoice_line v1a");
+	assert_outbox(db, 2, before, "P invoice v1, P invoice_line v1a");
+}
+
+static void conditions_decide_between_routes(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "preference", "p0", "store_id", "");
+	PUT(db, "preference", "p1", "store_id", "s1");
+	settle(db);
+	assert_outbox(db, 0, before, "P preference p0");
+	assert_outbox(db, 1, before, "P preference p1");
+	before = newest_seq(db);
+	PUT(db, "preference", "p1", "store_id", "");
+	settle(db);
+	assert_outbox(db, 0, before, "P preference p1");
+	assert_outbox(db, 1, before, "X preference p1");
+}
+
+static void records_that_go_up_come_back_to_nobody(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "system_log", "y1");
+	settle(db);
+	assert_int_equal(before, newest_seq(db));
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_changelog"));
+}
+
+static void both_ends_of_a_message_between_stores_get_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "sync_message", "m1", "from_store_id", "s1", "to_store_id", "s2");
+	settle(db);
+	assert_outbox(db, 1, before, "P sync_message m1");
+	assert_outbox(db, 2, before, "P sync_message m1");
+}
+
+static void a_child_goes_wherever_any_of_its_parents_goes(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "asset", "a1", "store_id", "s1");
+	PUT(db, "location", "l2", "store_id", "s2");
+	PUT(db, "asset_internal_location", "al", "asset_id", "a1", "location_id", "l2");
+	settle(db);
+	assert_outbox(db, 1, before, "P asset a1, P asset_internal_location al");
+	assert_outbox(db, 2, before, "P asset_internal_location al, P location l2");
+}
+
+static void a_join_added_brings_a_patients_data_and_a_join_removed_takes_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "name", "pat", "type", "PATIENT");
+	PUT(db, "encounter", "e1", "patient_id", "pat");
+	PUT(db, "invoice", "rx", "store_id", "s1", "name_id", "pat");
+	PUT(db, "invoice_line", "rxa", "invoice_id", "rx");
+	settle(db);
+	assert_outbox(db, 2, before, "");
+	before = newest_seq(db);
+	PUT(db, "name_store_join", "j2", "name_id", "pat", "store_id", "s2");
+	settle(db);
+	assert_outbox(db, 2, before, "P encounter e1, P invoice rx, P invoice_line rxa, P name pat, P name_store_join j2");
+	assert_outbox(db, 1, before, "");
+	before = newest_seq(db);
+	del(db, "name_store_join", "j2");
+	settle(db);
+	assert_outbox(db, 2, before, "X encounter e1, X invoice rx, X invoice_line rxa, X name pat, D name_store_join j2");
+}
+
+static void a_join_changed_moves_what_it_makes_visible(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "clinician", "c1");
+	PUT(db, "clinician_store_join", "j", "clinician_id", "c1", "store_id", "s1");
+	settle(db);
+	before = newest_seq(db);
+	PUT(db, "clinician_store_join", "j", "store_id", "s2");
+	settle(db);
+	assert_outbox(db, 1, before, "X clinician c1, X clinician_store_join j");
+	assert_outbox(db, 2, before, "P clinician c1, P clinician_store_join j");
+}
+
+static void a_name_that_becomes_a_patient_leaves_those_who_may_not_see_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "name", "x", "type", "FACILITY");
+	PUT(db, "name_store_join", "j2", "name_id", "x", "store_id", "s2");
+	PUT(db, "invoice", "v", "store_id", "s1", "name_id", "x");
+	PUT(db, "invoice_line", "va", "invoice_id", "v");
+	settle(db);
+	before = newest_seq(db);
+	PUT(db, "name", "x", "type", "PATIENT");
+	settle(db);
+	assert_outbox(db, 0, before, "X name x");
+	assert_outbox(db, 1, before, "");
+	assert_outbox(db, 2, before, "P invoice v, P invoice_line va, P name x");
+	before = newest_seq(db);
+	PUT(db, "name", "x", "type", "FACILITY");
+	settle(db);
+	assert_outbox(db, 0, before, "P name x");
+	assert_outbox(db, 2, before, "X invoice v, X invoice_line va, X name x");
+}
+
+static void a_record_whose_store_changes_moves_with_its_children(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "stocktake", "t", "store_id", "s1");
+	PUT(db, "stocktake_line", "ta", "stocktake_id", "t");
+	PUT(db, "stocktake_line", "tb", "stocktake_id", "t");
+	settle(db);
+	before = newest_seq(db);
+	PUT(db, "stocktake", "t", "store_id", "s2");
+	settle(db);
+	assert_outbox(db, 1, before, "X stocktake t, X stocktake_line ta, X stocktake_line tb");
+	assert_outbox(db, 2, before, "P stocktake t, P stocktake_line ta, P stocktake_line tb");
+}
+
+static void a_child_that_changes_its_parent_follows_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "stocktake", "t1", "store_id", "s1");
+	PUT(db, "stocktake", "t2", "store_id", "s2");
+	PUT(db, "stocktake_line", "a", "stocktake_id", "t1");
+	settle(db);
+	before = newest_seq(db);
+	PUT(db, "stocktake_line", "a", "stocktake_id", "t2");
+	settle(db);
+	assert_outbox(db, 1, before, "X stocktake_line a");
+	assert_outbox(db, 2, before, "P stocktake_line a");
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'a' AND root_id = 't2'"));
+}
+
+static void a_child_that_came_before_its_parent_goes_with_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "stocktake_line", "a", "stocktake_id", "t");
+	settle(db);
+	assert_outbox(db, 1, before, "");
+	PUT(db, "stocktake", "t", "store_id", "s1");
+	settle(db);
+	assert_outbox(db, 1, before, "P stocktake t, P stocktake_line a");
+}
+
+static void deletes_reach_whoever_holds_the_record(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "invoice", "v", "store_id", "s1", "name_id", "n2");
+	PUT(db, "invoice_line", "va", "invoice_id", "v");
+	PUT(db, "item", "i");
+	settle(db);
+	before = newest_seq(db);
+	del(db, "invoice", "v");
+	del(db, "item", "i");
+	assert_ok(sync_route(db, err));
+	del(db, "invoice_line", "va"); /* taken from its holders already, with what it was part of */
+	settle(db);
+	assert_outbox(db, 0, before, "D item i");
+	assert_outbox(db, 1, before, "D invoice v, X invoice_line va");
+	assert_outbox(db, 2, before, "D invoice v, X invoice_line va");
+}
+
+static void a_group_is_deleted_whole(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "invoice", "v", "store_id", "s1", "name_id", "n2");
+	PUT(db, "invoice_line", "va", "invoice_id", "v");
+	settle(db);
+	before = newest_seq(db);
+	del(db, "invoice", "v");
+	del(db, "invoice_line", "va");
+	settle(db);
+	assert_outbox(db, 1, before, "D invoice v, D invoice_line va");
+	assert_outbox(db, 2, before, "D invoice v, D invoice_line va");
+	assert_int_equal(4, number_of(db, "SELECT count(*) FROM sync_outbox WHERE root_id = 'v'"));
+}
+
+static void a_record_deleted_with_the_join_that_routed_it_is_deleted_there(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "name", "pat", "type", "PATIENT");
+	PUT(db, "name_store_join", "j", "name_id", "pat", "store_id", "s2");
+	PUT(db, "encounter", "e", "patient_id", "pat");
+	settle(db);
+	before = newest_seq(db);
+	del(db, "name_store_join", "j");
+	del(db, "encounter", "e");
+	del(db, "name", "pat");
+	settle(db);
+	assert_outbox(db, 2, before, "D encounter e, D name pat, D name_store_join j");
+}
+
+static void a_new_store_gets_what_was_there_before_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	add_site(db, 3);
+	PUT(db, "stocktake", "t", "store_id", "s3");
+	PUT(db, "stocktake_line", "ta", "stocktake_id", "t");
+	PUT(db, "requisition", "r", "store_id", "s1", "name_id", "n3");
+	PUT(db, "name", "pat", "type", "PATIENT");
+	PUT(db, "name_store_join", "j", "name_id", "pat", "store_id", "s3");
+	PUT(db, "encounter", "e", "patient_id", "pat");
+	settle(db);
+	before = newest_seq(db);
+	PUT(db, "store", "s3", "site_id", "3", "name_id", "n3");
+	settle(db);
+	assert_outbox(db, 3, before,
+	              "P encounter e, P name pat, P name_store_join j, P requisition r, P stocktake t, P stocktake_line ta");
+}
+
+static void a_store_at_a_site_that_does_not_exist_is_nowhere(void **state)
+{
+	struct sync_db *db = country(state);
+
+	PUT(db, "store", "s9", "site_id", "9", "name_id", "n1");
+	settle(db);
+	assert_int_equal(0, number_of(db, "SELECT site_id FROM sync_store WHERE store_id = 's9'"));
+}
+
+static void another_name_of_a_store_changes_its_transfers(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "requisition", "r", "store_id", "s1", "name_id", "n2");
+	PUT(db, "requisition", "q", "store_id", "s1", "name_id", "n4");
+	settle(db);
+	before = newest_seq(db);
+	PUT(db, "store", "s2", "name_id", "n4");
+	settle(db);
+	assert_outbox(db, 2, before, "P requisition q, X requisition r");
+}
+
+static void say_site_1(struct sync_db *db, int64_t verdict_seen, int64_t unpushed)
+{
+	char sql[120];
+
+	snprintf(sql, sizeof sql, "UPDATE sync_site SET verdict_seen = %" PRId64 ", unpushed = %" PRId64 " WHERE site_id = 1", verdict_seen,
+	         unpushed);
+	run_sql(db, sql);
+	assert_ok(sync_db_begin(db, true, err));
+	assert_ok(sync_route_moves(db, 1, err));
+	assert_ok(sync_db_commit(db, err));
+	settle(db);
+}
+
+static void a_store_moves_when_its_old_site_has_pushed_all_and_knows(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "location", "l", "store_id", "s1");
+	PUT(db, "requisition", "r", "store_id", "s2", "name_id", "n1");
+	settle(db);
+	before = newest_seq(db);
+	PUT(db, "store", "s1", "site_id", "2");
+	settle(db);
+	assert_int_equal(1, number_of(db, "SELECT site_id FROM sync_store WHERE store_id = 's1'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_verdict WHERE site_id = 1 AND kind = 'leave' AND record_id = 's1'"));
+	assert_outbox(db, 1, before, "");
+	say_site_1(db, 0, 0);
+	assert_outbox(db, 1, before, "");
+	say_site_1(db, 1, 5);
+	assert_outbox(db, 1, before, "");
+	say_site_1(db, 1, 0);
+	assert_int_equal(2, number_of(db, "SELECT site_id FROM sync_store WHERE store_id = 's1'"));
+	assert_outbox(db, 1, before, "X location l, X requisition r");
+	assert_outbox(db, 2, before, "P location l");
+}
+
+static void a_move_that_is_taken_back_does_not_happen(void **state)
+{
+	struct sync_db *db = country(state);
+
+	PUT(db, "store", "s1", "site_id", "2");
+	settle(db);
+	PUT(db, "store", "s1", "site_id", "1");
+	settle(db);
+	say_site_1(db, 1, 0);
+	assert_int_equal(1, number_of(db, "SELECT site_id FROM sync_store WHERE store_id = 's1'"));
+}
+
+static void a_site_that_was_never_registered_is_not_waited_for(void **state)
+{
+	struct sync_db *db = country(state);
+
+	run_sql(db, "UPDATE sync_site SET installation = NULL WHERE site_id = 1");
+	PUT(db, "store", "s1", "site_id", "2");
+	settle(db);
+	assert_int_equal(2, number_of(db, "SELECT site_id FROM sync_store WHERE store_id = 's1'"));
+}
+
+static void a_deleted_store_takes_its_records_from_its_site(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "location", "l", "store_id", "s1");
+	settle(db);
+	before = newest_seq(db);
+	del(db, "store", "s1");
+	settle(db);
+	assert_outbox(db, 1, before, "X location l");
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_store WHERE store_id = 's1'"));
+}
+
+/* What a store's job gives to its new site, in one go and with a stop after each record. */
+static void a_job_that_is_interrupted_after_each_chunk_does_the_same(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before, n;
+	char id[20];
+
+	for (int i = 0; i < 7; i++) {
+		snprintf(id, sizeof id, "t%d", i);
+		PUT(db, "stocktake", id, "store_id", "s1");
+		PUT(db, "stocktake_line", id, "stocktake_id", id);
+		PUT(db, "name", id, "type", "PATIENT");
+		PUT(db, "name_store_join", id, "name_id", id, "store_id", "s1");
+		PUT(db, "encounter", id, "patient_id", id);
+	}
+	settle(db);
+	n = number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 1 AND action = 'P'");
+	run_sql(db, "UPDATE sync_site SET installation = NULL WHERE site_id = 1");
+	before = newest_seq(db);
+	PUT(db, "store", "s1", "site_id", "2");
+	assert_ok(sync_route(db, err));
+	for (bool more = true; more;) {
+		assert_ok(sync_route_job(db, 1, &more, err));
+		sync_db_close(((struct testdb *)*state)->db);
+		((struct testdb *)*state)->db = NULL;
+		testdb_open(*state, SYNC_CENTRAL);
+		db = ((struct testdb *)*state)->db;
+	}
+	assert_true(before < newest_seq(db));
+	assert_int_equal(35, n);
+	assert_int_equal(n, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 1 AND action = 'X'"));
+	assert_int_equal(n, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND action = 'P'"));
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_job"));
+}
+
+static void a_first_load_waits_only_for_jobs_of_its_site(void **state)
+{
+	struct sync_db *db = country(state);
+	bool busy, more;
+
+	assert_ok(sync_route_busy(db, 1, &busy, err));
+	assert_false(busy);
+	add_site(db, 13);
+	PUT(db, "store", "s3", "site_id", "13", "name_id", "n3");
+	assert_ok(sync_route(db, err));
+	assert_ok(sync_route_busy(db, 13, &busy, err));
+	assert_true(busy);
+	assert_ok(sync_route_busy(db, 1, &busy, err));
+	assert_false(busy);
+	assert_ok(sync_route_job(db, 10000, &more, err));
+	assert_false(more);
+	assert_ok(sync_route_busy(db, 13, &busy, err));
+	assert_false(busy);
+}
+
+static void the_rows_of_a_group_changed_together_stand_together(void **state)
+{
+	static const char spread[] =
+		"SELECT max(seq) - min(seq) FROM sync_outbox WHERE site_id = 1 AND root_id = 'v1' AND seq > 0";
+	struct sync_db *db = country(state);
+
+	PUT(db, "invoice", "v1", "store_id", "s1");
+	PUT(db, "invoice", "v2", "store_id", "s1");
+	PUT(db, "item", "i");
+	PUT(db, "invoice_line", "v2a", "invoice_id", "v2");
+	PUT(db, "invoice_line", "v1a", "invoice_id", "v1");
+	settle(db);
+	assert_int_equal(1, number_of(db, spread));
+}
+
+static void what_is_sent_again_is_nobodys_echo(void **state)
+{
+	static const char sources[] =
+		"SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND source = -1 AND ((record_id = 'l1' AND action = 'X')"
+		"    OR (record_id = 'l2' AND action = 'P') OR (record_id = 'none' AND action = 'X'))";
+	struct sync_db *db = country(state);
+	const struct sync_view ids[] = { sync_view_of("l1"), sync_view_of("l2"), sync_view_of("none") };
+
+	PUT(db, "location", "l1", "store_id", "s1");
+	PUT(db, "location", "l2", "store_id", "s2");
+	made_by(db, 2);
+	settle(db);
+	assert_ok(sync_resend(db, 2, sync_view_of("location"), ids, 3, err));
+	settle(db);
+	assert_int_equal(3, number_of(db, sources));
+}
+
+static void nothing_is_numbered_when_nobody_is_to_hear_of_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = number_of(db, "SELECT count(*) FROM sync_routing");
+
+	PUT(db, "location", "l", "store_id", "nowhere");
+	settle(db);
+	assert_int_equal(before, number_of(db, "SELECT count(*) FROM sync_routing"));
+}
+
+static void old_routing_transactions_and_passed_tombstones_are_forgotten(void **state)
+{
+	struct sync_db *db = country(state);
+
+	PUT(db, "item", "i");
+	PUT(db, "location", "l1", "store_id", "s1");
+	PUT(db, "location", "l2", "store_id", "s2");
+	settle(db);
+	del(db, "item", "i");
+	del(db, "location", "l1");
+	del(db, "location", "l2");
+	settle(db);
+	run_sql(db, "UPDATE sync_routing SET at_us = 0, ordinal = 1023 WHERE seq = (SELECT max(seq) FROM sync_routing);"
+	            "UPDATE sync_routing SET at_us = 0, ordinal = 1 WHERE ordinal < 1023 AND seq = (SELECT min(seq) FROM sync_routing);"
+	            "UPDATE sync_site SET own_seq = 1000 WHERE site_id = 1");
+	PUT(db, "item", "k");
+	settle(db);
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 1"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 1023"));
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'l1'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'l2'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'i'"));
+}
+
+/* A transaction that began first and commits last. */
+static void a_change_committed_late_is_routed_late_and_not_lost(void **state)
+{
+	struct sync_db *db = country(state);
+	defer(sync_db_closep) struct sync_db *other = NULL;
+	int64_t before = newest_seq(db);
+
+	if (!sync_db_dialect(db)->postgres)
+		skip(); /* one writer at a time: nothing can be late */
+	assert_ok(sync_db_clone(&other, db, err));
+	assert_ok(sync_db_begin(other, true, err));
+	PUT(other, "item", "late");
+	PUT(db, "item", "early");
+	settle(db);
+	assert_outbox(db, 0, before, "P item early");
+	assert_ok(sync_db_commit(other, err));
+	before = newest_seq(db);
+	settle(db);
+	assert_outbox(db, 0, before, "P item late");
+}
+
+static void only_one_process_routes_at_a_time(void **state)
+{
+	struct sync_db *db = country(state);
+	defer(sync_db_closep) struct sync_db *other = NULL;
+	int64_t before = newest_seq(db);
+	bool mine;
+
+	if (!sync_db_dialect(db)->postgres)
+		skip(); /* one writer at a time */
+	assert_ok(sync_db_clone(&other, db, err));
+	PUT(db, "item", "i");
+	assert_ok(sync_db_begin(other, true, err));
+	assert_ok(sync_route_lock(other, &mine, err));
+	assert_true(mine);
+	assert_ok(sync_route(db, err));
+	assert_outbox(db, 0, before, "");
+	sync_db_rollback(other);
+	assert_ok(sync_route(db, err));
+	assert_outbox(db, 0, before, "P item i");
+}
+
+static void owners_are_found_through_the_parent(void **state)
+{
+	struct sync_db *db = country(state);
+	const struct sync_entity *line = sync_entity_find(sync_view_of("stocktake_line"));
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	struct sync_value values[2][SYNC_MAX_FIELDS] = { 0 };
+	struct sync_record r[2] = { { .entity = line, .values = values[0] }, { .entity = line, .values = values[1] } };
+	int parent = sync_field_find(line, sync_view_of("stocktake_id"));
+	int64_t owners[2];
+
+	PUT(db, "stocktake", "t", "store_id", "s2");
+	values[0][parent] = sync_text("t");
+	values[1][parent] = sync_text("missing");
+	assert_ok(sync_route_owners(db, line, r, 2, &arena, owners, err));
+	assert_int_equal(2, owners[0]);
+	assert_int_equal(0, owners[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TESTDB_BOTH(central_records_go_to_everybody_once),
+		TESTDB_BOTH(store_records_go_to_the_stores_site),
+		TESTDB_BOTH(transfers_go_to_the_other_partys_site_with_their_lines),
+		TESTDB_BOTH(conditions_decide_between_routes),
+		TESTDB_BOTH(records_that_go_up_come_back_to_nobody),
+		TESTDB_BOTH(both_ends_of_a_message_between_stores_get_it),
+		TESTDB_BOTH(a_child_goes_wherever_any_of_its_parents_goes),
+		TESTDB_BOTH(a_join_added_brings_a_patients_data_and_a_join_removed_takes_it),
+		TESTDB_BOTH(a_join_changed_moves_what_it_makes_visible),
+		TESTDB_BOTH(a_name_that_becomes_a_patient_leaves_those_who_may_not_see_it),
+		TESTDB_BOTH(a_record_whose_store_changes_moves_with_its_children),
+		TESTDB_BOTH(a_child_that_changes_its_parent_follows_it),
+		TESTDB_BOTH(a_child_that_came_before_its_parent_goes_with_it),
+		TESTDB_BOTH(deletes_reach_whoever_holds_the_record),
+		TESTDB_BOTH(a_group_is_deleted_whole),
+		TESTDB_BOTH(a_record_deleted_with_the_join_that_routed_it_is_deleted_there),
+		TESTDB_BOTH(a_new_store_gets_what_was_there_before_it),
+		TESTDB_BOTH(a_store_at_a_site_that_does_not_exist_is_nowhere),
+		TESTDB_BOTH(another_name_of_a_store_changes_its_transfers),
+		TESTDB_BOTH(a_store_moves_when_its_old_site_has_pushed_all_and_knows),
+		TESTDB_BOTH(a_move_that_is_taken_back_does_not_happen),
+		TESTDB_BOTH(a_site_that_was_never_registered_is_not_waited_for),
+		TESTDB_BOTH(a_deleted_store_takes_its_records_from_its_site),
+		TESTDB_BOTH(a_job_that_is_interrupted_after_each_chunk_does_the_same),
+		TESTDB_BOTH(a_first_load_waits_only_for_jobs_of_its_site),
+		TESTDB_BOTH(the_rows_of_a_group_changed_together_stand_together),
+		TESTDB_BOTH(what_is_sent_again_is_nobodys_echo),
+		TESTDB_BOTH(nothing_is_numbered_when_nobody_is_to_hear_of_it),
+		TESTDB_BOTH(old_routing_transactions_and_passed_tombstones_are_forgotten),
+		TESTDB_BOTH(a_change_committed_late_is_routed_late_and_not_lost),
+		TESTDB_BOTH(only_one_process_routes_at_a_time),
+		TESTDB_BOTH(owners_are_found_through_the_parent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
