@@ -323,26 +323,98 @@ static enum sync_status put_extra(struct sync_db *db, const struct sync_record *
 	                   NULL, NULL, err);
 }
 
-enum sync_status sync_records_put(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
+static bool is_lacking(const struct sync_record *r, size_t field)
+{
+	const struct sync_field *f = &r->entity->fields[field];
+
+	return f->required && !f->fallback && !f->local && r->values[field].kind == SYNC_ABSENT;
+}
+
+static bool lacks_any(const struct sync_record *r)
+{
+	for (size_t i = 1; i < r->entity->n_fields; i++)
+		if (is_lacking(r, i))
+			return true;
+	return false;
+}
+
+/* A copy of a record with the required fields that it lacks as they are stored. */
+static enum sync_status fill_in(const struct sync_record **r, const struct sync_record *stored, struct sync_arena *arena,
+                                struct sync_error *err)
+{
+	size_t bytes = (*r)->entity->n_fields * sizeof(*stored->values);
+	struct sync_record *copy = sync_arena_get(arena, sizeof(*copy));
+	struct sync_value *values = sync_arena_get(arena, bytes);
+
+	if (!copy || !values)
+		return sync_fail(err, SYNC_ENOMEM, "putting a record of %s", (*r)->entity->name);
+	*copy = **r;
+	memcpy(values, copy->values, bytes);
+	for (size_t i = 1; i < copy->entity->n_fields; i++)
+		if (is_lacking(copy, i))
+			values[i] = stored->values[i];
+	copy->values = values;
+	*r = copy;
+	return SYNC_OK;
+}
+
+/* An upsert inserts before it meets the existing row, so it needs every required field, also those that stay as they are. */
+static enum sync_status complete(struct sync_db *db, const struct sync_entity *e, const struct sync_record **r, size_t n,
+                                 struct sync_arena *arena, struct sync_error *err)
+{
+	struct sync_view *ids = sync_arena_get(arena, n * sizeof(*ids));
+	struct sync_record *stored = sync_arena_get(arena, n * sizeof(*stored));
+	size_t *at = sync_arena_get(arena, n * sizeof(*at));
+	size_t lacking = 0;
+
+	if (!ids || !stored || !at)
+		return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %s", n, e->name);
+	for (size_t i = 0; i < n; i++) {
+		if (!lacks_any(r[i]))
+			continue;
+		ids[lacking] = r[i]->id;
+		at[lacking++] = i;
+	}
+	TRY(sync_records_get(db, e, sync_view_of(e->name), ids, lacking, arena, stored, err));
+	for (size_t i = 0; i < lacking; i++)
+		if (stored[i].values)
+			TRY(fill_in(&r[at[i]], &stored[i], arena, err));
+	return SYNC_OK;
+}
+
+static enum sync_status put_known(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *given, size_t n,
                                   struct sync_error *err)
 {
-	defer(freep) struct sync_value *values = NULL;
-	defer(freep) bool *todo = NULL;
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	defer(freep) struct sync_value *values = malloc(n * e->n_fields * sizeof(*values));
+	defer(freep) const struct sync_record **r = malloc(n * sizeof(*r));
+	defer(freep) bool *todo = malloc(n * sizeof(*todo));
 
-	if (e && n) {
-		values = malloc(n * e->n_fields * sizeof(*values));
-		todo = malloc(n * sizeof(*todo));
-		if (!values || !todo)
-			return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %s", n, e->name);
-		memset(todo, true, n * sizeof(*todo));
+	if (!values || !r || !todo)
+		return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %s", n, e->name);
+	memcpy(r, given, n * sizeof(*r));
+	memset(todo, true, n * sizeof(*todo));
+	for (size_t i = 0; i < n; i++) {
+		if (!lacks_any(r[i]))
+			continue;
+		TRY(complete(db, e, r, n, &arena, err));
+		break;
 	}
-	for (size_t i = 0; e && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (todo[i]) {
 			struct mask m = mask_of(r[i]);
 
 			TRY(put_alike(db, e, r, n, &m, todo, values, err));
 		}
 	}
+	return SYNC_OK;
+}
+
+enum sync_status sync_records_put(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
+                                  struct sync_error *err)
+{
+	if (e && n)
+		TRY(put_known(db, e, r, n, err));
 	for (size_t i = 0; i < n; i++)
 		if (r[i]->extra.len)
 			TRY(put_extra(db, r[i], err));

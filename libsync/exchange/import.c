@@ -74,7 +74,7 @@ static const struct sync_field *missing_field(const struct sync_record *r)
 	for (size_t i = 1; i < r->entity->n_fields; i++) {
 		const struct sync_field *f = &r->entity->fields[i];
 
-		if (f->required && !f->local && r->values[i].kind == SYNC_ABSENT)
+		if (f->required && !f->fallback && !f->local && r->values[i].kind == SYNC_ABSENT)
 			return f;
 	}
 	return NULL;

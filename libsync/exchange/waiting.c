@@ -135,7 +135,7 @@ static enum sync_status check_complete(struct sync_db *db, const struct sync_rec
 	for (size_t i = 0; !exists && i < r->entity->n_fields; i++) {
 		const struct sync_field *f = &r->entity->fields[i];
 
-		if (f->required && !f->local && r->values[i].kind == SYNC_ABSENT)
+		if (f->required && !f->fallback && !f->local && r->values[i].kind == SYNC_ABSENT)
 			return sync_fail(err, SYNC_EINVALID, "%s.%s is required, and missing", r->entity->name, f->name);
 	}
 	return SYNC_OK;
