@@ -1,0 +1,208 @@
+#include "testdb.h"
+
+#include <libsync/crypto.h>
+#include <libsync/frame.h>
+#include <libsync/site.h>
+
+/* What waits for a person at central, and what status shows of waiting and refused records. */
+
+static void run(struct sync_db *db, const char *sql)
+{
+	assert_ok(sync_db_script(db, sql, err));
+}
+
+static int64_t number(struct sync_db *db, const char *sql)
+{
+	int64_t n = -1;
+
+	assert_ok(sync_db_run_text(db, sql, SYNC_NOARGS, NULL, NULL, err));
+	assert_ok(sync_db_number(db, sql, SYNC_NOARGS, -1, &n, err));
+	return n;
+}
+
+/* Site 1, "Post", with store s1 whose name is n1; patient p1, whom central made. */
+static struct sync_db *central(void **state)
+{
+	struct testdb *t = testdb_of(state);
+	const char *store = "s1";
+	char secret[30];
+	int64_t site_id;
+
+	testdb_open(t, SYNC_CENTRAL);
+	run(t->db, "INSERT INTO name(id, name, code, type, is_customer, is_supplier, is_manufacturer, is_donor, on_hold, is_deceased) VALUES"
+	           " ('n1', 'Post', 'P', 'STORE', true, true, false, false, false, false),"
+	           " ('p1', 'Awa', 'A', 'PATIENT', false, false, false, false, false, false)");
+	run(t->db, "INSERT INTO store(id, code, site_id, store_mode, is_disabled, name_id) VALUES ('s1', 'P', 0, 'STORE', false, 'n1')");
+	assert_ok(sync_site_add(t->db, "Post", &store, 1, secret, &site_id, err));
+	return t->db;
+}
+
+static int64_t wait_for_person(struct sync_db *db, const char *kind, const char *frame)
+{
+	static const char put[] =
+		"INSERT INTO sync_waiting(kind, site_id, entity, record_id, seq, frame, code, field, text, at_us)"
+		"    VALUES ($1, 1, 'x', 'y', 4, $2, 'not_owner', 'store_id', 'may not', 5) RETURNING id";
+	int64_t id = 0;
+
+	assert_ok(sync_db_number(db, put, SYNC_ARGS(sync_text(kind), sync_text(frame)), 0, &id, err));
+	return id;
+}
+
+static const char currency[] =
+	"{\"e\":\"currency\",\"i\":\"c1\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"rate\":1,\"code\":\"x\",\"is_home_currency\":true,\"is_active\":true}}";
+
+static enum sync_status count_waiting(void *ctx, const struct sync_waiting *w, struct sync_error *err)
+{
+	(void)err;
+	assert_string_equal("Post", w->site);
+	assert_string_equal("not_owner", w->code);
+	assert_string_equal("store_id", w->field);
+	assert_int_equal(5, w->at_us);
+	*(int64_t *)ctx = w->id;
+	return SYNC_OK;
+}
+
+static void what_is_open_is_told_with_its_site_and_reason(void **state)
+{
+	struct sync_db *db = central(state);
+	int64_t id = wait_for_person(db, "quarantine", currency), seen = 0;
+
+	assert_ok(sync_waiting_each(db, count_waiting, &seen, err));
+	assert_int_equal(id, seen);
+	run(db, "UPDATE sync_waiting SET done_us = 1");
+	seen = 0;
+	assert_ok(sync_waiting_each(db, count_waiting, &seen, err));
+	assert_int_equal(0, seen);
+}
+
+static void an_accepted_edit_becomes_centrals_own_and_the_site_is_told(void **state)
+{
+	struct sync_db *db = central(state);
+	int64_t id = wait_for_person(db, "quarantine", currency);
+	struct sync_error seen;
+
+	assert_ok(sync_waiting_accept(db, id, err));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM currency WHERE id = 'c1' AND rate = 1"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 0 AND record_id = 'c1' AND source = 0"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_verdict WHERE site_id = 1 AND kind = 'resolved' AND record_id = 'c1' AND code = 'accepted'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE done_us IS NOT NULL AND verdict = 'accepted'"));
+	assert_int_equal(SYNC_EINVALID, sync_waiting_accept(db, id, &seen));
+	assert_non_null(strstr(seen.text, "has been decided before"));
+	assert_int_equal(SYNC_ENOTFOUND, sync_waiting_accept(db, id + 1, NULL));
+}
+
+static void an_edit_that_is_still_impossible_stays_open(void **state)
+{
+	static const struct {
+		const char *frame, *text;
+	} cases[] = {
+		{ "{\"e\":\"currency\",\"i\":\"c1\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"rate\":\"much\"}}", "still impossible: currency.rate" },
+		{ "{\"e\":\"currency\",\"i\":\"c1\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"rate\":1}}", "currency.code is required, and missing" },
+		{ "{\"e\":\"store\",\"i\":\"s9\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"code\":\"S\",\"site_id\":1,\"store_mode\":\"STORE\",\"is_disabled\":false,"
+		  "\"name_id\":\"n9\"}}", "name_id names name 'n9', which does not exist" },
+	};
+	struct sync_db *db = central(state);
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int64_t id = wait_for_person(db, "quarantine", cases[i].frame);
+		struct sync_error seen;
+
+		assert_int_equal(SYNC_EINVALID, sync_waiting_accept(db, id, &seen));
+		if (!strstr(seen.text, cases[i].text))
+			fail_msg("'%s' is not in '%s'", cases[i].text, seen.text);
+	}
+	assert_int_equal(COUNT(cases), number(db, "SELECT count(*) FROM sync_waiting WHERE done_us IS NULL"));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_verdict"));
+}
+
+static void a_discarded_edit_changes_nothing_and_the_site_is_told(void **state)
+{
+	struct sync_db *db = central(state);
+	int64_t id = wait_for_person(db, "conflict", currency);
+
+	assert_ok(sync_waiting_discard(db, id, err));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM currency"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_verdict WHERE site_id = 1 AND kind = 'resolved' AND code = 'discarded'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE verdict = 'discarded'"));
+}
+
+static void an_accepted_delete_deletes(void **state)
+{
+	struct sync_db *db = central(state);
+	int64_t id = wait_for_person(db, "quarantine", "{\"e\":\"currency\",\"i\":\"c1\",\"a\":\"D\",\"q\":\"4\"}");
+
+	run(db, "INSERT INTO currency(id, rate, code, is_home_currency, is_active) VALUES ('c1', 1, 'x', true, true)");
+	assert_ok(sync_waiting_accept(db, id, err));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM currency"));
+}
+
+static void a_grant_is_recorded_and_lets_the_join_in(void **state)
+{
+	static const char join[] =
+		"{\"e\":\"name_store_join\",\"i\":\"j1\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"store_id\":\"s1\",\"name_is_customer\":true,"
+		"\"name_is_supplier\":false,\"name_id\":\"p1\"}}";
+	struct sync_db *db = central(state);
+	int64_t id = wait_for_person(db, "grant", join);
+
+	assert_ok(sync_waiting_accept(db, id, err));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_grant WHERE site_id = 1 AND entity = 'name' AND record_id = 'p1'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM name_store_join WHERE id = 'j1' AND name_id = 'p1'"));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_waiting WHERE done_us IS NULL"));
+}
+
+static void a_grant_for_what_makes_nothing_visible_is_refused(void **state)
+{
+	struct sync_db *db = central(state);
+	int64_t id = wait_for_person(db, "grant", currency);
+	struct sync_error seen;
+
+	assert_int_equal(SYNC_EINVALID, sync_waiting_accept(db, id, &seen));
+	assert_string_equal("currency 'c1' makes nothing visible", seen.text);
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_grant"));
+}
+
+static enum sync_status take_row(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct sync_buf *b = ctx;
+
+	for (size_t i = 0; i < n; i++)
+		if (v[i].kind == SYNC_STRING)
+			sync_buf_addf(b, "%.*s ", SYNC_VIEW(v[i].s));
+	sync_buf_add_char(b, '\n');
+	return sync_buf_check(b, err);
+}
+
+static void a_site_tells_what_waits_and_what_was_not_taken(void **state)
+{
+	defer(sync_buf_clear) struct sync_buf inbox = { .max = 1000 }, verdicts = { .max = 1000 };
+	struct testdb *t = testdb_of(state);
+
+	testdb_open(t, SYNC_SITE);
+	run(t->db, "INSERT INTO sync_inbox(source, entity, record_id, root_id, seq, frame, code, field, needs_entity, needs_id, text, received_us)"
+	           " VALUES (0, 'invoice_line', 'l1', 'i1', 1, '{}', 'missing_reference', 'item_id', 'item', 'x', 'no item x', 7)");
+	run(t->db, "INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, field, text, at_us) VALUES"
+	           " (0, 1, 'refused', 'item', 'a', 1, 'not_owner', NULL, 'may not', 7), (0, 2, 'leave', 'store', 's', 0, 'store_moves', NULL, '', 7)");
+	assert_ok(sync_inbox_each(t->db, take_row, &inbox, err));
+	assert_string_equal("invoice_line l1 missing_reference item_id item x no item x \n", inbox.data);
+	assert_ok(sync_verdict_each(t->db, take_row, &verdicts, err));
+	assert_string_equal("refused item a not_owner may not \n", verdicts.data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TESTDB_BOTH(what_is_open_is_told_with_its_site_and_reason),
+		TESTDB_BOTH(an_accepted_edit_becomes_centrals_own_and_the_site_is_told),
+		TESTDB_BOTH(an_edit_that_is_still_impossible_stays_open),
+		TESTDB_BOTH(a_discarded_edit_changes_nothing_and_the_site_is_told),
+		TESTDB_BOTH(an_accepted_delete_deletes),
+		TESTDB_BOTH(a_grant_is_recorded_and_lets_the_join_in),
+		TESTDB_BOTH(a_grant_for_what_makes_nothing_visible_is_refused),
+		TESTDB_ON(a_site_tells_what_waits_and_what_was_not_taken, TESTDB_SQLITE, "SQLite"),
+	};
+	struct sync_error err;
+
+	if (sync_crypto_init(&err) != SYNC_OK)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
