@@ -1,0 +1,460 @@
+#include "routing.h"
+
+#include <libsync/frame.h>
+
+#include "exchange/integrate.h"
+
+/* A central with site 1 (store s1 of name n1) and site 2, and what each pull has given. */
+struct pulled {
+	struct sync_db *db;
+	struct sync_position at; /* of site 1 */
+	struct sync_end end;
+	struct sync_buf text;    /* "P item i, D invoice_line a of v" */
+	int64_t nulls, versions; /* fields that are null, records that have a version */
+	int64_t messages;
+};
+
+static void open_central(struct pulled *p, void **state)
+{
+	struct testdb *t = testdb_of(state);
+
+	testdb_open(t, SYNC_CENTRAL);
+	*p = (struct pulled){ .db = t->db, .text = { .max = 1 << 20 } };
+	add_store(t->db, 1, "s1", "n1");
+	add_store(t->db, 2, "s2", "n2");
+	settle(t->db);
+}
+
+static void clear_pulled(struct pulled *p)
+{
+	sync_buf_clear(&p->text);
+}
+
+static void note_record(struct pulled *p, const struct sync_record *r)
+{
+	sync_buf_addf(&p->text, "%s%c %.*s %.*s", p->text.len ? ", " : "", (char)r->action, SYNC_VIEW(r->name), SYNC_VIEW(r->id));
+	if (r->action != SYNC_PUT && r->root.len && !sync_view_eq(r->root, r->id))
+		sync_buf_addf(&p->text, " of %.*s", SYNC_VIEW(r->root));
+	for (size_t i = 0; r->values && i < r->entity->n_fields; i++)
+		p->nulls += r->values[i].kind == SYNC_NULL;
+	p->versions += r->version.len > 0;
+}
+
+static void read_answer(struct pulled *p, struct sync_view body)
+{
+	defer(sync_reader_freep) struct sync_reader *r = NULL;
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	struct sync_header header;
+	struct sync_verdict verdict;
+	struct sync_record record;
+	enum sync_frame kind = SYNC_FRAME_RECORD;
+	struct sync_view line;
+
+	assert_ok(sync_reader_new(&r, body, &sync_default_limits, err));
+	assert_ok(sync_reader_header(r, &header, false, err));
+	while (kind != SYNC_FRAME_END) {
+		assert_ok(sync_reader_next(r, &arena, &kind, &record, &verdict, &p->end, &line, err));
+		if (kind == SYNC_FRAME_RECORD)
+			note_record(p, &record);
+	}
+	p->messages++;
+}
+
+static void begin_answer(struct sync_writer **w, struct sync_db *db)
+{
+	static const struct sync_header header = { .protocol = SYNC_PROTOCOL, .schema = SYNC_SCHEMA_VERSION, .program = "test", .site = 1,
+		                                   .branch = "01234567" };
+
+	assert_ok(sync_writer_new(w, NULL, 1, 1 << 24, err));
+	sync_writer_begin(*w, &header, false);
+	assert_ok(sync_db_begin(db, false, err));
+}
+
+static void end_answer(struct pulled *p, struct sync_writer *w, struct sync_end *end)
+{
+	struct sync_view body;
+
+	sync_db_rollback(p->db);
+	assert_ok(sync_writer_end(w, end, &body, err));
+	read_answer(p, body);
+}
+
+/* One answer to site 1; its text is added to what there is. */
+static void pull_some(struct pulled *p, size_t want, int64_t chunk_max)
+{
+	defer(sync_writer_freep) struct sync_writer *w = NULL;
+	struct sync_end end = { 0 };
+
+	begin_answer(&w, p->db);
+	assert_ok(sync_pull_write(p->db, 1, &p->at, want, chunk_max, w, &end, err));
+	end_answer(p, w, &end);
+	p->at = p->end.at;
+}
+
+static void assert_pulled(struct pulled *p, const char *expected)
+{
+	sync_buf_reset(&p->text);
+	pull_some(p, 1 << 20, 1000);
+	assert_string_equal(expected, p->text.len ? p->text.data : "");
+	assert_int_equal(0, p->end.more);
+}
+
+static void a_pull_gives_everybodys_and_the_sites_own_and_nothing_twice(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	assert_pulled(&p, "P name n1, P store s1, P name n2, P store s2");
+	PUT(p.db, "location", "l1", "store_id", "s1");
+	PUT(p.db, "location", "l2", "store_id", "s2");
+	PUT(p.db, "item", "i");
+	settle(p.db);
+	assert_pulled(&p, "P location l1, P item i");
+	assert_pulled(&p, "");
+}
+
+static void an_empty_pull_leaves_the_position_as_it_was(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+	struct sync_position before;
+
+	open_central(&p, state);
+	assert_pulled(&p, "P name n1, P store s1, P name n2, P store s2");
+	before = p.at;
+	PUT(p.db, "location", "l2", "store_id", "s2");
+	settle(p.db);
+	assert_pulled(&p, "");
+	assert_memory_equal(&before, &p.at, sizeof before);
+}
+
+static void what_a_site_wrote_itself_is_passed_over(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	assert_pulled(&p, "P name n1, P store s1, P name n2, P store s2");
+	PUT(p.db, "location", "l", "store_id", "s1");
+	PUT(p.db, "barcode", "b");
+	made_by(p.db, 1);
+	settle(p.db);
+	PUT(p.db, "item", "i");
+	settle(p.db);
+	assert_pulled(&p, "P item i");
+}
+
+static void what_is_sent_again_is_sent_to_who_wrote_it(void **state)
+{
+	const struct sync_view ids[] = { sync_view_of("l1"), sync_view_of("l2"), sync_view_of("none") };
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	assert_pulled(&p, "P name n1, P store s1, P name n2, P store s2");
+	PUT(p.db, "location", "l1", "store_id", "s1");
+	PUT(p.db, "location", "l2", "store_id", "s2");
+	made_by(p.db, 1);
+	settle(p.db);
+	assert_ok(sync_resend(p.db, 1, sync_view_of("location"), ids, 3, err));
+	settle(p.db);
+	assert_pulled(&p, "P location l1, X location l2, X location none");
+}
+
+static void a_group_is_sent_whole_however_little_is_wanted(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+	char id[20];
+
+	open_central(&p, state);
+	assert_pulled(&p, "P name n1, P store s1, P name n2, P store s2");
+	for (int i = 0; i < 3; i++) {
+		snprintf(id, sizeof id, "v%d", i);
+		PUT(p.db, "invoice", id, "store_id", "s1");
+		settle(p.db);
+	}
+	for (int i = 0; i < 6; i++) {
+		char parent[20];
+
+		snprintf(id, sizeof id, "a%d", i);
+		snprintf(parent, sizeof parent, "v%d", i % 3);
+		PUT(p.db, "invoice_line", id, "invoice_id", parent);
+		settle(p.db);
+	}
+	for (int i = 0; i < 3; i++) {
+		char expected[100];
+
+		sync_buf_reset(&p.text);
+		pull_some(&p, 1, 1000);
+		snprintf(expected, sizeof expected, "P invoice v%d, P invoice_line a%d, P invoice_line a%d", i, i, i + 3);
+		assert_string_equal(expected, p.text.data);
+		assert_int_equal(i < 2 ? 8 - i : 6, p.end.more); /* rows that went ahead of their turn are counted again */
+	}
+}
+
+static void rows_that_went_with_their_group_are_not_sent_again_in_that_answer(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+	const char *found;
+	char id[20];
+
+	open_central(&p, state);
+	PUT(p.db, "invoice", "v", "store_id", "s1");
+	settle(p.db);
+	for (int i = 0; i < 1200; i++) {
+		snprintf(id, sizeof id, "i%04d", i);
+		PUT(p.db, "item", id);
+	}
+	settle(p.db);
+	PUT(p.db, "invoice_line", "a", "invoice_id", "v");
+	settle(p.db);
+	pull_some(&p, 1 << 24, 10000);
+	assert_int_equal(1206, p.end.records);
+	assert_non_null(strstr(p.text.data, "P invoice v, P invoice_line a, P item i0000"));
+	found = strstr(p.text.data, "P invoice_line a");
+	assert_null(strstr(found + 1, "P invoice_line a"));
+	assert_pulled(&p, "");
+}
+
+static void at_most_so_many_records_are_sent(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	pull_some(&p, 1 << 20, 3);
+	assert_int_equal(3, p.end.records);
+	assert_int_equal(1, p.end.more);
+	sync_buf_reset(&p.text);
+	assert_pulled(&p, "P store s2");
+}
+
+static void deletes_and_drops_of_lines_name_their_group(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	PUT(p.db, "invoice", "v", "store_id", "s1");
+	PUT(p.db, "invoice_line", "a", "invoice_id", "v");
+	PUT(p.db, "invoice_line", "b", "invoice_id", "v");
+	settle(p.db);
+	pull_some(&p, 1 << 20, 1000);
+	del(p.db, "invoice_line", "a");
+	settle(p.db);
+	PUT(p.db, "item", "i");
+	settle(p.db);
+	PUT(p.db, "invoice", "v", "comment", "less");
+	settle(p.db);
+	assert_pulled(&p, "P invoice v, D invoice_line a of v, P item i");
+	PUT(p.db, "invoice", "v", "store_id", "s2");
+	settle(p.db);
+	assert_pulled(&p, "X invoice_line b of v, X invoice v");
+	del(p.db, "invoice", "v");
+	settle(p.db);
+	assert_pulled(&p, "");
+}
+
+static void a_record_that_is_no_longer_due_is_not_sent_and_its_drop_follows(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	assert_pulled(&p, "P name n1, P store s1, P name n2, P store s2");
+	PUT(p.db, "location", "l", "store_id", "s1");
+	PUT(p.db, "location", "m", "store_id", "s1");
+	settle(p.db);
+	PUT(p.db, "location", "l", "store_id", "s2");
+	del(p.db, "location", "m");
+	assert_pulled(&p, "");
+	settle(p.db);
+	assert_pulled(&p, "X location l, D location m");
+}
+
+static void a_drop_of_what_is_due_again_is_a_put(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	PUT(p.db, "location", "l", "store_id", "s1");
+	settle(p.db);
+	pull_some(&p, 1 << 20, 1000);
+	PUT(p.db, "location", "l", "store_id", "s2");
+	settle(p.db);
+	PUT(p.db, "location", "l", "store_id", "s1");
+	assert_pulled(&p, "P location l");
+}
+
+static void a_record_of_both_streams_is_sent_once(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	PUT(p.db, "name", "x", "type", "FACILITY");
+	PUT(p.db, "name_store_join", "j", "name_id", "x", "store_id", "s1");
+	settle(p.db);
+	pull_some(&p, 1 << 20, 1000);
+	PUT(p.db, "name", "x", "type", "PATIENT");
+	settle(p.db);
+	assert_pulled(&p, "P name x");
+	del(p.db, "name_store_join", "j");
+	settle(p.db);
+	assert_pulled(&p, "D name_store_join j, X name x");
+}
+
+static void positions_are_known_by_their_routing_transactions(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+	bool known;
+
+	open_central(&p, state);
+	assert_ok(sync_pull_known(p.db, &p.at, &known, err));
+	assert_true(known);
+	PUT(p.db, "location", "l", "store_id", "s1");
+	settle(p.db);
+	pull_some(&p, 1 << 20, 1000);
+	assert_true(p.at.all.seq > 0 && p.at.own.seq > p.at.all.seq);
+	assert_ok(sync_pull_known(p.db, &p.at, &known, err));
+	assert_true(known);
+	p.at.own.id[0] = 'x';
+	assert_ok(sync_pull_known(p.db, &p.at, &known, err));
+	assert_false(known);
+	assert_ok(sync_pull_newest(p.db, 1, &p.at, err));
+	assert_ok(sync_pull_known(p.db, &p.at, &known, err));
+	assert_true(known);
+	p.at.all.seq = p.at.own.seq += 1000;
+	assert_ok(sync_pull_known(p.db, &p.at, &known, err));
+	assert_false(known);
+}
+
+/* first loads */
+
+static void load_page(struct pulled *p, size_t want)
+{
+	defer(sync_writer_freep) struct sync_writer *w = NULL;
+	struct sync_load load = p->end.load;
+	struct sync_end end = { 0 };
+
+	begin_answer(&w, p->db);
+	assert_ok(sync_load_write(p->db, 1, &load, want, w, &end, err));
+	end_answer(p, w, &end);
+	assert_int_equal(load.total, p->end.load.total);
+}
+
+/* A whole load, from its first page on. */
+static void load(struct pulled *p, size_t want)
+{
+	sync_buf_reset(&p->text);
+	p->nulls = p->versions = p->messages = 0;
+	p->end = (struct sync_end){ 0 };
+	assert_ok(sync_load_total(p->db, 1, &p->end.load.total, err));
+	do
+		load_page(p, want);
+	while (p->end.load.active);
+	assert_int_equal(p->end.load.total, p->end.load.done);
+}
+
+static void a_first_load_gives_all_that_is_due_in_order(void **state)
+{
+	static const char expected[] =
+		"P item i, P item k, P name n1, P name n2, P name pat, P store s1, P store s2, P location l1, P name_store_join j,"
+		" P encounter e, P invoice v, P invoice_line va";
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	PUT(p.db, "item", "i");
+	PUT(p.db, "item", "k");
+	PUT(p.db, "item", "gone");
+	PUT(p.db, "name", "pat", "type", "PATIENT");
+	PUT(p.db, "name", "other", "type", "PATIENT");
+	PUT(p.db, "name_store_join", "j", "name_id", "pat", "store_id", "s1");
+	PUT(p.db, "encounter", "e", "patient_id", "pat");
+	PUT(p.db, "location", "l1", "store_id", "s1");
+	PUT(p.db, "location", "l2", "store_id", "s2");
+	PUT(p.db, "invoice", "v", "store_id", "s1");
+	PUT(p.db, "invoice_line", "va", "invoice_id", "v");
+	made_by(p.db, 1);
+	settle(p.db);
+	del(p.db, "item", "gone");
+	settle(p.db);
+	load(&p, 1 << 20);
+	assert_int_equal(1, p.messages);
+	assert_int_equal(12, p.end.load.total);
+	assert_int_equal(strlen(expected), p.text.len); /* the same records */
+	load(&p, 1);
+	assert_int_equal(12, p.end.load.total);
+	assert_int_equal(13, p.messages); /* the last one finds nothing more */
+	assert_int_equal(strlen(expected), p.text.len);
+	assert_true(strstr(p.text.data, "P name n1") < strstr(p.text.data, "P store s1"));
+	assert_true(strstr(p.text.data, "P store s1") < strstr(p.text.data, "P invoice v"));
+	assert_true(strstr(p.text.data, "P invoice v,") < strstr(p.text.data, "P invoice_line va"));
+}
+
+static void a_first_load_has_no_nulls_and_has_versions_and_unknown_fields(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	PUT(p.db, "location", "l", "store_id", "s1", "location_type_id", "");
+	settle(p.db);
+	run_sql(p.db, "INSERT INTO sync_version(entity, record_id, version, edited_us, received_us, creator, deleted)"
+	              "    VALUES ('name', 'n1', '1.01234567.5', 0, 0, 1, 0);"
+	              "INSERT INTO sync_extra(entity, record_id, data) VALUES ('name', 'n2', '{\"colour\":\"red\"}')");
+	load(&p, 1 << 20);
+	assert_int_equal(0, p.nulls);
+	assert_int_equal(1, p.versions);
+	assert_int_equal(5, p.end.load.done);
+}
+
+static void what_is_no_longer_due_is_not_loaded(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	PUT(p.db, "location", "l", "store_id", "s1");
+	PUT(p.db, "name", "x", "type", "FACILITY");
+	settle(p.db);
+	PUT(p.db, "location", "l", "store_id", "s2");
+	PUT(p.db, "name", "x", "type", "PATIENT");
+	load(&p, 1 << 20);
+	assert_string_equal("P name n1, P name n2, P store s1, P store s2", p.text.data);
+}
+
+static void a_load_that_goes_on_from_nowhere_is_refused(void **state)
+{
+	static const char *const tokens[] = { "item", "2item", "0nothing", "0", "" };
+	defer(clear_pulled) struct pulled p;
+	struct sync_error seen;
+
+	open_central(&p, state);
+	for (size_t i = 0; *tokens[i]; i++) {
+		defer(sync_writer_freep) struct sync_writer *w = NULL;
+		struct sync_load token = { .active = true };
+		struct sync_end end = { 0 };
+
+		snprintf(token.entity, sizeof token.entity, "%s", tokens[i]);
+		begin_answer(&w, p.db);
+		assert_int_equal(SYNC_EBADREQUEST, sync_load_write(p.db, 1, &token, 1 << 20, w, &end, &seen));
+		assert_non_null(strstr(seen.text, tokens[i]));
+		sync_db_rollback(p.db);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TESTDB_BOTH(a_pull_gives_everybodys_and_the_sites_own_and_nothing_twice),
+		TESTDB_BOTH(an_empty_pull_leaves_the_position_as_it_was),
+		TESTDB_BOTH(what_a_site_wrote_itself_is_passed_over),
+		TESTDB_BOTH(what_is_sent_again_is_sent_to_who_wrote_it),
+		TESTDB_BOTH(a_group_is_sent_whole_however_little_is_wanted),
+		TESTDB_BOTH(rows_that_went_with_their_group_are_not_sent_again_in_that_answer),
+		TESTDB_BOTH(at_most_so_many_records_are_sent),
+		TESTDB_BOTH(deletes_and_drops_of_lines_name_their_group),
+		TESTDB_BOTH(a_record_that_is_no_longer_due_is_not_sent_and_its_drop_follows),
+		TESTDB_BOTH(a_drop_of_what_is_due_again_is_a_put),
+		TESTDB_BOTH(a_record_of_both_streams_is_sent_once),
+		TESTDB_BOTH(positions_are_known_by_their_routing_transactions),
+		TESTDB_BOTH(a_first_load_gives_all_that_is_due_in_order),
+		TESTDB_BOTH(a_first_load_has_no_nulls_and_has_versions_and_unknown_fields),
+		TESTDB_BOTH(what_is_no_longer_due_is_not_loaded),
+		TESTDB_BOTH(a_load_that_goes_on_from_nowhere_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
