@@ -59,9 +59,11 @@ static inline const char *fitting(const struct sync_field *f)
 	return "none";
 }
 
-/* Insert or update a record by plain SQL: fields are name and value in turn, ended by NULL; "" is null. */
-static inline void put(struct sync_db *db, const char *entity, const char *id, const char *const *fields)
+/* Insert or update a record by plain SQL: its id, then names and values of fields in turn, ended by NULL; "" is null. */
+static inline void put(struct sync_db *db, const char *entity, const char *const *record)
 {
+	const char *id = record[0];
+	const char *const *fields = record + 1;
 	const struct sync_entity *e = sync_entity_find(sync_view_of(entity));
 	defer(sync_buf_clear) struct sync_buf sql = { .max = 65536 }, values = { .max = 65536 }, updates = { .max = 65536 };
 	const char *comma = "";
@@ -73,7 +75,7 @@ static inline void put(struct sync_db *db, const char *entity, const char *id, c
 		const struct sync_field *f = &e->fields[i];
 		const char *value = f->required ? fitting(f) : NULL;
 
-		for (size_t k = 0; fields && fields[k]; k += 2) {
+		for (size_t k = 0; fields[k]; k += 2) {
 			if (strcmp(fields[k], f->name) != 0)
 				continue;
 			value = fields[k + 1];
@@ -91,7 +93,7 @@ static inline void put(struct sync_db *db, const char *entity, const char *id, c
 	sync_buf_addf(&sql, ") VALUES (%s) ON CONFLICT (id) DO UPDATE SET %s", values.data, updates.len ? updates.data : "id = excluded.id");
 	run_sql(db, sql.data);
 }
-#define PUT(db, entity, id, ...) put(db, entity, id, (const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL })
+#define PUT(db, entity, ...) put(db, entity, (const char *const[]){ __VA_ARGS__, NULL })
 
 static inline void del(struct sync_db *db, const char *entity, const char *id)
 {

@@ -292,7 +292,7 @@ static enum sync_status note_progress(struct sync_db *db, const struct job *job,
                                       struct sync_error *err)
 {
 	static const char note[] = "UPDATE sync_job SET step = $1, last_id = $2, done = done + $3 WHERE id = $4";
-	struct sync_view last = step_done ? (struct sync_view){ 0 } : c->item[c->n - 1].id;
+	struct sync_view last = step_done ? ((struct sync_view){ 0 }) : c->item[c->n - 1].id;
 
 	return sync_db_run(db, note,
 	                   SYNC_ARGS(sync_int(job->step + step_done), sync_string(last), sync_int((int64_t)c->n), sync_int(job->id)), NULL,

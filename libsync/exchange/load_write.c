@@ -76,7 +76,7 @@ static enum sync_status take_record(void *ctx, const struct sync_value *v, size_
 	if (l->full)
 		return SYNC_OK;
 	for (size_t i = 0; i < l->e->n_fields; i++)
-		values[i] = l->e->fields[i].local ? (struct sync_value){ .kind = SYNC_ABSENT } : v[column++];
+		values[i] = l->e->fields[i].local ? ((struct sync_value){ .kind = SYNC_ABSENT }) : v[column++];
 	if (v[n - 2].kind == SYNC_STRING)
 		r.version = v[n - 2].s;
 	if (v[n - 1].kind == SYNC_STRING)
