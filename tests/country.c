@@ -36,7 +36,7 @@ static enum sync_status take_number(void *ctx, const struct sync_value *v, size_
 int64_t number(struct sync_db *db, const char *format, ...)
 {
 	char sql[4096];
-	int64_t got = -1;
+	int64_t got = 0;
 	va_list args;
 
 	va_start(args, format);
@@ -110,6 +110,31 @@ void country_close(struct country *c)
 		loopback_close(&c->site[i].line);
 		testdb_drop(&c->site[i].db);
 	}
+}
+
+static void reopen(struct testdb *t, const struct sync_db_ops *const *drivers, enum sync_role role)
+{
+	sync_db_close(t->db);
+	t->db = NULL;
+	assert_ok(sync_db_open(&t->db, t->url, drivers, role, false, err));
+}
+
+void country_reopen_site(struct country *c, size_t site, const struct sync_db_ops *const *drivers)
+{
+	reopen(&c->site[site].db, drivers, SYNC_SITE);
+}
+
+void country_reopen_central(struct country *c, const struct sync_db_ops *const *drivers)
+{
+	int64_t ids[COUNTRY_SITES];
+
+	for (size_t i = 0; i < c->n; i++) {
+		ids[i] = c->site[i].line.site_id;
+		loopback_close(&c->site[i].line);
+	}
+	reopen(c->central, drivers, SYNC_CENTRAL);
+	for (size_t i = 0; i < c->n; i++)
+		loopback_open(&c->site[i].line, c->central->db, ids[i]);
 }
 
 void country_load(struct country *c, size_t site)

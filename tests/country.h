@@ -25,6 +25,9 @@ struct country {
 /** Central opens with a unit, an item and n stores at n registered sites, whose databases are there but not loaded. */
 void country_open(struct country *c, struct testdb *central, size_t n);
 void country_close(struct country *c);
+/** Close and open the database of a site, or central's, with these drivers: as after a crash. */
+void country_reopen_site(struct country *c, size_t site, const struct sync_db_ops *const *drivers);
+void country_reopen_central(struct country *c, const struct sync_db_ops *const *drivers);
 /** First load of a site, which works. */
 void country_load(struct country *c, size_t site);
 /** One round of a site. */
@@ -34,7 +37,7 @@ void country_settle(struct country *c);
 
 /** Run SQL that must work. */
 void run(struct sync_db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/** Its first number. */
+/** Its first number; 0 without a row. */
 int64_t number(struct sync_db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /** Edits as an application makes them: a location of a store, a stocktake with n lines, a barcode. */

@@ -43,8 +43,10 @@ int64_t sync_push_records(const struct sync_push *p)
 
 /* what a site sends */
 
-static enum sync_status note_bad(struct sync_push *p, size_t row, const char *code, const char *text, struct sync_error *err)
+static enum sync_status note_bad(struct sync_push *p, size_t row, const struct sync_fault *why, struct sync_error *err)
 {
+	struct sync_view text = sync_arena_copy(&p->pending.arena, sync_view_of(why->text));
+
 	if (p->n_bad == p->cap_bad) {
 		size_t cap = p->cap_bad ? p->cap_bad * 2 : 16;
 		struct sync_unsendable *bad = realloc(p->bad, cap * sizeof *bad);
@@ -54,7 +56,9 @@ static enum sync_status note_bad(struct sync_push *p, size_t row, const char *co
 		p->bad = bad;
 		p->cap_bad = cap;
 	}
-	p->bad[p->n_bad++] = (struct sync_unsendable){ row, code, text };
+	if (!text.data)
+		return sync_fail(err, SYNC_ENOMEM, "noting %zu edits", p->n_bad);
+	p->bad[p->n_bad++] = (struct sync_unsendable){ row, { why->code, why->field, text.data } };
 	return SYNC_OK;
 }
 
@@ -133,25 +137,54 @@ static enum sync_status read_run(struct run *run, const struct sync_change *row,
 	return SYNC_OK;
 }
 
+/* Whether all of a record's values would arrive. Central judges the other faults, and says what it thinks of them. */
+static bool arrives(const struct sync_record *r, struct sync_arena *arena)
+{
+	defer(sync_buf_clear) struct sync_buf line = { .max = sync_default_limits.line_bytes };
+	struct sync_record there;
+
+	if (!r->fault)
+		return true;
+	sync_record_write(&line, r);
+	if (line.status != SYNC_OK || line.len == 0 ||
+	    sync_record_read(&there, arena, sync_buf_view(&line), &sync_default_limits, NULL) != SYNC_OK)
+		return false;
+	for (size_t i = 0; i < r->entity->n_fields; i++)
+		if (r->values[i].kind != SYNC_ABSENT && there.values[i].kind == SYNC_ABSENT)
+			return false;
+	return true;
+}
+
+/* Why a change cannot be sent, or NULL. */
+static const struct sync_fault *find_obstacle(struct run *run, const struct sync_record *r)
+{
+	static const struct sync_fault unknown = { "unknown_entity", NULL, "this version of the program has no such entity" };
+	static const struct sync_fault missing = { "missing_record", NULL, "the record went while its table had no triggers" };
+
+	if (!r->entity)
+		return &unknown;
+	if (r->action != SYNC_PUT)
+		return NULL;
+	if (!r->values)
+		return &missing;
+	return arrives(r, &run->arena) ? NULL : r->fault;
+}
+
 static enum sync_status write_run(struct sync_push *p, struct run *run, struct sync_writer *w, struct sync_error *err)
 {
+	static const struct sync_fault bad_id = { "bad_value", "id", "its id is not UTF-8 text" };
+
 	TRY(read_run(run, p->pending.row + run->from, err));
 	for (size_t i = 0; i < run->n; i++) {
-		const struct sync_record *r = &run->r[i];
+		const struct sync_fault *obstacle = find_obstacle(run, &run->r[i]);
 		int64_t before = sync_writer_records(w);
 
-		if (!r->entity) {
-			TRY(note_bad(p, run->from + i, "unknown_entity", "this version of the program has no such entity", err));
-			continue;
-		}
-		if (r->action == SYNC_PUT && !r->values) {
-			TRY(note_bad(p, run->from + i, "missing_record", "it was deleted while its triggers were missing", err));
-			continue;
-		}
-		sync_writer_record(w, r);
-		if (sync_writer_records(w) == before)
-			TRY(note_bad(p, run->from + i, "bad_value",
-			             "a text is not UTF-8, or a value is of another type than its column: correct it and it is sent", err));
+		if (!obstacle)
+			sync_writer_record(w, &run->r[i]);
+		if (!obstacle && sync_writer_records(w) == before)
+			obstacle = &bad_id;
+		if (obstacle)
+			TRY(note_bad(p, run->from + i, obstacle, err));
 	}
 	return SYNC_OK;
 }
@@ -350,13 +383,13 @@ enum sync_status sync_push_write(struct sync_push *p, struct sync_db *db, struct
 static enum sync_status put_bad(const struct sync_push *p, struct sync_db *db, const struct sync_unsendable *bad, struct sync_error *err)
 {
 	static const char put[] =
-		"INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, text, at_us)"
-		"    VALUES (0, $1, 'refused', $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+		"INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, field, text, at_us)"
+		"    VALUES (0, $1, 'refused', $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
 	const struct sync_change *row = &p->pending.row[bad->row];
 
 	return sync_db_run(db, put,
 	                   SYNC_ARGS(sync_int(-row->seq), sync_string(row->name), sync_string(row->id), sync_int(row->seq),
-	                             sync_text(bad->code), sync_text(bad->text), sync_int(sync_now_us())),
+	                             sync_text(bad->why.code), sync_text(bad->why.field), sync_text(bad->why.text), sync_int(sync_now_us())),
 	                   NULL, NULL, err);
 }
 

@@ -11,7 +11,7 @@
 /** An edit that cannot be sent as it is. */
 struct sync_unsendable {
 	size_t row; /* in pending */
-	const char *code, *text;
+	struct sync_fault why;
 };
 
 /** A site's pushes of one round. */
