@@ -62,8 +62,10 @@ enum sync_status process_application(const char *file, int pid, struct sync_erro
 	sqlite3_stmt *insert = NULL;
 
 	if (sqlite3_open(file, &db) || sqlite3_busy_timeout(db, 1000) ||
-	    sqlite3_prepare_v2(db, "INSERT INTO system_log(id, type, datetime, is_error) VALUES (lower(hex(randomblob(16))), "
-	                           "(SELECT 'PROCESSOR_ERROR'), '2026-01-01T00:00:00', 0)", -1, &insert, NULL))
+	    sqlite3_prepare_v2(db,
+	                       "INSERT INTO system_log(id, type, datetime, is_error)"
+	                       " VALUES (lower(hex(randomblob(16))), 'PROCESSOR_ERROR', '2026-01-01T00:00:00', 0)",
+	                       -1, &insert, NULL))
 		return sync_fail(err, SYNC_EDB, "%s: %s", file, sqlite3_errmsg(db));
 	for (int64_t next = sync_tick_us(); runs(pid) && n < MOST; next += EVERY_US) {
 		const int64_t wait_us = next - sync_tick_us();
