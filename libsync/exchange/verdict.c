@@ -186,7 +186,7 @@ static enum sync_status undo(struct sync_lot *lot, struct sync_error *err)
 
 	while (sync_lot_next(lot, &run)) {
 		TRY(sync_run_select(lot, &run, is_undone, &ids, &n, err));
-		if (run.e) /* what this build does not know is never refused itself, and has no route */
+		if (run.e && n > 0) /* what this build does not know has no route */
 			TRY(sync_resend(lot->db, lot->in->source, run.items[0]->r->name, ids, n, err));
 	}
 	return SYNC_OK;
