@@ -123,18 +123,40 @@ enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t all
 	static const char after[] =
 		"SELECT * FROM ("
 		"    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
-		"        WHERE site_id = 0 AND seq > $1 ORDER BY seq LIMIT $2) everybody"
+		"        WHERE site_id = 0 AND seq > $1 AND source <> $2 ORDER BY seq LIMIT $3) everybody"
 		" UNION ALL "
 		"SELECT * FROM ("
 		"    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
-		"        WHERE site_id = $3 AND seq > $4 ORDER BY seq LIMIT $5) own"
-		" ORDER BY seq LIMIT $6";
+		"        WHERE site_id = $4 AND seq > $5 AND source <> $6 ORDER BY seq LIMIT $7) own"
+		" ORDER BY seq LIMIT $8";
 	struct each each = { fn, ctx };
 
 	return sync_db_run(db, after,
-	                   SYNC_ARGS(sync_int(all_seq), sync_int(limit), sync_int(site), sync_int(own_seq), sync_int(limit),
-	                             sync_int(limit)),
+	                   SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(own_seq),
+	                             sync_int(site), sync_int(limit), sync_int(limit)),
 	                   give_row, &each, err);
+}
+
+static enum sync_status take_pair(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	int64_t *pair = ctx;
+
+	(void)n, (void)err;
+	pair[0] = v[0].kind == SYNC_INT ? v[0].i : 0;
+	pair[1] = v[1].kind == SYNC_INT ? v[1].i : 0;
+	return SYNC_OK;
+}
+
+enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *ret_all, int64_t *ret_own, struct sync_error *err)
+{
+	static const char newest[] =
+		"SELECT (SELECT max(seq) FROM sync_outbox WHERE site_id = 0), (SELECT max(seq) FROM sync_outbox WHERE site_id = $1)";
+	int64_t pair[2] = { 0 };
+
+	TRY(sync_db_run(db, newest, SYNC_ARGS(sync_int(site)), take_pair, pair, err));
+	*ret_all = pair[0];
+	*ret_own = pair[1];
+	return SYNC_OK;
 }
 
 enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit, int64_t *ret,
@@ -142,11 +164,13 @@ enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all
 {
 	static const char count[] =
 		"SELECT count(*) FROM ("
-		"    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = 0 AND seq > $1 LIMIT $2) everybody"
+		"    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = 0 AND seq > $1 AND source <> $2 LIMIT $3) everybody"
 		"    UNION ALL"
-		"    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = $3 AND seq > $4 LIMIT $5) own) pending";
+		"    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = $4 AND seq > $5 AND source <> $6 LIMIT $7) own) pending";
 
-	return sync_db_number(db, count, SYNC_ARGS(sync_int(all_seq), sync_int(limit), sync_int(site), sync_int(own_seq), sync_int(limit)),
+	return sync_db_number(db, count,
+	                      SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(own_seq), sync_int(site),
+	                                sync_int(limit)),
 	                      0, ret, err);
 }
 

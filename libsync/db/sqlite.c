@@ -15,6 +15,12 @@
  * write meanwhile waits. 2 MiB of scattered pages stay below 100 ms on a slow flash disk (design.md, invariant 9).
  */
 #define CHECKPOINT_PAGES "512"
+/*
+ * Central has no application that waits, and large transactions all over the tables. Its log may grow to 64 MiB before it is
+ * copied; whoever writes, one at a time, has a cache for it, and gives it back with the transaction.
+ */
+static const char central_writing[] = "PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768"; /* pages, KiB */
+static const char central_idle[] = "PRAGMA cache_size = -4096";
 /* How long a statement waits for another program's transaction; at central all writers stand in this queue. */
 enum { BUSY_MS = 30000 };
 
@@ -23,6 +29,7 @@ struct sqlite_db {
 	sqlite3 *handle;
 	char *path;
 	bool reading; /* the open transaction may not write */
+	bool writing; /* one that writes is open */
 	struct sync_statements statements;
 	struct sync_buf sql; /* where the SQL of a batch is made */
 };
@@ -325,8 +332,13 @@ static enum sync_status begin(struct sync_db *base, bool write, struct sync_erro
 	static const char take_snapshot[] = "SELECT 1 FROM sqlite_schema LIMIT 1";
 	struct sqlite_db *db = lite(base);
 
-	if (write)
-		return run(base, begin_write, SYNC_NOARGS, NULL, NULL, err);
+	if (write) {
+		TRY(run(base, begin_write, SYNC_NOARGS, NULL, NULL, err));
+		db->writing = true;
+		if (base->role == SYNC_CENTRAL)
+			(void)sqlite3_exec(db->handle, central_writing, NULL, NULL, NULL);
+		return SYNC_OK;
+	}
 	TRY(run(base, begin_read, SYNC_NOARGS, NULL, NULL, err));
 	enum sync_status status = run(base, take_snapshot, SYNC_NOARGS, NULL, NULL, err);
 	if (status == SYNC_OK)
@@ -349,6 +361,9 @@ static enum sync_status end(struct sync_db *base, bool commit, struct sync_error
 	/* a full disk or a failed write may have ended the transaction already, or may not */
 	if (!sqlite3_get_autocommit(db->handle))
 		(void)run(base, forget_all, SYNC_NOARGS, NULL, NULL, NULL);
+	if (db->writing && base->role == SYNC_CENTRAL)
+		(void)sqlite3_exec(db->handle, central_idle, NULL, NULL, NULL);
+	db->writing = false;
 	return status;
 }
 

@@ -229,7 +229,7 @@ struct sync_options sync_options_of(const struct sync_options *o)
 
 	full.message_min = full.message_min ? full.message_min : 64 << 10;
 	full.message_max = full.message_max ? full.message_max : 8 << 20;
-	full.chunk_max = full.chunk_max ? full.chunk_max : 5000;
+	full.chunk_max = full.chunk_max ? full.chunk_max : 20000;
 	full.slice_us = full.slice_us ? full.slice_us : 50000;
 	full.pause = full.pause ? full.pause : sleep_us;
 	return full;

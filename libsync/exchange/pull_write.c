@@ -14,7 +14,6 @@ enum {
 	PAGE_ROWS = 500,
 	BATCH_RECORDS = 500,    /* read together */
 	COUNT_LIMIT = 10000,    /* pending rows are counted up to here */
-	MAX_LOOKED_AT = 100000, /* rows of one answer, most of which may be the site's own */
 };
 
 /* One record of a unit: a row of the outbox, and what it stands for. */
@@ -53,7 +52,7 @@ struct pull {
 	int64_t chunk_max;
 	struct sync_writer *w;
 	int64_t all_seq, own_seq; /* how far the answer goes */
-	int64_t looked_at;
+	int64_t all_newest, own_newest; /* where the streams end in this snapshot */
 	bool full;
 	struct sync_arena names;  /* what sent borrows */
 	struct sync_set sent;     /* groups of this answer: in which unit, counted over all pages */
@@ -94,9 +93,7 @@ static enum sync_status read_page(struct pull *p, struct sync_error *err)
 
 	sync_arena_reset(&page->arena);
 	page->n = page->n_units = page->n_members = 0;
-	TRY(sync_outbox_after(p->db, p->site, p->all_seq, p->own_seq, PAGE_ROWS, take_row, page, err));
-	p->looked_at += (int64_t)page->n;
-	return SYNC_OK;
+	return sync_outbox_after(p->db, p->site, p->all_seq, p->own_seq, PAGE_ROWS, take_row, page, err);
 }
 
 /* units */
@@ -406,14 +403,25 @@ static enum sync_status set_position(struct sync_db *db, const struct sync_check
 	return sync_routing_id(db, seq, ret->id, err);
 }
 
+/* What is at the end of a stream and was not read is the site's own. */
+static void pass_own(struct pull *p)
+{
+	p->all_seq = p->all_newest > p->all_seq ? p->all_newest : p->all_seq;
+	p->own_seq = p->own_newest > p->own_seq ? p->own_newest : p->own_seq;
+}
+
 static enum sync_status write_all(struct pull *p, struct sync_error *err)
 {
+	TRY(sync_outbox_newest(p->db, p->site, &p->all_newest, &p->own_newest, err));
+	if (p->all_newest <= p->all_seq && p->own_newest <= p->own_seq)
+		return SYNC_OK;
 	do {
 		TRY(read_page(p, err));
 		TRY(make_units(p, err));
 		TRY(write_page(p, err));
-		p->full |= p->looked_at >= MAX_LOOKED_AT;
 	} while (!p->full && p->page.n == PAGE_ROWS);
+	if (!p->full)
+		pass_own(p);
 	return SYNC_OK;
 }
 

@@ -433,9 +433,9 @@ enum sync_status sync_push_done(struct sync_push *p, struct sync_error *err)
 /* what central takes */
 
 enum {
-	AT_ONCE = 5000,     /* records that are integrated before the answer */
-	PER_BATCH = 1000,
-	ROUTE_ROWS = 5000,
+	AT_ONCE = 20000,    /* records that are integrated before the answer */
+	PER_BATCH = 5000,
+	ROUTE_ROWS = 10000,
 	ROUTE_STEPS = 20,
 };
 

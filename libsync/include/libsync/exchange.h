@@ -33,7 +33,7 @@ struct sync_report {
 /** How a site exchanges. Zeroed: the defaults in brackets. */
 struct sync_options {
 	size_t message_min, message_max; /* bytes between which sizes adapt to the link [64 KiB, 8 MiB] */
-	int64_t chunk_max;               /* records per message [5000]; tests use 1 */
+	int64_t chunk_max;               /* records per message [20000]; tests use 1 */
 	int64_t slice_us;                /* longest write transaction, and the pause after it [50 ms] */
 	void (*progress)(void *ctx, const char *what, int64_t done, int64_t total); /* may be NULL */
 	void *ctx;
