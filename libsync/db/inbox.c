@@ -116,19 +116,19 @@ static enum sync_status with_ids(struct sync_db *db, const char *head, const str
 	return sync_db_run_text(db, sql.data, v, 1 + n_more, fn, rows, err);
 }
 
-enum sync_status sync_inbox_take_roots(struct sync_db *db, int64_t source, const struct sync_view *roots, size_t n, sync_inbox_fn *fn,
-                                       void *ctx, struct sync_error *err)
+enum sync_status sync_inbox_take_roots(struct sync_db *db, int64_t source, const struct sync_view *roots, size_t n,
+                                       sync_inbox_fn *fn, void *ctx, struct sync_error *err)
 {
 	return with_ids(db, "DELETE FROM sync_inbox WHERE root_id IN", roots, n, " AND source = $2 RETURNING " ALL_COLUMNS,
 	                SYNC_ARGS(sync_int(source)), give_all, &(struct rows){ fn, ctx, 0 }, err);
 }
 
-enum sync_status sync_inbox_take(struct sync_db *db, int64_t source, struct sync_view entity, const struct sync_view *ids, size_t n,
-                                 sync_inbox_fn *fn, void *ctx, struct sync_error *err)
+enum sync_status sync_inbox_take(struct sync_db *db, int64_t source, struct sync_view entity, const struct sync_view *ids,
+                                 size_t n, sync_inbox_fn *fn, void *ctx, struct sync_error *err)
 {
 	return with_ids(db, "DELETE FROM sync_inbox WHERE record_id IN", ids, n,
-	                " AND source = $2 AND entity = $3 RETURNING " ALL_COLUMNS, SYNC_ARGS(sync_int(source), sync_string(entity)),
-	                give_all, &(struct rows){ fn, ctx, 0 }, err);
+	                " AND source = $2 AND entity = $3 RETURNING " ALL_COLUMNS,
+	                SYNC_ARGS(sync_int(source), sync_string(entity)), give_all, &(struct rows){ fn, ctx, 0 }, err);
 }
 
 enum sync_status sync_inbox_waiting_for(struct sync_db *db, struct sync_view entity, const struct sync_view *ids, size_t n,
@@ -182,7 +182,8 @@ static enum sync_status add_need(void *ctx, const struct sync_value *v, size_t n
 	return SYNC_OK;
 }
 
-static enum sync_status show_ready(struct sync_db *db, const struct need *need, int64_t limit, struct rows *rows, struct sync_error *err)
+static enum sync_status show_ready(struct sync_db *db, const struct need *need, int64_t limit, struct rows *rows,
+                                   struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 
@@ -202,7 +203,8 @@ static enum sync_status show_ready(struct sync_db *db, const struct need *need, 
 	return sync_db_run_text(db, sql.data, SYNC_ARGS(sync_text(need->e->name), sync_int(limit)), give_key, rows, err);
 }
 
-enum sync_status sync_inbox_ready(struct sync_db *db, int64_t limit, sync_inbox_fn *fn, void *ctx, bool *ret_more, struct sync_error *err)
+enum sync_status sync_inbox_ready(struct sync_db *db, int64_t limit, sync_inbox_fn *fn, void *ctx, bool *ret_more,
+                                  struct sync_error *err)
 {
 	static const char kinds[] =
 		"SELECT DISTINCT needs_entity, CASE WHEN code = 'referenced' THEN field END FROM sync_inbox"
@@ -217,7 +219,8 @@ enum sync_status sync_inbox_ready(struct sync_db *db, int64_t limit, sync_inbox_
 	return SYNC_OK;
 }
 
-enum sync_status sync_inbox_settled(struct sync_db *db, int64_t integrated, sync_inbox_fn *fn, void *ctx, struct sync_error *err)
+enum sync_status sync_inbox_settled(struct sync_db *db, int64_t integrated, sync_inbox_fn *fn, void *ctx,
+                                    struct sync_error *err)
 {
 	static const char settled[] =
 		"SELECT " KEY_COLUMNS " FROM sync_inbox i WHERE i.code = 'local_edit' AND NOT EXISTS"

@@ -26,11 +26,11 @@ enum sync_status sync_inbox_any(struct sync_db *db, bool *ret, struct sync_error
 enum sync_status sync_inbox_put(struct sync_db *db, const struct sync_inbox_row *rows, size_t n, struct sync_error *err);
 
 /** Take out all that waits of one source in groups of these roots. */
-enum sync_status sync_inbox_take_roots(struct sync_db *db, int64_t source, const struct sync_view *roots, size_t n, sync_inbox_fn *fn,
-                                       void *ctx, struct sync_error *err);
+enum sync_status sync_inbox_take_roots(struct sync_db *db, int64_t source, const struct sync_view *roots, size_t n,
+                                       sync_inbox_fn *fn, void *ctx, struct sync_error *err);
 /** Take out what waits of one source of these records. */
-enum sync_status sync_inbox_take(struct sync_db *db, int64_t source, struct sync_view entity, const struct sync_view *ids, size_t n,
-                                 sync_inbox_fn *fn, void *ctx, struct sync_error *err);
+enum sync_status sync_inbox_take(struct sync_db *db, int64_t source, struct sync_view entity, const struct sync_view *ids,
+                                 size_t n, sync_inbox_fn *fn, void *ctx, struct sync_error *err);
 
 /** Show what waits for one of these records, of any source: source, entity, record_id and root_id are set. */
 enum sync_status sync_inbox_waiting_for(struct sync_db *db, struct sync_view entity, const struct sync_view *ids, size_t n,
@@ -41,9 +41,11 @@ enum sync_status sync_inbox_waiting_for(struct sync_db *db, struct sync_view ent
  *
  * @param limit  rows at most; *ret_more tells that there were as many
  */
-enum sync_status sync_inbox_ready(struct sync_db *db, int64_t limit, sync_inbox_fn *fn, void *ctx, bool *ret_more, struct sync_error *err);
+enum sync_status sync_inbox_ready(struct sync_db *db, int64_t limit, sync_inbox_fn *fn, void *ctx, bool *ret_more,
+                                  struct sync_error *err);
 
 /** A site: show what waited for its own edits, of which central has integrated those upto this seq. As above. */
-enum sync_status sync_inbox_settled(struct sync_db *db, int64_t integrated, sync_inbox_fn *fn, void *ctx, struct sync_error *err);
+enum sync_status sync_inbox_settled(struct sync_db *db, int64_t integrated, sync_inbox_fn *fn, void *ctx,
+                                    struct sync_error *err);
 
 #endif

@@ -51,8 +51,8 @@ static bool together(const struct step *a, const struct step *b)
 static enum sync_status delete_unknown(struct sync_db *db, struct sync_view entity, const struct sync_view *ids, size_t n,
                                        struct sync_error *err)
 {
-	return sync_run_ids(db, "DELETE FROM sync_extra WHERE record_id IN", ids, n, " AND entity = $2", SYNC_ARGS(sync_string(entity)), NULL,
-	                    NULL, err);
+	return sync_run_ids(db, "DELETE FROM sync_extra WHERE record_id IN", ids, n, " AND entity = $2",
+	                    SYNC_ARGS(sync_string(entity)), NULL, NULL, err);
 }
 
 static enum sync_status take_away(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
@@ -94,7 +94,8 @@ static enum sync_status run_steps(struct sync_db *db, const struct step *steps, 
 }
 
 /* SQLite: the first trigger that fires for a marked record takes the mark; what an application's own triggers do has none. */
-static enum sync_status mark(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n, struct sync_error *err)
+static enum sync_status mark(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+                             struct sync_error *err)
 {
 	static const char *const columns[] = { "entity", "record_id", "source" };
 	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
@@ -130,7 +131,8 @@ static enum sync_status name_source(struct sync_db *db, const char *source, stru
 	return sync_db_run(db, set, SYNC_ARGS(sync_text(source)), NULL, NULL, err);
 }
 
-static enum sync_status run_named(struct sync_db *db, int64_t source, const struct step *steps, size_t n, struct sync_error *err)
+static enum sync_status run_named(struct sync_db *db, int64_t source, const struct step *steps, size_t n,
+                                  struct sync_error *err)
 {
 	char text[24];
 
@@ -140,7 +142,8 @@ static enum sync_status run_named(struct sync_db *db, int64_t source, const stru
 	return name_source(db, "", err);
 }
 
-enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n, struct sync_error *err)
+enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+                            struct sync_error *err)
 {
 	bool own = sync_db_role(db) == SYNC_CENTRAL && source == 0; /* captured as any other edit is */
 	defer(freep) struct step *steps = malloc((n ? n : 1) * sizeof *steps);

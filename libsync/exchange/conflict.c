@@ -40,7 +40,7 @@ static struct sync_view version_of(const struct sync_lot *lot, const struct sync
 
 	if (is_from(item->r->version, in->source) && item->r->version.len <= SYNC_VERSION_TEXT)
 		return item->r->version;
-	return sync_view_of(sync_say(lot->arena, "%" PRId64 ".%s.%" PRId64, in->source, in->branch ? in->branch : "", item->r->seq));
+	return sync_view_of(sync_say(lot->arena, "%s%s.%" PRId64, prefix_of(in->source).text, in->branch, item->r->seq));
 }
 
 /*
@@ -90,8 +90,9 @@ enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 			continue;
 		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
 		TRY(sync_run_ids(lot->db,
-		                 "SELECT entity, record_id, version, edited_us, creator, deleted FROM sync_version WHERE record_id IN", ids,
-		                 n, " AND entity = $2", SYNC_ARGS(sync_text(run.e->name)), take_current, lot, err));
+		                 "SELECT entity, record_id, version, edited_us, creator, deleted FROM sync_version"
+		                 "    WHERE record_id IN",
+		                 ids, n, " AND entity = $2", SYNC_ARGS(sync_text(run.e->name)), take_current, lot, err));
 	}
 	return SYNC_OK;
 }
@@ -121,8 +122,8 @@ static enum sync_status find_repeats(struct sync_lot *lot, const struct sync_run
 	TRY(sync_run_select(lot, run, may_repeat, &ids, &n, err));
 	like = sync_say(lot->arena, "%s%%", prefix_of(lot->in->source).text);
 	return sync_run_ids(lot->db, "SELECT entity, record_id, version FROM sync_seen WHERE record_id IN", ids, n,
-	                    " AND entity = $2 AND version LIKE $3", SYNC_ARGS(sync_text(run->e->name), sync_text(like)), take_seen, lot,
-	                    err);
+	                    " AND entity = $2 AND version LIKE $3", SYNC_ARGS(sync_text(run->e->name), sync_text(like)),
+	                    take_seen, lot, err);
 }
 
 static enum sync_merit weigh(const struct sync_lot *lot, const struct sync_item *item)
@@ -155,8 +156,8 @@ enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err)
 
 /* losers */
 
-static const struct sync_reason incoming_lost = { .code = "conflict", .text = "a later edit of the same record has won" };
-static const struct sync_reason stored_lost = { .code = "conflict", .text = "central's version lost to a later edit of the same record" };
+static const struct sync_reason incoming_lost = { .code = "conflict", .text = "a later edit has won" };
+static const struct sync_reason stored_lost = { .code = "conflict", .text = "central's version lost to a later edit" };
 
 static bool has_won(const struct sync_lot *lot, const struct sync_item *item)
 {
@@ -174,7 +175,8 @@ static int64_t site_of(struct sync_view version)
 }
 
 /* What central has of a record that an incoming edit overwrites; a delete is kept as one. */
-static enum sync_status keep_stored(struct sync_lot *lot, const struct sync_item *item, struct sync_record *stored, struct sync_error *err)
+static enum sync_status keep_stored(struct sync_lot *lot, const struct sync_item *item, struct sync_record *stored,
+                                    struct sync_error *err)
 {
 	struct sync_view frame;
 
@@ -237,8 +239,10 @@ enum sync_status sync_keep_losers(struct sync_lot *lot, struct sync_error *err)
 
 static enum sync_status put_versions(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
 {
-	static const char *const columns[] = { "entity", "record_id", "version", "edited_us", "received_us", "creator", "deleted" };
-	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT };
+	static const char *const columns[] = { "entity",      "record_id", "version", "edited_us",
+		                               "received_us", "creator",   "deleted" };
+	static const enum sync_type types[] = { SYNC_TEXT,   SYNC_TEXT,   SYNC_TEXT,  SYNC_BIGINT,
+		                                SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT };
 	static const struct sync_table table = { "sync_version", columns, types, COUNT(columns), 2, false };
 	struct sync_value *v = sync_arena_get(lot->arena, run->n * COUNT(columns) * sizeof *v);
 	size_t at = 0;

@@ -6,7 +6,7 @@
 
 #include "base/internal.h"
 #include "db/inbox.h"
-#include "exchange/batch.h"
+#include "exchange/collect.h"
 #include "exchange/lot.h"
 
 /*
@@ -19,7 +19,6 @@
 enum {
 	LOT_ROOTS = 500,    /* groups retried together */
 	RETRY_MOST = 2000,  /* records retried in one call, unless one lot has more; sync_integrate_waiting() finds the rest */
-	MAX_EXTRA = 16 << 20
 };
 
 /* A group in the inbox that may go on. */
@@ -45,188 +44,6 @@ static void clear_work(struct work *w)
 {
 	sync_arena_clear(&w->arena);
 	sync_arena_clear(&w->kept);
-}
-
-/* what replaces an older edit of the same record */
-
-static bool lacks_field(const struct sync_record *newer, const struct sync_record *older)
-{
-	for (size_t i = 0; i < newer->entity->n_fields; i++)
-		if (newer->values[i].kind == SYNC_ABSENT && older->values[i].kind != SYNC_ABSENT)
-			return true;
-	return false;
-}
-
-static enum sync_status merge_extra(struct sync_arena *arena, struct sync_record *r, struct sync_view older, struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf both = { .max = MAX_EXTRA };
-	struct sync_value text;
-
-	sync_json_merge(&both, older, r->extra);
-	TRY(sync_buf_check(&both, err));
-	text = sync_string(sync_buf_view(&both));
-	return sync_keep_text(arena, &text, &r->extra, err);
-}
-
-/* Fields that the newer put does not mention are unchanged, so they are those of the older one, which was never applied. */
-static enum sync_status keep_fields(struct sync_lot *lot, struct sync_item *item, const struct sync_record *older, struct sync_error *err)
-{
-	const struct sync_record *newer = item->r;
-	struct sync_record *r;
-
-	if (!newer->values || !older->values || newer->fault || older->fault || (!lacks_field(newer, older) && !older->extra.len))
-		return SYNC_OK;
-	r = sync_arena_get(lot->arena, sizeof *r);
-	if (!r)
-		return sync_fail(err, SYNC_ENOMEM, "merging two edits of a record");
-	*r = *newer;
-	r->values = sync_arena_get(lot->arena, r->entity->n_fields * sizeof *r->values);
-	if (!r->values)
-		return sync_fail(err, SYNC_ENOMEM, "merging two edits of a record");
-	for (size_t i = 0; i < r->entity->n_fields; i++)
-		r->values[i] = newer->values[i].kind == SYNC_ABSENT ? older->values[i] : newer->values[i];
-	if (older->extra.len)
-		TRY(merge_extra(lot->arena, r, older->extra, err));
-	item->r = r;
-	item->line = (struct sync_view){ 0 };
-	return SYNC_OK;
-}
-
-/* filling a lot */
-
-/* *ret_fits: the records of whole groups before the first group or record that comes a second time. */
-static enum sync_status fill(struct sync_lot *lot, const struct sync_record *r, const struct sync_view *lines, size_t n, size_t *ret_fits,
-                             struct sync_error *err)
-{
-	size_t start = 0, first = 0; /* of the present group: in r, and in the lot */
-	struct sync_item *item;
-	bool new;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t n_groups = lot->n_groups;
-		bool begins = i == 0 || !sync_record_together(&r[i - 1], &r[i]);
-
-		if (begins) {
-			start = i;
-			first = lot->n;
-		}
-		TRY(sync_lot_add(lot, &r[i], lines[i], lot->in->now_us, &item, &new, err));
-		if ((begins && lot->n_groups == n_groups) || (!new && item < lot->items + first)) {
-			*ret_fits = start;
-			return SYNC_OK;
-		}
-		if (!new) {
-			const struct sync_record *older = item->r;
-
-			item->r = &r[i];
-			item->line = lines[i];
-			TRY(keep_fields(lot, item, older, err));
-		}
-	}
-	*ret_fits = n;
-	return SYNC_OK;
-}
-
-static enum sync_status add_ready(struct work *w, int64_t source, struct sync_view root_id, struct sync_error *err)
-{
-	struct ready *ready = sync_arena_get(&w->kept, sizeof *ready);
-
-	if (!ready)
-		return sync_fail(err, SYNC_ENOMEM, "a group to retry");
-	*ready = (struct ready){ w->ready, source, sync_arena_copy(&w->kept, root_id) };
-	if (!ready->root_id.data)
-		return sync_fail(err, SYNC_ENOMEM, "a group to retry");
-	w->ready = ready;
-	return SYNC_OK;
-}
-
-struct join {
-	struct work *w;
-	struct sync_lot *lot;
-};
-
-static enum sync_status keep_view(struct sync_arena *arena, struct sync_view v, struct sync_view *ret, struct sync_error *err)
-{
-	const struct sync_value text = sync_string(v);
-
-	return sync_keep_text(arena, &text, ret, err);
-}
-
-/* A row of the inbox, which has been taken out: into the lot, unless a newer edit of the record is there. */
-static enum sync_status join_row(void *ctx, const struct sync_inbox_row *row, struct sync_error *err)
-{
-	struct join *join = ctx;
-	struct sync_lot *lot = join->lot;
-	struct sync_record *r = sync_arena_get(lot->arena, sizeof *r);
-	struct sync_view line, code, root_entity, root_id;
-	struct sync_item *item;
-	bool new;
-
-	if (!r)
-		return sync_fail(err, SYNC_ENOMEM, "a record out of the inbox");
-	TRY(keep_view(lot->arena, row->frame, &line, err));
-	TRY(keep_view(lot->arena, row->code, &code, err));
-	TRY(sync_record_read(r, lot->arena, line, &sync_default_limits, err));
-	TRY(sync_lot_add(lot, r, line, row->received_us, &item, &new, err));
-	item->was_code = code.data;
-	item->was_seq = row->seq;
-	item->waited = new;
-	if (new)
-		return SYNC_OK;
-	sync_root_of(item->r, &root_entity, &root_id);
-	if (!sync_view_eq(row->root_id, root_id)) /* the rest of that group may have waited for this record only */
-		TRY(add_ready(join->w, row->source, row->root_id, err));
-	return keep_fields(lot, item, r, err);
-}
-
-static enum sync_status take_roots(struct join *join, struct sync_error *err)
-{
-	struct sync_lot *lot = join->lot;
-	struct sync_view *roots = sync_arena_get(lot->arena, (lot->n_groups + 1) * sizeof *roots), entity;
-
-	if (!roots)
-		return sync_fail(err, SYNC_ENOMEM, "%zu groups", lot->n_groups);
-	for (size_t i = 0; i < lot->n; i++)
-		sync_root_of(lot->items[i].r, &entity, &roots[lot->items[i].group]);
-	return sync_inbox_take_roots(lot->db, lot->in->source, roots, lot->n_groups, join_row, join, err);
-}
-
-static bool any_item(const struct sync_lot *lot, const struct sync_item *item)
-{
-	(void)lot, (void)item;
-	return true;
-}
-
-/* Older edits that wait as parts of other groups. Unknown entities have one run, but names of their own. */
-static enum sync_status take_older(struct join *join, struct sync_error *err)
-{
-	struct sync_lot *lot = join->lot;
-	struct sync_run run = { 0 };
-	struct sync_view *ids;
-	size_t n;
-
-	while (sync_lot_next(lot, &run)) {
-		TRY(sync_run_select(lot, &run, any_item, &ids, &n, err));
-		for (size_t i = 0, len; i < n; i += len) {
-			struct sync_view name = run.items[i]->r->name;
-
-			for (len = 1; i + len < n && sync_view_eq(run.items[i + len]->r->name, name);)
-				len++;
-			TRY(sync_inbox_take(lot->db, lot->in->source, name, ids + i, len, join_row, join, err));
-		}
-	}
-	return SYNC_OK;
-}
-
-static enum sync_status join_waiting(struct work *w, struct sync_lot *lot, struct sync_error *err)
-{
-	struct join join = { w, lot };
-
-	if (!w->inbox)
-		return SYNC_OK;
-	TRY(sync_lot_sort(lot, err));
-	TRY(take_older(&join, err));
-	return take_roots(&join, err);
 }
 
 /* checks */
@@ -262,10 +79,10 @@ static bool is_incomplete(const struct sync_lot *lot, const struct sync_item *it
 static void fail_incomplete(struct sync_lot *lot, struct sync_item *item)
 {
 	const struct sync_field *f = &item->r->entity->fields[missing_field(item->r)];
+	const char *text = sync_say(lot->arena, "%s is required, and the record does not exist yet", f->name);
 
 	sync_item_fail(lot, item, SYNC_WAITS,
-	               (struct sync_reason){ "missing_field", f->name, item->r->name, item->r->id,
-	                                     sync_say(lot->arena, "%s is required, and the record does not exist yet", f->name) });
+	               (struct sync_reason){ "missing_field", f->name, item->r->name, item->r->id, text });
 }
 
 static enum sync_status check_complete(struct sync_lot *lot, struct sync_error *err)
@@ -292,18 +109,27 @@ static enum sync_status check_complete(struct sync_lot *lot, struct sync_error *
 	return SYNC_OK;
 }
 
+static bool any_item(const struct sync_lot *lot, const struct sync_item *item)
+{
+	(void)lot, (void)item;
+	return true;
+}
+
 static bool waited_for_edit(const struct sync_item *item)
 {
 	return item->waited && !strcmp(item->was_code, "local_edit");
 }
 
 /*
- * This site's own edit of a record that came from central. While central has not integrated it, central's version waits. Then that
- * version is out of date: central has decided by what it has of both, and sends what won if it is not ours. The same goes for an
- * edit that was made, and integrated at central, while the record waited here for something else. A drop stays due.
+ * This site's own edit of a record that came from central. While central has not integrated it, central's version waits. Then
+ * that version is out of date: central has decided by what it has of both, and sends what won if it is not ours. The same goes
+ * for an edit that was made, and integrated at central, while the record waited here for something else. A drop stays due.
  */
 static enum sync_status take_local_edit(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
+	static const struct sync_reason of_edit = {
+		.code = "local_edit", .text = "an edit made here is not integrated at central yet"
+	};
 	struct sync_lot *lot = ctx;
 	struct sync_item *item = sync_lot_find(lot, v[0].s, v[1].s);
 
@@ -311,8 +137,7 @@ static enum sync_status take_local_edit(void *ctx, const struct sync_value *v, s
 	if (!item)
 		return SYNC_OK;
 	if (v[2].i > lot->in->integrated)
-		sync_item_fail(lot, item, SYNC_WAITS,
-		               (struct sync_reason){ .code = "local_edit", .text = "an edit made here is not integrated at central yet" });
+		sync_item_fail(lot, item, SYNC_WAITS, of_edit);
 	else if (item->r->action != SYNC_DROP && (waited_for_edit(item) || (item->waited && v[3].i >= item->received_us)))
 		item->merit = SYNC_REPEATS;
 	return SYNC_OK;
@@ -431,6 +256,19 @@ static void count(struct work *w, const struct sync_lot *lot)
 	}
 }
 
+static enum sync_status add_ready(struct work *w, int64_t source, struct sync_view root_id, struct sync_error *err)
+{
+	struct ready *ready = sync_arena_get(&w->kept, sizeof *ready);
+
+	if (!ready)
+		return sync_fail(err, SYNC_ENOMEM, "a group to retry");
+	*ready = (struct ready){ w->ready, source, sync_arena_copy(&w->kept, root_id) };
+	if (!ready->root_id.data)
+		return sync_fail(err, SYNC_ENOMEM, "a group to retry");
+	w->ready = ready;
+	return SYNC_OK;
+}
+
 static enum sync_status note_ready(void *ctx, const struct sync_inbox_row *row, struct sync_error *err)
 {
 	return add_ready(ctx, row->source, row->root_id, err);
@@ -470,21 +308,23 @@ static enum sync_status integrate_lot(struct work *w, struct sync_lot *lot, stru
 
 /* calls */
 
-static enum sync_status integrate_some(struct work *w, const struct sync_record *r, const struct sync_view *lines, size_t n, size_t *ret_fits,
-                                       struct sync_error *err)
+static enum sync_status integrate_some(struct work *w, const struct sync_record *r, const struct sync_view *lines, size_t n,
+                                       size_t *ret_fits, struct sync_error *err)
 {
 	struct sync_lot lot;
+	struct sync_collect collect = { &lot, note_ready, w };
 	size_t fits;
 
 	sync_arena_reset(&w->arena);
 	TRY(sync_lot_open(&lot, w->db, w->in, &w->arena, n, err));
-	TRY(fill(&lot, r, lines, n, &fits, err));
+	TRY(sync_collect_arrived(&lot, r, lines, n, &fits, err));
 	if (fits < n) {
 		sync_arena_reset(&w->arena);
 		TRY(sync_lot_open(&lot, w->db, w->in, &w->arena, fits, err));
-		TRY(fill(&lot, r, lines, fits, &fits, err));
+		TRY(sync_collect_arrived(&lot, r, lines, fits, &fits, err));
 	}
-	TRY(join_waiting(w, &lot, err));
+	if (w->inbox)
+		TRY(sync_collect_waiting(&collect, err));
 	*ret_fits = fits;
 	return integrate_lot(w, &lot, err);
 }
@@ -514,14 +354,14 @@ static enum sync_status retry_some(struct work *w, struct sync_error *err)
 	struct sync_view roots[LOT_ROOTS];
 	struct sync_intake in = *w->in;
 	struct sync_lot lot;
-	struct join join = { w, &lot };
+	struct sync_collect collect = { &lot, note_ready, w };
 	size_t n = next_ready(w, &in.source, roots);
 
 	if (in.source != w->in->source)
 		in.branch = "";
 	sync_arena_reset(&w->arena);
 	TRY(sync_lot_open(&lot, w->db, &in, &w->arena, n, err));
-	TRY(sync_inbox_take_roots(w->db, in.source, roots, n, join_row, &join, err));
+	TRY(sync_collect_roots(&collect, roots, n, err));
 	w->left -= (int64_t)lot.n;
 	return lot.n ? integrate_lot(w, &lot, err) : SYNC_OK;
 }
@@ -554,7 +394,8 @@ static enum sync_status integrated_upto(struct sync_db *db, int64_t *ret, struct
 	return sync_db_role(db) == SYNC_SITE ? sync_db_number(db, get, SYNC_NOARGS, 0, ret, err) : SYNC_OK;
 }
 
-enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int64_t limit, bool *ret_more, struct sync_error *err)
+enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int64_t limit, bool *ret_more,
+                                        struct sync_error *err)
 {
 	struct sync_outcome outcome = { 0 };
 	struct sync_intake in = { .now_us = now_us, .branch = "" };

@@ -43,17 +43,20 @@ enum sync_status sync_integrate(struct sync_db *db, const struct sync_intake *in
  * @param limit     records after which it ends
  * @param ret_more  whether there may be more
  */
-enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int64_t limit, bool *ret_more, struct sync_error *err);
+enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int64_t limit, bool *ret_more,
+                                        struct sync_error *err);
 
 /**
  * Apply records to the tables with echo marks: what triggers capture carries source. References, rights and conflicts are the
  * caller's. Used by the integrator and by waiting_accept (source 0: captured as central's own edit).
  */
-enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n, struct sync_error *err);
+enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+                            struct sync_error *err);
 
 /** Number a verdict for a site (central), in the caller's transaction. */
-enum sync_status sync_verdict_add(struct sync_db *db, int64_t site, const char *kind, const struct sync_record *r, const char *code,
-                                  const char *field, const char *text, int64_t now_us, struct sync_error *err);
+enum sync_status sync_verdict_add(struct sync_db *db, int64_t site, const char *kind, const struct sync_record *r,
+                                  const char *code, const char *field, const char *text, int64_t now_us,
+                                  struct sync_error *err);
 
 /** Ask the router to send this site central's version of records, or their drop, whatever their source (central). */
 enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view entity, const struct sync_view *ids, size_t n,

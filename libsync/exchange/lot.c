@@ -27,8 +27,8 @@ static enum sync_status make_room(struct sync_lot *lot, size_t cap, struct sync_
 	return SYNC_OK;
 }
 
-enum sync_status sync_lot_open(struct sync_lot *ret, struct sync_db *db, const struct sync_intake *in, struct sync_arena *arena, size_t n,
-                               struct sync_error *err)
+enum sync_status sync_lot_open(struct sync_lot *ret, struct sync_db *db, const struct sync_intake *in, struct sync_arena *arena,
+                               size_t n, struct sync_error *err)
 {
 	*ret = (struct sync_lot){ .db = db, .in = in, .arena = arena };
 	ret->index.arena = ret->roots.arena = arena;
@@ -143,6 +143,23 @@ void sync_item_fail(struct sync_lot *lot, struct sync_item *item, enum sync_fate
 		item->why = why;
 }
 
+enum sync_status sync_larger(struct sync_arena *arena, void **array, size_t n, size_t *cap, size_t size, struct sync_error *err)
+{
+	size_t more = *cap ? *cap * 2 : 256;
+	void *to;
+
+	if (n < *cap)
+		return SYNC_OK;
+	to = sync_arena_get(arena, more * size);
+	if (!to)
+		return sync_fail(err, SYNC_ENOMEM, "a list of %zu records", more);
+	if (n)
+		memcpy(to, *array, n * size);
+	*array = to;
+	*cap = more;
+	return SYNC_OK;
+}
+
 /* As long as it has to be: a text that is cut may end in half a character, which PostgreSQL refuses. */
 const char *sync_say(struct sync_arena *arena, const char *format, ...)
 {
@@ -162,7 +179,8 @@ const char *sync_say(struct sync_arena *arena, const char *format, ...)
 	return text ? text : "out of memory";
 }
 
-enum sync_status sync_keep_text(struct sync_arena *arena, const struct sync_value *v, struct sync_view *ret, struct sync_error *err)
+enum sync_status sync_keep_text(struct sync_arena *arena, const struct sync_value *v, struct sync_view *ret,
+                                struct sync_error *err)
 {
 	*ret = (struct sync_view){ 0 };
 	if (v->kind != SYNC_STRING)
@@ -190,8 +208,8 @@ enum sync_status sync_run_ids(struct sync_db *db, const char *head, const struct
 	return sync_db_run_text(db, sql.data, all, 1 + n_v, fn, ctx, err);
 }
 
-enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_run *run, sync_item_fn *fn, struct sync_view **ret,
-                                 size_t *ret_n, struct sync_error *err)
+enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_run *run, sync_item_fn *fn,
+                                 struct sync_view **ret, size_t *ret_n, struct sync_error *err)
 {
 	struct sync_view *ids = sync_arena_get(lot->arena, run->n * sizeof *ids);
 	size_t n = 0;
@@ -206,7 +224,8 @@ enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_r
 	return SYNC_OK;
 }
 
-enum sync_status sync_frame_of(struct sync_arena *arena, const struct sync_record *r, struct sync_view *ret, struct sync_error *err)
+enum sync_status sync_frame_of(struct sync_arena *arena, const struct sync_record *r, struct sync_view *ret,
+                               struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf frame = { .max = MAX_FRAME };
 	struct sync_value text;
@@ -217,7 +236,8 @@ enum sync_status sync_frame_of(struct sync_arena *arena, const struct sync_recor
 	return sync_keep_text(arena, &text, ret, err);
 }
 
-enum sync_status sync_item_frame(const struct sync_lot *lot, const struct sync_item *item, struct sync_view *ret, struct sync_error *err)
+enum sync_status sync_item_frame(const struct sync_lot *lot, const struct sync_item *item, struct sync_view *ret,
+                                 struct sync_error *err)
 {
 	if (!item->line.len)
 		return sync_frame_of(lot->arena, item->r, ret, err);

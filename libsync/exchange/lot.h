@@ -1,4 +1,4 @@
-/** Whole groups on their way from what arrived to the tables: what the integrator's files share. Inner header of the exchange. */
+/** Whole groups on their way to the tables: what the integrator's files share. Inner header of the exchange. */
 #ifndef SYNC_LOT_H
 #define SYNC_LOT_H
 
@@ -78,8 +78,8 @@ static inline bool sync_lot_judged(const struct sync_lot *lot)
 }
 
 /** An empty lot with room for n records. */
-enum sync_status sync_lot_open(struct sync_lot *ret, struct sync_db *db, const struct sync_intake *in, struct sync_arena *arena, size_t n,
-                               struct sync_error *err);
+enum sync_status sync_lot_open(struct sync_lot *ret, struct sync_db *db, const struct sync_intake *in, struct sync_arena *arena,
+                               size_t n, struct sync_error *err);
 /**
  * Add a record to its group.
  *
@@ -116,12 +116,16 @@ static inline bool sync_item_applies(const struct sync_lot *lot, const struct sy
 
 /** Its group waits, or worse. The first reason of a record stays. */
 void sync_item_fail(struct sync_lot *lot, struct sync_item *item, enum sync_fate fate, struct sync_reason why);
+/** Make room for one more in an array in an arena. */
+enum sync_status sync_larger(struct sync_arena *arena, void **array, size_t n, size_t *cap, size_t size,
+                             struct sync_error *err);
 /** Text in an arena; "out of memory" when that is so. */
 __attribute__((format(printf, 2, 3)))
 const char *sync_say(struct sync_arena *arena, const char *format, ...);
 
 /** Copy a row's text; anything else gives an empty view. */
-enum sync_status sync_keep_text(struct sync_arena *arena, const struct sync_value *v, struct sync_view *ret, struct sync_error *err);
+enum sync_status sync_keep_text(struct sync_arena *arena, const struct sync_value *v, struct sync_view *ret,
+                                struct sync_error *err);
 
 /**
  * Run head, a list of ids as $1, and tail, whose parameters start with $2.
@@ -135,8 +139,8 @@ enum sync_status sync_run_ids(struct sync_db *db, const char *head, const struct
 /** Which of a run's records a question is about. */
 typedef bool sync_item_fn(const struct sync_lot *lot, const struct sync_item *item);
 /** Their ids, in the lot's arena. */
-enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_run *run, sync_item_fn *fn, struct sync_view **ret,
-                                 size_t *ret_n, struct sync_error *err);
+enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_run *run, sync_item_fn *fn,
+                                 struct sync_view **ret, size_t *ret_n, struct sync_error *err);
 
 /* The steps; integrate.c calls them in this order. */
 
@@ -158,11 +162,13 @@ enum sync_status sync_keep_refused(struct sync_lot *lot, struct sync_error *err)
 enum sync_status sync_tell_sender(struct sync_lot *lot, struct sync_error *err);
 
 /** One row of sync_waiting, by which a person is asked. */
-enum sync_status sync_waiting_put(struct sync_lot *lot, const char *kind, int64_t site, const struct sync_record *r, struct sync_view frame,
-                                  const struct sync_reason *why, struct sync_error *err);
+enum sync_status sync_waiting_put(struct sync_lot *lot, const char *kind, int64_t site, const struct sync_record *r,
+                                  struct sync_view frame, const struct sync_reason *why, struct sync_error *err);
 /** A record's frame: as it came, or written anew into the arena. */
-enum sync_status sync_item_frame(const struct sync_lot *lot, const struct sync_item *item, struct sync_view *ret, struct sync_error *err);
+enum sync_status sync_item_frame(const struct sync_lot *lot, const struct sync_item *item, struct sync_view *ret,
+                                 struct sync_error *err);
 /** The frame of any record, written into the arena. */
-enum sync_status sync_frame_of(struct sync_arena *arena, const struct sync_record *r, struct sync_view *ret, struct sync_error *err);
+enum sync_status sync_frame_of(struct sync_arena *arena, const struct sync_record *r, struct sync_view *ret,
+                               struct sync_error *err);
 
 #endif

@@ -7,7 +7,7 @@
 
 /*
  * Hard references, for the whole lot at once: what the tables will hold after it is what they hold now, with the puts that are
- * accepted and without the deletes. A group that fails may take others with it, so the check repeats until nothing fails any more.
+ * accepted and without the deletes. A group that fails may take others with it, so the check repeats until nothing fails.
  */
 
 /* A record that something in the lot refers to and that the lot itself does not bring. */
@@ -80,23 +80,16 @@ static enum sync_status want(struct check *c, const struct sync_entity *e, struc
 {
 	const struct sync_item *item = sync_lot_find(c->lot, name, id);
 	uint32_t *at;
+	void *targets;
 
 	if (item && is_put(c->lot, item))
 		return SYNC_OK;
 	TRY(sync_set_add(&c->known, name, id, (uint32_t)c->n, &at, err));
 	if (*at < c->n)
 		return SYNC_OK;
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? c->cap * 2 : 256;
-		struct target *larger = sync_arena_get(c->lot->arena, cap * sizeof *larger);
-
-		if (!larger)
-			return sync_fail(err, SYNC_ENOMEM, "%zu references", cap);
-		if (c->n)
-			memcpy(larger, c->targets, c->n * sizeof *larger);
-		c->targets = larger;
-		c->cap = cap;
-	}
+	targets = c->targets;
+	TRY(sync_larger(c->lot->arena, &targets, c->n, &c->cap, sizeof *c->targets, err));
+	c->targets = targets;
 	c->targets[c->n++] = (struct target){ .e = e, .id = id };
 	return SYNC_OK;
 }
@@ -221,6 +214,7 @@ static enum sync_status take_referrer(void *ctx, const struct sync_value *v, siz
 	const struct sync_item *by = sync_lot_find(lot, sync_view_of(r->e->name), v[0].s);
 	struct sync_item *item = sync_lot_find(lot, sync_view_of(r->target->name), v[1].s);
 	struct sync_view id;
+	const char *text;
 
 	(void)n;
 	if (!item || !is_removal(lot, item) || (by && is_removal(lot, by)))
@@ -232,9 +226,9 @@ static enum sync_status take_referrer(void *ctx, const struct sync_value *v, siz
 			return SYNC_OK;
 	}
 	TRY(sync_keep_text(lot->arena, &v[0], &id, err));
+	text = sync_say(lot->arena, "%s of %s '%.*s' still names it", r->f->name, r->e->name, SYNC_VIEW(id));
 	sync_item_fail(lot, item, SYNC_WAITS,
-	               (struct sync_reason){ "referenced", r->f->name, sync_view_of(r->e->name), id,
-	                                     sync_say(lot->arena, "%s of %s '%.*s' still names it", r->f->name, r->e->name, SYNC_VIEW(id)) });
+	               (struct sync_reason){ "referenced", r->f->name, sync_view_of(r->e->name), id, text });
 	return SYNC_OK;
 }
 
@@ -245,7 +239,8 @@ static enum sync_status take_referrer(void *ctx, const struct sync_value *v, siz
 static enum sync_status check_referrers(const struct referrer *r, const struct sync_view *ids, size_t n, struct sync_error *err)
 {
 	struct sync_lot *lot = r->c->lot;
-	const char *head = sync_say(lot->arena, "SELECT id, \"%s\" FROM \"%s\" WHERE \"%s\" IN", r->f->name, r->e->name, r->f->name);
+	const char *head = sync_say(lot->arena, "SELECT id, \"%s\" FROM \"%s\" WHERE \"%s\" IN", r->f->name, r->e->name,
+	                            r->f->name);
 
 	return sync_run_ids(lot->db, head, ids, n, " LIMIT $2", SYNC_ARGS(sync_int((int64_t)lot->n + 1)), take_referrer,
 	                    (void *)(uintptr_t)r, err);

@@ -10,10 +10,10 @@
 #include "exchange/link.h"
 
 /*
- * Messages of a source, oldest first, are read one after another; a slice is what one transaction integrates. Where the next one
- * begins is durable with it: messages before are deleted, and of the present one the records that are done are counted. The group
- * at the end of a message that goes on in the next one (part 1) is read over both. While the next one is not there, the group
- * waits, and part 2 tells that its messages have nothing else left.
+ * Messages of a source, oldest first, are read one after another; a slice is what one transaction integrates. Where the next
+ * one begins is durable with it: messages before are deleted, and of the present one the records that are done are counted.
+ * The group at the end of a message that goes on in the next one (part 1) is read over both. While the next one is not there,
+ * the group waits, and part 2 tells that its messages have nothing else left.
  */
 
 enum {
@@ -23,8 +23,8 @@ enum {
 	MAX_BODY = 256 << 20,
 };
 
-enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_view body, int64_t records, int64_t upto, bool part,
-                                struct sync_error *err)
+enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_view body, int64_t records, int64_t upto,
+                                bool part, struct sync_error *err)
 {
 	static const char newest[] = "SELECT max(n) FROM sync_spool WHERE source = $1";
 	static const char put[] =
@@ -33,7 +33,8 @@ enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_
 
 	TRY(sync_db_number(db, newest, SYNC_ARGS(sync_int(source)), 0, &n, err));
 	return sync_db_run(db, put,
-	                   SYNC_ARGS(sync_int(source), sync_int(n + 1), sync_blob(body), sync_int(records), sync_int(upto), sync_int(part)),
+	                   SYNC_ARGS(sync_int(source), sync_int(n + 1), sync_blob(body), sync_int(records), sync_int(upto),
+	                             sync_int(part)),
 	                   NULL, NULL, err);
 }
 
@@ -300,15 +301,18 @@ static enum sync_status keep_place(struct drain *d, struct sync_error *err)
 }
 
 /* In its transaction. */
-static enum sync_status integrate_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret, struct sync_error *err)
+static enum sync_status integrate_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret,
+                                        struct sync_error *err)
 {
+	bool finished = d->whole || d->to.n > d->from.n;
+
 	TRY(sync_integrate(d->db, d->in, d->r, d->lines, d->n, ret, err));
 	TRY(keep_place(d, err));
-	return slice ? slice(ctx, d->db, d->whole ? d->message.upto : d->to.upto, d->whole || d->to.n > d->from.n, err) : SYNC_OK;
+	return slice ? slice(ctx, d->db, d->whole ? d->message.upto : d->to.upto, finished, err) : SYNC_OK;
 }
 
-static enum sync_status commit_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret, bool *ret_there,
-                                     struct sync_error *err)
+static enum sync_status commit_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret,
+                                     bool *ret_there, struct sync_error *err)
 {
 	struct sync_outcome outcome = *ret;
 	enum sync_status status;
@@ -337,8 +341,8 @@ static void adapt(struct drain *d, int64_t took_us)
 }
 
 /* One slice. *ret_took: how long its transaction was; *ret_go_on: this drain can do more. */
-static enum sync_status drain_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret, int64_t *ret_took,
-                                    bool *ret_go_on, struct sync_error *err)
+static enum sync_status drain_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret,
+                                    int64_t *ret_took, bool *ret_go_on, struct sync_error *err)
 {
 	int64_t begun;
 
@@ -371,8 +375,8 @@ static enum sync_status count_left(struct drain *d, int64_t *ret, struct sync_er
 	return sync_db_number(d->db, left, SYNC_ARGS(sync_int(d->in->source)), 0, ret, err);
 }
 
-static enum sync_status drain_all(struct drain *d, int64_t most, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret, bool *ret_more,
-                                  struct sync_error *err)
+static enum sync_status drain_all(struct drain *d, int64_t most, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret,
+                                  bool *ret_more, struct sync_error *err)
 {
 	int64_t total, took = 0, done = 0;
 	bool go_on = true;

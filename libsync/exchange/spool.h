@@ -5,8 +5,8 @@
 #include "exchange/integrate.h"
 
 /** Keep a message, in the caller's transaction. @param records that it carries @param upto of it */
-enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_view body, int64_t records, int64_t upto, bool part,
-                                struct sync_error *err);
+enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_view body, int64_t records, int64_t upto,
+                                bool part, struct sync_error *err);
 /** Whether anything of this source is spooled. */
 enum sync_status sync_spool_pending(struct sync_db *db, int64_t source, bool *ret, struct sync_error *err);
 

@@ -26,9 +26,11 @@ static enum sync_status take_numbers(struct sync_db *db, int64_t site, size_t n,
 	return SYNC_OK;
 }
 
-static enum sync_status tell(struct sync_db *db, int64_t site, const struct news *news, size_t n, int64_t now_us, struct sync_error *err)
+static enum sync_status tell(struct sync_db *db, int64_t site, const struct news *news, size_t n, int64_t now_us,
+                             struct sync_error *err)
 {
-	static const char *const columns[] = { "site_id", "n", "kind", "entity", "record_id", "seq", "code", "field", "text", "at_us" };
+	static const char *const columns[] = { "site_id", "n",    "kind",  "entity", "record_id",
+		                               "seq",     "code", "field", "text",   "at_us" };
 	static const enum sync_type types[] = { SYNC_BIGINT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT, SYNC_TEXT,
 		                                SYNC_BIGINT, SYNC_TEXT,   SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
 	static const struct sync_table table = { "sync_verdict", columns, types, COUNT(columns), 2, false };
@@ -57,8 +59,8 @@ static enum sync_status tell(struct sync_db *db, int64_t site, const struct news
 	return sync_db_put_many(db, &table, v, n, err);
 }
 
-enum sync_status sync_verdict_add(struct sync_db *db, int64_t site, const char *kind, const struct sync_record *r, const char *code,
-                                  const char *field, const char *text, int64_t now_us, struct sync_error *err)
+enum sync_status sync_verdict_add(struct sync_db *db, int64_t site, const char *kind, const struct sync_record *r,
+                                  const char *code, const char *field, const char *text, int64_t now_us, struct sync_error *err)
 {
 	return tell(db, site, &(struct news){ kind, r, code, field, text }, 1, now_us, err);
 }
@@ -73,8 +75,8 @@ enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view 
 }
 
 /* Bulk is not worth a form of its own here: sites rarely try what they may not do, and conflicts are rare. */
-enum sync_status sync_waiting_put(struct sync_lot *lot, const char *kind, int64_t site, const struct sync_record *r, struct sync_view frame,
-                                  const struct sync_reason *why, struct sync_error *err)
+enum sync_status sync_waiting_put(struct sync_lot *lot, const char *kind, int64_t site, const struct sync_record *r,
+                                  struct sync_view frame, const struct sync_reason *why, struct sync_error *err)
 {
 	static const char put[] =
 		"INSERT INTO sync_waiting(kind, site_id, entity, record_id, seq, frame, code, field, text, at_us)"
@@ -129,7 +131,8 @@ static enum sync_status take_open(void *ctx, const struct sync_value *v, size_t 
 
 static enum sync_status find_open(struct sync_lot *lot, struct open_rows *open, struct sync_error *err)
 {
-	static const char find[] = "SELECT entity, record_id, seq FROM sync_waiting WHERE site_id = $1 AND done_us IS NULL ORDER BY id";
+	static const char find[] =
+		"SELECT entity, record_id, seq FROM sync_waiting WHERE site_id = $1 AND done_us IS NULL ORDER BY id";
 
 	*open = (struct open_rows){ .lot = lot, .cap = lot->n };
 	open->seen.arena = lot->arena;
@@ -155,10 +158,11 @@ static const struct sync_reason *reason_of(const struct sync_item *item)
 
 static enum sync_status quarantine(struct sync_lot *lot, struct sync_item *item, struct sync_error *err)
 {
+	const char *kind = asks_grant(item) ? "grant" : "quarantine";
 	struct sync_view frame;
 
 	TRY(sync_item_frame(lot, item, &frame, err));
-	return sync_waiting_put(lot, asks_grant(item) ? "grant" : "quarantine", lot->in->source, item->r, frame, reason_of(item), err);
+	return sync_waiting_put(lot, kind, lot->in->source, item->r, frame, reason_of(item), err);
 }
 
 enum sync_status sync_keep_refused(struct sync_lot *lot, struct sync_error *err)
@@ -228,7 +232,8 @@ static enum sync_status find_given(const struct sync_lot *lot, struct given *giv
 			continue;
 		TRY(sync_run_select(lot, &run, sync_item_applies, &ids, &n, err));
 		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, kind FROM sync_verdict WHERE record_id IN", ids, n,
-		                 " AND entity = $2 AND site_id = $3 AND kind IN ('refused', 'waiting', 'conflict', 'resolved') ORDER BY n",
+		                 " AND entity = $2 AND site_id = $3"
+		                 " AND kind IN ('refused', 'waiting', 'conflict', 'resolved') ORDER BY n",
 		                 SYNC_ARGS(sync_text(run.e->name), sync_int(source)), take_given, given, err));
 	}
 	return SYNC_OK;
