@@ -93,12 +93,13 @@ static void add_routing(const struct capture *c, const char *function, const cha
 	sync_buf_add_char(c->b, ')');
 }
 
-static void add_travelling(const struct capture *c, const char *prefix)
+/* The columns that travel, or those that stay in this database. */
+static void add_columns(const struct capture *c, bool local, const char *prefix)
 {
 	const char *separator = "";
 
 	for (size_t i = 0; i < c->e->n_fields; i++) {
-		if (c->e->fields[i].local)
+		if (c->e->fields[i].local != local)
 			continue;
 		sync_buf_addf(c->b, "%s%s\"%s\"", separator, prefix, c->e->fields[i].name);
 		separator = ", ";
@@ -223,7 +224,7 @@ static void add_sqlite_event(const struct capture *c, enum event event)
 		break;
 	case ON_UPDATE:
 		sync_buf_add_text(c->b, "AFTER UPDATE OF ");
-		add_travelling(c, "");
+		add_columns(c, false, "");
 		sync_buf_addf(c->b, " ON \"%s\"", name);
 		break;
 	case ON_DELETE:
@@ -272,7 +273,7 @@ static void add_postgres_insert(const struct capture *c, const char *id, const c
 	sync_buf_addf(c->b, insert, c->e->name, id, action);
 }
 
-/* An update that changes only what stays here is not captured. */
+/* An update that changes only what stays here is not captured; one that changes nothing is, for it may bring unknown fields. */
 static void add_postgres_filter(const struct capture *c)
 {
 	bool local = false;
@@ -282,9 +283,13 @@ static void add_postgres_filter(const struct capture *c)
 	if (!local)
 		return;
 	sync_buf_add_text(c->b, "\n\t\t WHERE ROW(");
-	add_travelling(c, "o.");
+	add_columns(c, false, "o.");
 	sync_buf_add_text(c->b, ") IS DISTINCT FROM ROW(");
-	add_travelling(c, "n.");
+	add_columns(c, false, "n.");
+	sync_buf_add_text(c->b, ")\n\t\t    OR ROW(");
+	add_columns(c, true, "o.");
+	sync_buf_add_text(c->b, ") IS NOT DISTINCT FROM ROW(");
+	add_columns(c, true, "n.");
 	sync_buf_add_char(c->b, ')');
 }
 
