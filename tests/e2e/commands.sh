@@ -1,0 +1,58 @@
+#!/bin/bash
+# The command line: exit codes, reports, and databases that are none of ours.
+. "$(dirname "$0")/lib.sh"
+
+new_database sqlite
+refused "no command" 64 "no command given" central
+refused "an unknown one" 64 "no command 'fly'" central fly
+refused "an unknown option" 64 "unrecognized option" central status --fly
+refused "an option of another command" 64 "unrecognized option" central status --force
+refused "too few arguments" 64 "arguments are missing" central store move s1
+refused "a database that is not there" 1 "central-" central status
+refused "with --json a failure is an object" 1 '^{"ok":false,"error":"notfound"' central status --json
+country
+holds "a settings file is read" central status --config <(echo "database = $database")
+refused "its mistakes are told with the line" 64 "colour" central status --config <(echo "colour = red")
+
+printf 'id,name\nn9,Nine\n' >bad.csv
+refused "an incomplete import" 1 "line 2: name.code is missing, and name 'n9' is new" central import name bad.csv
+printf '{"id":"n8","name":"x","code":"x","type":"STORE","is_customer":true,"is_supplier":true,"is_manufacturer":false,"is_donor":false,"on_hold":false,"is_deceased":false}\n{"id":"n9","name":7}\n' >bad.jsonl
+refused "a bad line" 1 "line 2: name.name" central import name bad.jsonl
+same "nothing is half imported" 2 "$(sql 'SELECT count(*) FROM name')"
+refused "no such entity" 64 "no entity is called 'nome'" central import nome names.csv
+refused "no such file" 1 "nothing.csv" central import name nothing.csv
+refused "what kind of file" 64 "say --format" central import name lib.xyz
+central export name >out.csv
+holds "standard input is imported" central import name - <out.csv
+same "and changes nothing" "$(cat out.csv)" "$(central export name)"
+central export name --format json >out.jsonl
+holds "JSON lines as well" central import name out.jsonl
+same "and change nothing" "$(cat out.jsonl)" "$(central export name --format json)"
+
+refused "waiting accept takes a number" 64 "is no number" central waiting accept x
+refused "that is there" 1 "nothing waits as 7" central waiting accept 7
+refused "a store that is not there" 1 "no store has the id 's9'" central site add Post --store s9
+refused "a site that is not there" 1 "no site is called 'Nowhere'" central store move s1 Nowhere
+refused "a site's name may not be odd" 1 "another character at 5" central site add 'Post/1'
+
+echo "this is no database, but a text that is long enough to be mistaken for one by a careless program, is it not?" >text.db
+refused "a file that is no database" 1 "text.db" central status --database sqlite:text.db
+sqlite3 other.db 'CREATE TABLE t(x)'
+refused "a database of another program" 1 "other.db" central status --database sqlite:other.db
+refused "central's is no site's" 1 "central" remote "${database#sqlite:}" status
+cp "${database#sqlite:}" newer.db
+sqlite3 newer.db "UPDATE sync_meta SET value = '999' WHERE key = 'format'"
+refused "one that a newer version made" 1 "newer" central status --database sqlite:newer.db
+refused "a scheme that is none" 64 "mysql" central status --database mysql:x
+refused "remote has no PostgreSQL" 64 "postgres" remote x status --database postgres:dbname=x
+refused "a site that is not registered" 64 "not registered yet" remote new.db init
+refused "status of it" 1 "remote init" remote new.db status
+
+refused "serve: no port" 64 "ADDR:PORT" central serve --listen localhost
+refused "serve: no address" 64 "IPv4" central serve --listen fridge:80
+refused "serve: plain HTTP for all" 64 "allow-plain" central serve --listen 0.0.0.0:0
+serve main
+refused "serve: a port that is taken" 1 "cannot listen" central serve --listen "${url#http://}"
+same "health" '{"ok":true,"version"' "$(curl -s "$url/sync/v1/health" | head -c 20)"
+stop "$pid_main"
+holds "SIGTERM is told" grep -q 'stopping signal=TERM' main.log
