@@ -648,6 +648,25 @@ static void groups_that_name_what_waits_wait_too(void **state)
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_inbox"));
 }
 
+/* Of several processes on one server, none waits for another because of what waits. */
+static void a_group_of_a_site_that_is_busy_is_left_for_later(void **state)
+{
+	struct sync_db *db = central(state);
+	defer(sync_db_closep) struct sync_db *other = NULL;
+
+	RECEIVE(db, from(8), { SYNC_PUT, "location", "o8", { "location_type_id", "cold", "store_id", "s2" }, .seq = 1 });
+	assert_ok(sync_db_clone(&other, db, err));
+	assert_ok(sync_db_begin(other, true, err));
+	assert_int_equal(8, number(other, "UPDATE sync_site SET unpushed = 0 WHERE site_id = 8 RETURNING site_id"));
+	RECEIVE(db, from(0), { SYNC_PUT, "location_type", "cold" });
+	retry(db);
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_inbox"));
+	assert_ok(sync_db_commit(other, err));
+	retry(db);
+	assert_int_equal(1, number(db, "SELECT count(*) FROM location"));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_inbox"));
+}
+
 /* at a site */
 
 static struct sync_db *site(void **state)
@@ -853,6 +872,7 @@ int main(void)
 		TESTDB_BOTH(only_a_record_that_exists_may_omit_a_required_field),
 		TESTDB_BOTH(what_is_still_named_is_not_deleted),
 		TESTDB_BOTH(groups_that_name_what_waits_wait_too),
+		TESTDB_ON(a_group_of_a_site_that_is_busy_is_left_for_later, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_ON(what_was_pulled_is_not_captured_but_what_triggers_do_about_it_is, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_drop_that_is_still_named_is_held_back, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_reference_that_need_not_be_here_may_dangle, TESTDB_SQLITE, "SQLite"),

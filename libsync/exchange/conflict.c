@@ -79,8 +79,12 @@ static enum sync_status take_current(void *ctx, const struct sync_value *v, size
 	return SYNC_OK;
 }
 
+/* Whoever integrates another edit of one of them waits until this one is decided; all lock in the same order. */
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 {
+	static const char head[] =
+		"SELECT entity, record_id, version, edited_us, creator, deleted FROM sync_version WHERE record_id IN";
+	const char *tail = sync_say(lot->arena, " AND entity = $2 ORDER BY record_id%s", sync_db_dialect(lot->db)->for_update);
 	struct sync_run run = { 0 };
 	struct sync_view *ids;
 	size_t n;
@@ -89,10 +93,7 @@ enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 		if (!is_any(&run))
 			continue;
 		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
-		TRY(sync_run_ids(lot->db,
-		                 "SELECT entity, record_id, version, edited_us, creator, deleted FROM sync_version"
-		                 "    WHERE record_id IN",
-		                 ids, n, " AND entity = $2", SYNC_ARGS(sync_text(run.e->name)), take_current, lot, err));
+		TRY(sync_run_ids(lot->db, head, ids, n, tail, SYNC_ARGS(sync_text(run.e->name)), take_current, lot, err));
 	}
 	return SYNC_OK;
 }

@@ -349,6 +349,22 @@ static size_t next_ready(struct work *w, int64_t *ret_source, struct sync_view *
 	return n;
 }
 
+/*
+ * One transaction at a time takes a site's groups out of the inbox and puts them back: with SQLite there is no other. Whoever
+ * came because of another site's record does not wait for it; what is ready stays so.
+ */
+static enum sync_status lock_source(struct sync_db *db, int64_t source, bool wait, bool *ret, struct sync_error *err)
+{
+	static const char wait_for[] = "SELECT 1 FROM sync_site WHERE site_id = $1 FOR UPDATE";
+	static const char try_once[] = "SELECT 1 FROM sync_site WHERE site_id = $1 FOR UPDATE SKIP LOCKED";
+	int64_t locked = 1;
+
+	if (source != 0 && sync_db_dialect(db)->postgres)
+		TRY(sync_db_number(db, wait ? wait_for : try_once, SYNC_ARGS(sync_int(source)), 0, &locked, err));
+	*ret = locked != 0;
+	return SYNC_OK;
+}
+
 static enum sync_status retry_some(struct work *w, struct sync_error *err)
 {
 	struct sync_view roots[LOT_ROOTS];
@@ -356,7 +372,11 @@ static enum sync_status retry_some(struct work *w, struct sync_error *err)
 	struct sync_lot lot;
 	struct sync_collect collect = { &lot, note_ready, w };
 	size_t n = next_ready(w, &in.source, roots);
+	bool locked;
 
+	TRY(lock_source(w->db, in.source, false, &locked, err));
+	if (!locked)
+		return SYNC_OK;
 	if (in.source != w->in->source)
 		in.branch = "";
 	sync_arena_reset(&w->arena);
@@ -378,7 +398,9 @@ enum sync_status sync_integrate(struct sync_db *db, const struct sync_intake *in
                                 const struct sync_view *lines, size_t n, struct sync_outcome *ret, struct sync_error *err)
 {
 	defer(clear_work) struct work w = { .db = db, .in = in, .out = ret, .left = RETRY_MOST };
+	bool locked;
 
+	TRY(lock_source(db, in->source, true, &locked, err));
 	TRY(sync_inbox_any(db, &w.inbox, err));
 	for (size_t fits; n > 0; r += fits, lines += fits, n -= fits)
 		TRY(integrate_some(&w, r, lines, n, &fits, err));

@@ -268,23 +268,17 @@ static enum sync_status read_slice(struct drain *d, bool *ret_found, struct sync
 
 /* integrating it */
 
-static enum sync_status take_done(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
-{
-	(void)n, (void)err;
-	*(struct sync_value *)ctx = v[0];
-	return SYNC_OK;
-}
-
-/* Whether what is durable is still what this drain left: nobody else drains the source, and its messages were not dropped. */
+/*
+ * Whether what is durable is still what this drain left: nobody else drains the source, and its messages were not dropped.
+ * After sync_integrate(), which has locked the source where there are several writers.
+ */
 static enum sync_status still_there(struct drain *d, bool *ret, struct sync_error *err)
 {
-	defer(sync_buf_clear) struct sync_buf sql = { .max = 256 };
-	struct sync_value done = sync_int(-1);
+	static const char get[] = "SELECT done FROM sync_spool WHERE source = $1 AND n = $2";
+	int64_t done;
 
-	sync_buf_addf(&sql, "SELECT done FROM sync_spool WHERE source = $1 AND n = $2%s", sync_db_dialect(d->db)->for_update);
-	TRY(sync_buf_check(&sql, err));
-	TRY(sync_db_run_text(d->db, sql.data, SYNC_ARGS(sync_int(d->in->source), sync_int(d->from.n)), take_done, &done, err));
-	*ret = done.i == d->from.done;
+	TRY(sync_db_number(d->db, get, SYNC_ARGS(sync_int(d->in->source), sync_int(d->from.n)), -1, &done, err));
+	*ret = done == d->from.done;
 	return SYNC_OK;
 }
 
@@ -300,27 +294,28 @@ static enum sync_status keep_place(struct drain *d, struct sync_error *err)
 	return d->held ? sync_db_run(d->db, hold, SYNC_ARGS(source, n, sync_int(d->message.n)), NULL, NULL, err) : SYNC_OK;
 }
 
-/* In its transaction. */
-static enum sync_status integrate_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret,
+/* In its transaction; *ret_there false: it is to be rolled back. */
+static enum sync_status integrate_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret, bool *ret_there,
                                         struct sync_error *err)
 {
 	bool finished = d->whole || d->to.n > d->from.n;
 
 	TRY(sync_integrate(d->db, d->in, d->r, d->lines, d->n, ret, err));
+	TRY(still_there(d, ret_there, err));
+	if (!*ret_there)
+		return SYNC_OK;
 	TRY(keep_place(d, err));
 	return slice ? slice(ctx, d->db, d->whole ? d->message.upto : d->to.upto, finished, err) : SYNC_OK;
 }
 
-static enum sync_status commit_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret,
-                                     bool *ret_there, struct sync_error *err)
+static enum sync_status commit_slice(struct drain *d, sync_slice_fn *slice, void *ctx, struct sync_outcome *ret, bool *ret_there,
+                                     struct sync_error *err)
 {
 	struct sync_outcome outcome = *ret;
 	enum sync_status status;
 
 	TRY(sync_db_begin(d->db, true, err));
-	status = still_there(d, ret_there, err);
-	if (status == SYNC_OK && *ret_there)
-		status = integrate_slice(d, slice, ctx, &outcome, err);
+	status = integrate_slice(d, slice, ctx, &outcome, ret_there, err);
 	if (status != SYNC_OK || !*ret_there) {
 		sync_db_rollback(d->db);
 		return status;
