@@ -224,12 +224,19 @@ enum sync_status sync_decompressor_new(struct sync_decompressor **ret, const str
 		d->ctx = ZSTD_createDCtx();
 	if (!d || !d->ctx)
 		return sync_fail(err, SYNC_ENOMEM, "decompressor");
-	(void)ZSTD_DCtx_setParameter(d->ctx, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
-	d->dictionaries = dictionaries;
-	d->in = (ZSTD_inBuffer){ in.data, in.len, 0 };
-	d->max = max_bytes;
+	sync_decompressor_reset(d, dictionaries, in, max_bytes);
 	*ret = steal(d);
 	return SYNC_OK;
+}
+
+void sync_decompressor_reset(struct sync_decompressor *d, const struct sync_dictionary *const *dictionaries, struct sync_view in,
+			     size_t max_bytes)
+{
+	(void)ZSTD_DCtx_reset(d->ctx, ZSTD_reset_session_and_parameters);
+	(void)ZSTD_DCtx_setParameter(d->ctx, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+	*d = (struct sync_decompressor){
+		.ctx = d->ctx, .dictionaries = dictionaries, .in = { in.data, in.len, 0 }, .max = max_bytes
+	};
 }
 
 void sync_decompressor_free(struct sync_decompressor *d)

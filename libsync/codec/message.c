@@ -131,7 +131,7 @@ enum sync_status sync_writer_end(struct sync_writer *w, struct sync_end *end, st
 enum { READ_STEP = 64 << 10 };
 
 struct sync_reader {
-	struct sync_decompressor *decompressor; /* NULL: the body is plain */
+	struct sync_decompressor *decompressor; /* NULL until a body was compressed */
 	const struct sync_dictionary *dictionaries[2];
 	struct sync_limits limits;
 	struct sync_digest digest;
@@ -139,7 +139,7 @@ struct sync_reader {
 	size_t searched;       /* bytes of rest known to have no newline */
 	struct sync_buf text;  /* decompressed */
 	int64_t frames, records;
-	bool dictionary, began, ended;
+	bool compressed, dictionary, began, ended;
 };
 
 static bool is_zstd(struct sync_view body)
@@ -162,9 +162,13 @@ static enum sync_status open_body(struct sync_reader *r, struct sync_view body, 
 			   ? SYNC_OK
 			   : sync_fail(err, SYNC_ETOOBIG, "%zu bytes, the limit is %zu", body.len, r->limits.plain_bytes);
 	}
+	r->compressed = true;
 	r->dictionary = names_dictionary(body);
 	r->dictionaries[0] = r->dictionary ? sync_schema_dictionary() : NULL;
-	return sync_decompressor_new(&r->decompressor, r->dictionaries, body, r->limits.plain_bytes, err);
+	if (!r->decompressor)
+		return sync_decompressor_new(&r->decompressor, r->dictionaries, body, r->limits.plain_bytes, err);
+	sync_decompressor_reset(r->decompressor, r->dictionaries, body, r->limits.plain_bytes);
+	return SYNC_OK;
 }
 
 enum sync_status sync_reader_new(struct sync_reader **ret, struct sync_view body, const struct sync_limits *limits,
@@ -174,12 +178,20 @@ enum sync_status sync_reader_new(struct sync_reader **ret, struct sync_view body
 
 	if (!r)
 		return sync_fail(err, SYNC_ENOMEM, "making a reader");
-	r->limits = *limits;
-	r->text.max = limits->line_bytes + READ_STEP;
 	TRY(sync_digest_open(&r->digest, err));
-	TRY(open_body(r, body, err));
+	TRY(sync_reader_reset(r, body, limits, err));
 	*ret = steal(r);
 	return SYNC_OK;
+}
+
+enum sync_status sync_reader_reset(struct sync_reader *r, struct sync_view body, const struct sync_limits *limits,
+				   struct sync_error *err)
+{
+	*r = (struct sync_reader){ .decompressor = r->decompressor, .digest = r->digest, .text = r->text, .limits = *limits };
+	r->text.max = limits->line_bytes + READ_STEP;
+	sync_buf_reset(&r->text);
+	sync_digest_reset(&r->digest);
+	return open_body(r, body, err);
 }
 
 void sync_reader_free(struct sync_reader *r)
@@ -209,7 +221,7 @@ static enum sync_status more_text(struct sync_reader *r, size_t *ret_len, struct
 	char *to;
 
 	*ret_len = 0;
-	if (!r->decompressor)
+	if (!r->compressed)
 		return SYNC_OK;
 	if (r->rest.len > 0)
 		memmove(text->data, r->rest.data, r->rest.len);

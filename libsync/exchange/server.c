@@ -37,6 +37,7 @@ struct sync_server {
 	struct sync_db *db;
 	struct sync_seen *seen;
 	struct sync_writer *writers[2]; /* without and with the dictionary */
+	struct sync_reader *reader;     /* NULL before the first request */
 	struct sync_batch batch;
 };
 
@@ -46,6 +47,7 @@ void sync_server_free(struct sync_server *s)
 		return;
 	sync_writer_free(s->writers[0]);
 	sync_writer_free(s->writers[1]);
+	sync_reader_free(s->reader);
 	sync_batch_clear(&s->batch);
 	sync_seen_release(s->seen);
 	free(s);
@@ -358,12 +360,14 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, struct sync_view body, struct sync_view *ret,
                                     struct sync_served *served, struct sync_error *err)
 {
-	defer(sync_reader_freep) struct sync_reader *reader = NULL;
 	struct serving x = { .s = s, .db = s->db, .site_id = site_id, .body = body, .now_us = sync_now_us() };
 	enum sync_status status;
 
-	TRY(sync_reader_new(&reader, body, &sync_default_limits, err));
-	x.reader = reader;
+	if (s->reader)
+		TRY(sync_reader_reset(s->reader, body, &sync_default_limits, err));
+	else
+		TRY(sync_reader_new(&s->reader, body, &sync_default_limits, err));
+	x.reader = s->reader;
 	status = serve(&x, err);
 	sync_db_rollback(s->db);
 	if (status != SYNC_OK)

@@ -66,26 +66,25 @@ static enum sync_status cmd_lines(char **a, struct sync_error *err)
 	return country_lines(db, strtoull(a[1], NULL, 10), strtoll(a[2], NULL, 10), err);
 }
 
-static enum sync_status print_seconds(enum sync_status status, double s)
-{
-	if (status == SYNC_OK)
-		printf("%.4f\n", s);
-	return status;
-}
-
 static enum sync_status cmd_floor_load(char **a, struct sync_error *err)
 {
-	double s = 0;
+	double s;
 
-	return print_seconds(floor_load(a[0], a[1], &s, err), s);
+	TRY(floor_load(a[0], a[1], &s, err));
+	printf("%.4f\n", s);
+	return SYNC_OK;
 }
 
 static enum sync_status cmd_floor_take(char **a, struct sync_error *err)
 {
-	double s = 0;
+	double s;
 
-	return print_seconds(!strncmp(a[1], "postgres:", 9) ? floor_take_postgres(a[0], a[1] + 9, &s, err) :
-	                                                      floor_take_sqlite(a[0], a[1], &s, err), s);
+	if (!strncmp(a[1], "postgres:", 9))
+		TRY(floor_take_postgres(a[0], a[1] + 9, &s, err));
+	else
+		TRY(floor_take_sqlite(a[0], a[1], &s, err));
+	printf("%.4f\n", s);
+	return SYNC_OK;
 }
 
 static enum sync_status cmd_noop(char **a, struct sync_error *err)

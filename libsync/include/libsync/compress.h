@@ -51,6 +51,9 @@ struct sync_decompressor;
  */
 enum sync_status sync_decompressor_new(struct sync_decompressor **ret, const struct sync_dictionary *const *dictionaries,
                                        struct sync_view in, size_t max_bytes, struct sync_error *err);
+/** Start over with other bytes, in the memory that there is. */
+void sync_decompressor_reset(struct sync_decompressor *d, const struct sync_dictionary *const *dictionaries, struct sync_view in,
+                             size_t max_bytes);
 /** NULL does nothing. */
 void sync_decompressor_free(struct sync_decompressor *d);
 /** For defer(). */
