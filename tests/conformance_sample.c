@@ -9,7 +9,8 @@ enum { LONG_TEXT = 100 * 1024, MOST = 4096 };
 #define DOUBLE(number) { .kind = SYNC_DOUBLE, .d = (number) }
 
 /* Quotes and escapes, combining marks, right to left, a NUL's picture, planes 1 and 2, and what sorts last. */
-#define SCRIPTS "'\"\\\t\n\x01 e\u0301\u0323 \u0e27\u0e31\u0e04\u0e0b\u0e35\u0e19 \u202e\u0644\u0642\u0627\u062d\u202c \u2400 " \
+#define SCRIPTS \
+	"'\"\\\t\n\x01 e\u0301\u0323 \u0e27\u0e31\u0e04\u0e0b\u0e35\u0e19 \u202e\u0644\u0642\u0627\u062d\u202c \u2400 " \
 	"\U0001f489\U0001f9ea \U00020bb7 \U0010fffd"
 
 static const struct sync_value choices[][CONTENTS] = {
@@ -238,7 +239,8 @@ static void make_all(struct sample *s, const struct sync_entity *e, struct aim a
 		(void)make(s, e, aim, content);
 }
 
-static void make_by(struct sample *s, const struct sync_entity *e, const struct sync_route *r, enum content first, enum content last)
+static void make_by(struct sample *s, const struct sync_entity *e, const struct sync_route *r, enum content first,
+                    enum content last)
 {
 	const struct sync_entity *parent;
 
