@@ -1,34 +1,455 @@
 #include "country.h"
 
-static void a_site_loads_and_both_sides_edit(void **state)
+#include <libsync/site.h>
+#include <libsync/time.h>
+
+#include "faulty_db.h"
+
+static struct sync_db *site_db(const struct country *c, size_t i)
+{
+	return c->site[i].db.db;
+}
+
+/* A country whose sites are all loaded. */
+static void open_loaded(struct country *c, void **state, size_t n)
+{
+	country_open(c, testdb_of(state), n);
+	for (size_t i = 0; i < n; i++)
+		country_load(c, i);
+}
+
+static void assert_fails(struct country *c, size_t site, enum sync_status status, const char *text)
+{
+	assert_int_equal(status, country_round(c, site));
+	if (!strstr(c->site[site].err.text, text))
+		fail_msg("'%s' is not in '%s'", text, c->site[site].err.text);
+}
+
+static void a_round_of_a_few_edits_is_one_request(void **state)
 {
 	struct country c;
 
-	country_open(&c, testdb_of(state), 2);
-	country_load(&c, 0);
-	assert_converged(&c, 0);
-	put_location(c.site[0].db.db, "l1", 1, "Fridge");
-	put_stocktake(c.site[0].db.db, "t1", 1, 3);
-	put_barcode(c.site[0].db.db, "b1", "123");
-	assert_int_equal(SYNC_OK, country_round(&c, 0));
-	assert_int_equal(6, c.site[0].report.pushed);
-	assert_int_equal(0, c.site[0].report.unpushed);
-	assert_int_equal(1, c.site[0].report.requests);
-	assert_converged(&c, 0);
-	country_load(&c, 1);
-	assert_converged(&c, 1);
+	open_loaded(&c, state, 1);
+	put_location(site_db(&c, 0), "l1", 1, "Fridge");
+	put_stocktake(site_db(&c, 0), "t1", 1, 3);
+	put_barcode(site_db(&c, 0), "b1", "123");
 	run(c.central->db, "UPDATE unit SET name = 'vial'");
-	put_barcode(c.site[1].db.db, "b1", "456");
-	country_settle(&c);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(1, c.site[0].report.requests);
+	assert_int_equal(6, c.site[0].report.pushed);
+	assert_int_equal(1, c.site[0].report.pulled);
+	assert_int_equal(1, c.site[0].report.integrated);
+	assert_int_equal(0, c.site[0].report.unpushed + c.site[0].report.waiting + c.site[0].report.refused + c.site[0].report.more);
 	assert_converged(&c, 0);
-	assert_converged(&c, 1);
 	country_close(&c);
 }
+
+/* Rises with every change, on PostgreSQL with every transaction that makes one. */
+static int64_t writes(struct sync_db *db)
+{
+	if (sync_db_dialect(db)->postgres)
+		return number(db, "SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)");
+	return number(db, "SELECT total_changes()");
+}
+
+static void an_empty_round_writes_nothing_on_either_side(void **state)
+{
+	struct country c;
+	int64_t at_site, at_central;
+
+	open_loaded(&c, state, 1);
+	put_location(site_db(&c, 0), "l1", 1, "Fridge");
+	country_settle(&c);
+	at_site = writes(site_db(&c, 0));
+	at_central = writes(c.central->db);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(SYNC_OK, country_round(&c, 0));
+		assert_int_equal(1, c.site[0].report.requests);
+	}
+	assert_int_equal(at_site, writes(site_db(&c, 0)));
+	assert_int_equal(at_central, writes(c.central->db));
+	country_close(&c);
+}
+
+static int64_t test_clock_us;
+
+static int64_t test_clock(void)
+{
+	return test_clock_us;
+}
+
+static void when_a_site_was_seen_is_written_by_the_flush(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	country_settle(&c);
+	test_clock_us = sync_now_us() + 3600000000;
+	sync_set_clock(test_clock);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_true(number(c.central->db, "SELECT last_seen_us FROM sync_site") < test_clock_us);
+	assert_ok(sync_server_flush(c.central->db, err));
+	assert_int_equal(test_clock_us, number(c.central->db, "SELECT last_seen_us FROM sync_site"));
+	assert_int_equal(number(site_db(&c, 0), "SELECT all_seq FROM sync_link"), number(c.central->db, "SELECT all_seq FROM sync_site"));
+	sync_set_clock(NULL);
+	country_close(&c);
+}
+
+static void two_sites_that_edit_the_same_record_converge(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 2);
+	put_barcode(site_db(&c, 0), "b1", "first");
+	country_settle(&c);
+	for (int n = 0; n < 4; n++) {
+		put_barcode(site_db(&c, 0), "b1", n % 2 ? "one" : "two");
+		put_barcode(site_db(&c, 1), "b1", n % 2 ? "three" : "four");
+		put_location(site_db(&c, 1), "l2", 2, n % 2 ? "x" : "y");
+		country_settle(&c);
+		assert_converged(&c, 0);
+		assert_converged(&c, 1);
+	}
+	country_close(&c);
+}
+
+static void what_a_site_may_not_edit_comes_back_with_a_verdict(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	run(site_db(&c, 0), "UPDATE unit SET name = 'mine'");
+	country_settle(&c);
+	assert_int_equal(1, c.site[0].report.refused);
+	assert_int_equal(1, number(site_db(&c, 0), "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND record_id = 'unit1'"));
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+static void verdicts_come_in_numbers_that_are_bounded(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	for (int i = 0; i < 600; i++)
+		run(site_db(&c, 0), "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('u%d', 'x', 1, 1)", i);
+	country_settle(&c);
+	assert_int_equal(600, c.site[0].report.refused);
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+static void a_pull_cut_at_any_byte_changes_nothing(void **state)
+{
+	struct country c;
+	struct loopback *line = &c.site[0].line;
+	bool whole = false;
+	size_t cut;
+
+	open_loaded(&c, state, 1);
+	for (cut = 0; !whole; cut++) {
+		int64_t before = number(site_db(&c, 0), "SELECT all_seq FROM sync_link");
+		enum sync_status status;
+
+		run(c.central->db, "UPDATE unit SET name = 'edit %zu'", cut);
+		run(c.central->db, "UPDATE item SET name = 'edit %zu'", cut);
+		loopback_arm(line, LOOPBACK_CUT_ANSWER, 1, cut);
+		status = country_round(&c, 0);
+		whole = cut >= line->answer_bytes;
+		assert_int_equal(whole ? SYNC_OK : SYNC_EBADFRAME, status);
+		if (!whole)
+			assert_int_equal(before, number(site_db(&c, 0), "SELECT all_seq FROM sync_link"));
+		assert_int_equal(SYNC_OK, country_round(&c, 0));
+		assert_converged(&c, 0);
+	}
+	assert_true(cut > 150);
+	country_close(&c);
+}
+
+static void faults_of_a_pull_do_no_harm(void **state)
+{
+	static const enum loopback_fault faults[] = { LOOPBACK_LOSE_REQUEST, LOOPBACK_LOSE_ANSWER, LOOPBACK_REPEAT, LOOPBACK_DELAY,
+		                                      LOOPBACK_OLD_ANSWER, LOOPBACK_CUT_REQUEST };
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	for (size_t i = 0; i < COUNT(faults); i++) {
+		run(c.central->db, "UPDATE unit SET name = 'edit %zu'", i);
+		loopback_arm(&c.site[0].line, faults[i], 1, 20);
+		(void)country_round(&c, 0);
+		run(c.central->db, "UPDATE item SET name = 'edit %zu'", i);
+		assert_int_equal(SYNC_OK, country_round(&c, 0));
+		if (faults[i] == LOOPBACK_DELAY)
+			assert_int_equal(SYNC_OK, loopback_deliver(&c.site[0].line));
+		assert_int_equal(SYNC_OK, country_round(&c, 0));
+		assert_converged(&c, 0);
+	}
+	country_close(&c);
+}
+
+static void put_units(struct sync_db *db, int from, int to)
+{
+	assert_ok(sync_db_begin(db, true, err));
+	for (int i = from; i < to; i++)
+		run(db, "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('u%d', 'name', %d, %s)", i, i,
+		    sync_db_dialect(db)->postgres ? "true" : "1");
+	assert_ok(sync_db_commit(db, err));
+}
+
+static void a_large_pull_is_spooled_and_integrated_in_slices(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	put_units(c.central->db, 0, 3000);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(3000, c.site[0].report.pulled);
+	assert_int_equal(3000, c.site[0].report.integrated);
+	assert_int_equal(0, c.site[0].report.more);
+	assert_int_equal(0, number(site_db(&c, 0), "SELECT count(*) FROM sync_spool"));
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+static void a_failure_of_the_sites_database_during_a_pull_is_survived(void **state)
+{
+	const struct sync_db_ops *drivers[] = { faulty_db(&sync_sqlite), NULL };
+	struct country c;
+	bool failed = true;
+
+	open_loaded(&c, state, 1);
+	for (long n = 0; failed; n++) {
+		int from = (int)n * 600;
+
+		put_units(c.central->db, from, from + 600); /* more than one transaction takes */
+		country_reopen_site(&c, 0, drivers);
+		faulty_db_arm(n);
+		(void)country_round(&c, 0);
+		failed = faulty_db_disarm();
+		country_reopen_site(&c, 0, testdb_drivers);
+		assert_int_equal(SYNC_OK, country_round(&c, 0));
+		assert_int_equal(from + 601, number(site_db(&c, 0), "SELECT count(*) FROM unit"));
+	}
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+/* histories */
+
+static void copy_site(struct country *c, const char *to)
+{
+	remove(to);
+	run(site_db(c, 0), "VACUUM INTO '%s'", to);
+}
+
+static void restore_site(struct country *c, const char *from)
+{
+	char command[1400];
+	const char *file = strchr(c->site[0].db.url, ':') + 1;
+
+	sync_db_close(site_db(c, 0));
+	c->site[0].db.db = NULL;
+	snprintf(command, sizeof command, "rm -f '%s-wal' '%s-shm' && mv '%s' '%s'", file, file, from, file);
+	assert_int_equal(0, system(command));
+	testdb_open(&c->site[0].db, SYNC_SITE);
+}
+
+static void a_site_restored_from_an_older_copy_is_told_so(void **state)
+{
+	struct country c;
+	char copy[600];
+
+	open_loaded(&c, state, 1);
+	put_location(site_db(&c, 0), "l1", 1, "a");
+	country_settle(&c);
+	snprintf(copy, sizeof copy, "%s.copy", strchr(c.site[0].db.url, ':') + 1);
+	copy_site(&c, copy);
+	put_location(site_db(&c, 0), "l1", 1, "b");
+	country_settle(&c);
+	restore_site(&c, copy);
+	assert_fails(&c, 0, SYNC_EHISTORY, "this database never made it, as after a restore from an older backup");
+	put_location(site_db(&c, 0), "l1", 1, "c");
+	assert_fails(&c, 0, SYNC_EHISTORY, "this database never made it");
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM location WHERE name = 'b'"));
+	country_close(&c);
+}
+
+static void a_central_that_lost_a_push_is_told_from_a_lost_answer(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	put_location(site_db(&c, 0), "l1", 1, "a");
+	country_settle(&c);
+	put_location(site_db(&c, 0), "l1", 1, "b");
+	country_settle(&c);
+	run(c.central->db, "UPDATE sync_site SET in_ordinal = c.ordinal, in_id = c.id, in_upto = c.seq FROM sync_checkpoint c"
+	                   " WHERE c.ordinal = 1");
+	assert_fails(&c, 0, SYNC_EHISTORY, "central has lost what it confirmed since");
+	run(c.central->db, "UPDATE sync_site SET in_ordinal = 0, in_id = '', in_upto = 0");
+	assert_fails(&c, 0, SYNC_EHISTORY, "central has lost what it confirmed");
+	country_close(&c);
+}
+
+static void a_central_that_lost_what_it_sent_says_so(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	run(c.central->db, "UPDATE unit SET name = 'a'");
+	country_settle(&c);
+	country_reopen_central(&c, testdb_drivers); /* a restore is not noticed by a process that goes on */
+	assert_ok(sync_server_flush(c.central->db, err));
+	run(c.central->db, "UPDATE sync_routing SET id = 'ffffffffffffffff'");
+	run(c.central->db, "UPDATE sync_site SET all_seq = 0, all_id = ''");
+	country_reopen_central(&c, testdb_drivers);
+	assert_fails(&c, 0, SYNC_EHISTORY, "central was restored from an older backup");
+	country_close(&c);
+}
+
+/* stores that move */
+
+static void a_store_moves_once_its_site_has_pushed_everything(void **state)
+{
+	struct country c;
+	bool done;
+
+	open_loaded(&c, state, 2);
+	put_location(site_db(&c, 0), "l1", 1, "Fridge");
+	country_settle(&c);
+	assert_ok(sync_store_move(c.central->db, "store1", "post2", false, &done, err));
+	assert_false(done);
+	put_location(site_db(&c, 0), "l2", 1, "Freezer");
+	country_settle(&c);
+	assert_int_equal(2, number(c.central->db, "SELECT site_id FROM sync_store WHERE store_id = 'store1'"));
+	assert_int_equal(2, number(site_db(&c, 1), "SELECT count(*) FROM location"));
+	assert_int_equal(0, number(site_db(&c, 0), "SELECT count(*) FROM location"));
+	assert_int_equal(0, number(site_db(&c, 0), "SELECT count(*) FROM sync_verdict"));
+	country_close(&c);
+}
+
+static void a_site_that_is_reset_begins_anew(void **state)
+{
+	struct country c;
+	char secret[30], token[44];
+	int64_t id;
+
+	open_loaded(&c, state, 1);
+	run(site_db(&c, 0), "UPDATE unit SET name = 'mine'"); /* leaves a verdict */
+	put_location(site_db(&c, 0), "l1", 1, "Fridge");
+	country_settle(&c);
+	assert_ok(sync_site_reset(c.central->db, "post1", secret, err));
+	assert_ok(sync_site_register(c.central->db, sync_view_of("post1"), sync_view_of(secret), sync_view_of("0123456789abcdef"),
+	                             sync_view_of("0"), token, &id, err));
+	testdb_drop(&c.site[0].db);
+	testdb_make(&c.site[0].db, TESTDB_SQLITE);
+	testdb_open(&c.site[0].db, SYNC_SITE);
+	assert_ok(sync_link_put(site_db(&c, 0), id, "post1", "loopback", token, "0123456789abcdef", err));
+	loopback_work(&c.site[0].line);
+	country_load(&c, 0);
+	assert_converged(&c, 0);
+	put_location(site_db(&c, 0), "l1", 1, "New fridge");
+	country_settle(&c);
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+/* the rest */
+
+struct deaf {
+	struct loopback *line;
+	int refused;
+};
+
+static enum sync_status start_deaf(void *ctx, struct sync_view body, struct sync_error *err)
+{
+	struct deaf *d = ctx;
+
+	return d->line->transport.start(d->line, body, err);
+}
+
+/* The two lowest bits of the byte behind zstd's magic number tell whether a dictionary is named. */
+static enum sync_status finish_deaf(void *ctx, struct sync_buf *ret, struct sync_error *err)
+{
+	struct deaf *d = ctx;
+
+	if (d->line->request.data[4] & 3) {
+		d->refused++;
+		return sync_fail(err, SYNC_EDICTIONARY, "which dictionary?");
+	}
+	return d->line->transport.finish(d->line, ret, err);
+}
+
+static void another_dictionary_at_central_costs_one_request(void **state)
+{
+	struct country c;
+	struct deaf deaf = { &c.site[0].line, 0 };
+	const struct sync_transport transport = { start_deaf, finish_deaf, &deaf };
+
+	country_open(&c, testdb_of(state), 1);
+	assert_ok(sync_load_run(site_db(&c, 0), &transport, &c.o, &c.site[0].report, err));
+	assert_int_equal(2, deaf.refused); /* the load, and the round after it */
+	put_location(site_db(&c, 0), "l1", 1, "Fridge");
+	assert_ok(sync_round(site_db(&c, 0), &transport, &c.o, &c.site[0].report, err));
+	assert_int_equal(3, deaf.refused);
+	assert_int_equal(0, c.site[0].report.unpushed);
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+static void a_round_ends_when_it_is_asked_to(void **state)
+{
+	static const volatile sig_atomic_t now = 1;
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	c.o.stop = &now;
+	assert_fails(&c, 0, SYNC_EBUSY, "asked to stop");
+	country_close(&c);
+}
+
+static void a_database_is_one_site_of_one_central(void **state)
+{
+	struct country c;
+	struct sync_link link;
+	struct sync_error seen = { 0 };
+
+	country_open(&c, testdb_of(state), 1);
+	assert_ok(sync_link_get(site_db(&c, 0), &link, err));
+	assert_false(link.operational);
+	assert_ok(sync_link_put(site_db(&c, 0), 1, "post1", "loopback", "another token", link.installation, err));
+	assert_ok(sync_link_get(site_db(&c, 0), &link, err));
+	assert_string_equal("another token", link.token);
+	assert_int_equal(SYNC_ETAKEN, sync_link_put(site_db(&c, 0), 1, "post1", "elsewhere", "token", link.installation, &seen));
+	assert_non_null(strstr(seen.text, "is site 'post1' of loopback: use another file for site 'post1' of elsewhere"));
+	assert_int_equal(SYNC_ETAKEN, sync_link_put(site_db(&c, 0), 2, "post2", "loopback", "token", link.installation, &seen));
+	assert_int_equal(SYNC_EINVALID, sync_link_put(site_db(&c, 0), 1, "", "loopback", "token", link.installation, &seen));
+	country_close(&c);
+}
+
+#define ON_SQLITE(test) TESTDB_ON(test, TESTDB_SQLITE, "SQLite")
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TESTDB_BOTH(a_site_loads_and_both_sides_edit),
+		TESTDB_BOTH(a_round_of_a_few_edits_is_one_request),
+		TESTDB_BOTH(an_empty_round_writes_nothing_on_either_side),
+		TESTDB_BOTH(when_a_site_was_seen_is_written_by_the_flush),
+		TESTDB_BOTH(two_sites_that_edit_the_same_record_converge),
+		TESTDB_BOTH(what_a_site_may_not_edit_comes_back_with_a_verdict),
+		ON_SQLITE(verdicts_come_in_numbers_that_are_bounded),
+		TESTDB_BOTH(a_pull_cut_at_any_byte_changes_nothing),
+		TESTDB_BOTH(faults_of_a_pull_do_no_harm),
+		TESTDB_BOTH(a_large_pull_is_spooled_and_integrated_in_slices),
+		ON_SQLITE(a_failure_of_the_sites_database_during_a_pull_is_survived),
+		ON_SQLITE(a_site_restored_from_an_older_copy_is_told_so),
+		TESTDB_BOTH(a_central_that_lost_a_push_is_told_from_a_lost_answer),
+		TESTDB_BOTH(a_central_that_lost_what_it_sent_says_so),
+		TESTDB_BOTH(a_store_moves_once_its_site_has_pushed_everything),
+		TESTDB_BOTH(a_site_that_is_reset_begins_anew),
+		ON_SQLITE(another_dictionary_at_central_costs_one_request),
+		ON_SQLITE(a_round_ends_when_it_is_asked_to),
+		ON_SQLITE(a_database_is_one_site_of_one_central),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
