@@ -36,6 +36,11 @@ static void record(struct api *api, const struct sync_caller *caller, const stru
 		                    .bytes_out = (int64_t)a->body.len, .code = err->status };
 	bool moved = served->wrote || served->pushed > 0 || served->pulled > 0;
 
+	if (err->status == SYNC_EBUSY) {
+		sync_log(SYNC_LOG_INFO, "exchange later", "site=%" PRId64 " name=%s ms=%" PRId64 " text=%s", caller->site_id, caller->name, x.ms,
+		         err->text);
+		return;
+	}
 	if (err->status != SYNC_OK) {
 		snprintf(x.text, sizeof x.text, "%.*s", (int)sizeof x.text - 1, err->text);
 		sync_log(SYNC_LOG_WARNING, "exchange refused", "site=%" PRId64 " name=%s code=%s in=%" PRId64 " ms=%" PRId64 " text=%s",
@@ -62,18 +67,31 @@ static enum sync_status exchange(struct lane *lane, const struct request *r, str
 	return sync_buf_check(&ret->body, err);
 }
 
+static enum sync_status exchange_once(struct api *api, const struct request *r, struct sync_caller *caller, struct answer *ret,
+                                      struct sync_served *served, struct sync_error *err)
+{
+	struct lane *lane;
+	enum sync_status status;
+
+	TRY(pool_take(api->pool, api->settings->busy_ms, &lane, err));
+	status = exchange(lane, r, caller, ret, served, err);
+	pool_give(api->pool, lane, status);
+	return status;
+}
+
 enum sync_status api_exchange(struct api *api, const struct request *r, struct answer *ret, struct sync_error *err)
 {
 	int64_t began_us = sync_tick_us();
 	struct sync_caller caller = { 0 };
 	struct sync_served served = { 0 };
-	struct lane *lane;
 
-	TRY(pool_take(api->pool, api->settings->busy_ms, &lane, err));
-	err->status = exchange(lane, r, &caller, ret, &served, err);
-	pool_give(api->pool, lane, err->status);
-	/* a first load that is told to wait waits for the worker */
-	if (served.spooled || served.jobs || err->status == SYNC_EBUSY)
+	err->status = exchange_once(api, r, &caller, ret, &served, err);
+	/* what a first load waits for is often done in a moment */
+	if (err->status == SYNC_EBUSY && caller.site_id) {
+		worker_settle(api->worker, api->settings->busy_ms);
+		err->status = exchange_once(api, r, &caller, ret, &served, err);
+	}
+	if (served.spooled || served.jobs)
 		worker_wake(api->worker);
 	record(api, &caller, r, ret, &served, began_us, err);
 	return err->status;

@@ -76,6 +76,21 @@ static enum sync_status open_file(const char *file, int *ret, struct sync_error 
 	return *ret >= 0 ? SYNC_OK : sync_fail(err, SYNC_EIO, "%s: %s", file, strerror(errno));
 }
 
+static enum sync_status report_import(int64_t records, bool json, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_REPORT };
+
+	if (json) {
+		sync_show_open(&b, NULL, '{');
+		sync_show_bool(&b, "ok", true);
+		sync_show_int(&b, "records", records);
+		sync_show_close(&b, '}');
+	} else {
+		sync_buf_addf(&b, "%" PRId64 " records imported", records);
+	}
+	return sync_show_print(&b, err);
+}
+
 enum sync_status cmd_import(const struct sync_call *call, struct sync_error *err)
 {
 	const struct central_settings *s = call->settings;
@@ -83,7 +98,6 @@ enum sync_status cmd_import(const struct sync_call *call, struct sync_error *err
 	defer(close_fd) int fd = -1;
 	const struct sync_entity *e;
 	enum sync_format format;
-	char text[64], n[24];
 	int64_t records;
 
 	TRY(find_entity(call->args[0], &e, err));
@@ -91,9 +105,7 @@ enum sync_status cmd_import(const struct sync_call *call, struct sync_error *err
 	TRY(open_file(call->args[1], &fd, err));
 	TRY(central_open(&db, call, true, err));
 	TRY(sync_import(db, e, format, read_fd, &fd, &records, err));
-	snprintf(n, sizeof n, "%" PRId64, records);
-	snprintf(text, sizeof text, "%s records imported", n);
-	return report_done("records", n, text, call->json, err);
+	return report_import(records, call->json, err);
 }
 
 enum sync_status cmd_export(const struct sync_call *call, struct sync_error *err)

@@ -17,17 +17,43 @@ struct worker {
 	struct sync_server *server;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t wakened;
-	bool work, stop;
+	pthread_cond_t wakened, settled;
+	bool stop;
+	uint64_t asked, done; /* how often there was said to be work, and up to which of these it is done */
 	struct sync_exchanged *logged; /* MAX_LOGGED of them */
 	size_t n_logged;
 };
 
+static struct timespec deadline(int64_t ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
 void worker_wake(struct worker *w)
 {
 	pthread_mutex_lock(&w->lock);
-	w->work = true;
+	w->asked++;
 	pthread_cond_signal(&w->wakened);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void worker_settle(struct worker *w, int64_t ms)
+{
+	struct timespec until = deadline(ms);
+	uint64_t mine;
+
+	pthread_mutex_lock(&w->lock);
+	mine = ++w->asked;
+	pthread_cond_signal(&w->wakened);
+	while (w->done < mine && !w->stop)
+		if (pthread_cond_timedwait(&w->settled, &w->lock, &until) != 0)
+			break;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -98,22 +124,27 @@ static bool work(struct worker *w)
 	return true;
 }
 
-/* Wait until there is work, or for some seconds. */
-static bool wait_for_work(struct worker *w, int seconds)
+/* Wait until there is work, or for some seconds; returns up to which time it was said to be there. */
+static uint64_t wait_for_work(struct worker *w, int seconds)
 {
-	struct timespec until;
-	bool work;
+	struct timespec until = deadline(seconds * 1000);
+	uint64_t asked;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += seconds;
 	pthread_mutex_lock(&w->lock);
-	while (!w->stop && !w->work)
+	while (!w->stop && w->asked == w->done)
 		if (pthread_cond_timedwait(&w->wakened, &w->lock, &until) != 0)
 			break;
-	work = w->work;
-	w->work = false;
+	asked = w->asked;
 	pthread_mutex_unlock(&w->lock);
-	return work;
+	return asked;
+}
+
+static void settle(struct worker *w, uint64_t asked)
+{
+	pthread_mutex_lock(&w->lock);
+	w->done = asked;
+	pthread_cond_broadcast(&w->settled);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static void *run(void *ctx)
@@ -123,8 +154,12 @@ static void *run(void *ctx)
 	bool done = work(w);
 
 	while (!stopped(w)) {
-		if (wait_for_work(w, done ? FLUSH_S : RETRY_S) || !done)
+		uint64_t asked = wait_for_work(w, done ? FLUSH_S : RETRY_S);
+
+		if (asked != w->done || !done) {
 			done = work(w);
+			settle(w, asked);
+		}
 		if (time(NULL) - flushed >= FLUSH_S) {
 			flush(w);
 			flushed = time(NULL);
@@ -142,6 +177,7 @@ static void free_worker(struct worker *w)
 	sync_db_close(w->db);
 	free(w->logged);
 	pthread_cond_destroy(&w->wakened);
+	pthread_cond_destroy(&w->settled);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
@@ -163,6 +199,7 @@ static struct worker *new_worker(void)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->wakened, &attr);
+	pthread_cond_init(&w->settled, &attr);
 	pthread_condattr_destroy(&attr);
 	return w;
 }
@@ -188,6 +225,7 @@ void worker_stop(struct worker *w)
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
 	pthread_cond_signal(&w->wakened);
+	pthread_cond_broadcast(&w->settled);
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
 	free_worker(w);

@@ -10,6 +10,8 @@ struct worker;
 enum sync_status worker_start(struct worker **ret, struct sync_db *db, struct sync_error *err);
 /** There is work. */
 void worker_wake(struct worker *w);
+/** There is work; wait until all that there is now is done, but at most ms. */
+void worker_settle(struct worker *w, int64_t ms);
 /** Remember an exchange, for status; when too many are waiting to be written, it is left out. */
 void worker_log(struct worker *w, const struct sync_exchanged *x);
 /** Finish the step under way, write what is in memory, end. NULL does nothing. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libsync/crypto.h>
 #include <libsync/frame.h>
 
 #include "base/internal.h"
@@ -55,20 +56,43 @@ static bool read_argument(struct message *m, const char *arg)
 	return true;
 }
 
-static enum sync_status write_records(struct sync_writer *w, struct sync_error *err)
+/* The header as our writer has it, without the end that follows it. */
+static enum sync_status write_header(const struct message *m, struct sync_buf *b, struct sync_error *err)
 {
-	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	defer(sync_writer_freep) struct sync_writer *w = NULL;
+	defer(sync_decompressor_freep) struct sync_decompressor *d = NULL;
+	struct sync_end end = { 0 };
+	struct sync_view body;
+	char plain[4096];
+	size_t len;
+
+	TRY(sync_writer_new(&w, NULL, 3, MAX_BODY, err));
+	sync_writer_begin(w, &m->h, true);
+	TRY(sync_writer_end(w, &end, &body, err));
+	TRY(sync_decompressor_new(&d, (const struct sync_dictionary *[]){ NULL }, body, MAX_PLAIN, err));
+	TRY(sync_decompressor_read(d, plain, sizeof plain, &len, err));
+	sync_buf_add(b, plain, (size_t)((char *)memchr(plain, '\n', len) - plain) + 1);
+	return SYNC_OK;
+}
+
+/* Records as they are given, whatever they say: what a well-behaved site would never send. */
+static enum sync_status write_text(const struct message *m, struct sync_buf *b, struct sync_error *err)
+{
+	defer(sync_digest_close) struct sync_digest digest = { 0 };
 	defer(freep) char *line = NULL;
 	size_t size = 0;
 	ssize_t len;
+	int64_t n = 0;
 
-	while ((len = getline(&line, &size, stdin)) > 0) {
-		struct sync_record r;
-
-		TRY(sync_record_read(&r, &arena, (struct sync_view){ line, (size_t)len }, &sync_default_limits, err));
-		sync_writer_record(w, &r);
-	}
-	return SYNC_OK;
+	TRY(write_header(m, b, err));
+	for (; (len = getline(&line, &size, stdin)) > 0; n++)
+		sync_buf_add(b, line, (size_t)len);
+	sync_buf_addf(b, "{\"n\":\"%" PRId64 "\",\"h\":\"", n);
+	TRY(sync_buf_check(b, err));
+	TRY(sync_digest_open(&digest, err));
+	sync_digest_add(&digest, sync_buf_view(b));
+	sync_buf_addf(b, "%016" PRIx64 "\"}\n", sync_digest_value(&digest));
+	return sync_buf_check(b, err);
 }
 
 static enum sync_status print(struct sync_view body, struct sync_error *err)
@@ -76,18 +100,16 @@ static enum sync_status print(struct sync_view body, struct sync_error *err)
 	return fwrite(body.data, 1, body.len, stdout) == body.len ? SYNC_OK : sync_fail(err, SYNC_EIO, "writing: %m");
 }
 
-static enum sync_status print_plain(struct sync_view body, struct sync_error *err)
+static enum sync_status print_compressed(struct sync_view text, struct sync_error *err)
 {
-	defer(sync_decompressor_freep) struct sync_decompressor *d = NULL;
-	static char block[BLOCK];
-	size_t len = 1;
+	defer(sync_compressor_freep) struct sync_compressor *c = NULL;
+	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_BODY };
 
-	TRY(sync_decompressor_new(&d, (const struct sync_dictionary *[]){ NULL }, body, MAX_PLAIN, err));
-	while (len > 0) {
-		TRY(sync_decompressor_read(d, block, sizeof block, &len, err));
-		TRY(print((struct sync_view){ block, len }, err));
-	}
-	return SYNC_OK;
+	TRY(sync_compressor_new(&c, NULL, 3, err));
+	sync_compressor_reset(c, &b);
+	sync_compressor_add(c, text);
+	TRY(sync_compressor_end(c, err));
+	return print(sync_buf_view(&b), err);
 }
 
 static enum sync_status print_bomb(int64_t mib, struct sync_error *err)
@@ -107,17 +129,12 @@ static enum sync_status print_bomb(int64_t mib, struct sync_error *err)
 
 static enum sync_status write_message(const struct message *m, struct sync_error *err)
 {
-	defer(sync_writer_freep) struct sync_writer *w = NULL;
-	struct sync_end end = { 0 };
-	struct sync_view body;
+	defer(sync_buf_clear) struct sync_buf text = { .max = MAX_PLAIN };
 
 	if (m->bomb)
 		return print_bomb(m->bomb, err);
-	TRY(sync_writer_new(&w, NULL, 3, MAX_BODY, err));
-	sync_writer_begin(w, &m->h, true);
-	TRY(write_records(w, err));
-	TRY(sync_writer_end(w, &end, &body, err));
-	return m->plain ? print_plain(body, err) : print(body, err);
+	TRY(write_text(m, &text, err));
+	return m->plain ? print(sync_buf_view(&text), err) : print_compressed(sync_buf_view(&text), err);
 }
 
 int main(int argc, char **argv)

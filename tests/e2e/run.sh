@@ -51,5 +51,6 @@ eventually 5 "what was edited meanwhile goes when it starts" eval '[ "$(sql "SEL
 sql "UPDATE item SET name = 'changed'"
 eventually 5 "the interval brings what is new at central" eval '[ "$(at p.db "SELECT name FROM item")" = changed ]'
 kill -9 "$pid_run"
+wait "$pid_run" 2>/dev/null || true
 holds "kill -9 leaves no lock" remote p.db sync
 stop "$pid_main"
