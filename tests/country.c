@@ -59,15 +59,21 @@ static const char *no(struct sync_db *db)
 static void put_basics(struct sync_db *db, size_t stores)
 {
 	run(db, "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('unit1', 'dose', 1, %s)", yes(db));
-	run(db, "INSERT INTO item(id, name, code, unit_id, ven_category, default_pack_size, type, legacy_record, is_active, is_vaccine,"
-	        " vaccine_doses, volume_per_pack) VALUES ('item1', 'BCG', 'bcg', 'unit1', 'V', 20, 'STOCK', '{}', %s, %s, 20, 0)",
+	run(db,
+	    "INSERT INTO item(id, name, code, unit_id, ven_category, default_pack_size, type, legacy_record, is_active, "
+	    "is_vaccine,"
+	    " vaccine_doses, volume_per_pack) VALUES ('item1', 'BCG', 'bcg', 'unit1', 'V', 20, 'STOCK', '{}', %s, %s, 20, 0)",
 	    yes(db), yes(db));
 	for (size_t i = 1; i <= stores; i++) {
-		run(db, "INSERT INTO name(id, name, code, type, is_customer, is_supplier, is_manufacturer, is_donor, on_hold, is_deceased)"
-		        " VALUES ('name%zu', 'Health post %zu', 'hp%zu', 'STORE', %s, %s, %s, %s, %s, %s)",
+		run(db,
+		    "INSERT INTO name(id, name, code, type, is_customer, is_supplier, is_manufacturer, is_donor, on_hold, "
+		    "is_deceased)"
+		    " VALUES ('name%zu', 'Health post %zu', 'hp%zu', 'STORE', %s, %s, %s, %s, %s, %s)",
 		    i, i, i, yes(db), no(db), no(db), no(db), no(db), no(db));
-		run(db, "INSERT INTO store(id, code, site_id, store_mode, is_disabled, name_id)"
-		        " VALUES ('store%zu', 'hp%zu', 0, 'STORE', %s, 'name%zu')", i, i, no(db), i);
+		run(db,
+		    "INSERT INTO store(id, code, site_id, store_mode, is_disabled, name_id)"
+		    " VALUES ('store%zu', 'hp%zu', 0, 'STORE', %s, 'name%zu')",
+		    i, i, no(db), i);
 	}
 }
 
@@ -82,8 +88,8 @@ static void open_site(struct country *c, size_t i)
 	snprintf(store, sizeof store, "store%zu", i + 1);
 	sync_random_uuid(installation);
 	assert_ok(sync_site_add(c->central->db, name, stores, 1, secret, &id, err));
-	assert_ok(sync_site_register(c->central->db, sync_view_of(name), sync_view_of(secret),
-	                             sync_view_of(installation), sync_view_of("0"), token, &registered, err));
+	assert_ok(sync_site_register(c->central->db, sync_view_of(name), sync_view_of(secret), sync_view_of(installation),
+				     sync_view_of("0"), token, &registered, err));
 	testdb_make(&s->db, TESTDB_SQLITE);
 	testdb_open(&s->db, SYNC_SITE);
 	assert_ok(sync_link_put(s->db.db, id, name, "loopback", token, installation, err));
@@ -161,7 +167,8 @@ void country_settle(struct country *c)
 		moved = 0;
 		for (size_t i = 0; i < c->n; i++) {
 			if (country_round(c, i) != SYNC_OK)
-				fail_msg("site %zu: %s: %s", i + 1, sync_status_name(c->site[i].err.status), c->site[i].err.text);
+				fail_msg("site %zu: %s: %s", i + 1, sync_status_name(c->site[i].err.status),
+					 c->site[i].err.text);
 			moved += c->site[i].report.pushed + c->site[i].report.pulled;
 		}
 		loopback_work(&c->site[0].line);
@@ -170,27 +177,37 @@ void country_settle(struct country *c)
 
 void put_location(struct sync_db *db, const char *id, int store, const char *name)
 {
-	run(db, "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('%s', '%s', '%s', %s, 'store%d', 1)"
-	        " ON CONFLICT (id) DO UPDATE SET name = excluded.name", id, name, id, no(db), store);
+	run(db,
+	    "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('%s', '%s', '%s', %s, 'store%d', 1)"
+	    " ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+	    id, name, id, no(db), store);
 }
 
 void put_stocktake(struct sync_db *db, const char *id, int store, int n)
 {
 	assert_ok(sync_db_begin(db, true, err));
-	run(db, "INSERT INTO stocktake(id, store_id, user_id, stocktake_number, status, created_datetime, is_locked, is_initial_stocktake)"
-	        " VALUES ('%s', 'store%d', 'somebody', 1, 'NEW', '2026-11-24T10:00:00', %s, %s)"
-	        " ON CONFLICT (id) DO UPDATE SET stocktake_number = stocktake.stocktake_number + 1", id, store, no(db), no(db));
+	run(db,
+	    "INSERT INTO stocktake(id, store_id, user_id, stocktake_number, status, created_datetime, is_locked, "
+	    "is_initial_stocktake)"
+	    " VALUES ('%s', 'store%d', 'somebody', 1, 'NEW', '2026-11-24T10:00:00', %s, %s)"
+	    " ON CONFLICT (id) DO UPDATE SET stocktake_number = stocktake.stocktake_number + 1",
+	    id, store, no(db), no(db));
 	for (int i = 1; i <= n; i++)
-		run(db, "INSERT INTO stocktake_line(id, stocktake_id, snapshot_number_of_packs, item_id, item_name, volume_per_pack)"
-		        " VALUES ('%s-%d', '%s', %d, 'item1', 'BCG', 0)"
-		        " ON CONFLICT (id) DO UPDATE SET snapshot_number_of_packs = stocktake_line.snapshot_number_of_packs + 1", id, i, id, i);
+		run(db,
+		    "INSERT INTO stocktake_line(id, stocktake_id, snapshot_number_of_packs, item_id, item_name, "
+		    "volume_per_pack)"
+		    " VALUES ('%s-%d', '%s', %d, 'item1', 'BCG', 0)"
+		    " ON CONFLICT (id) DO UPDATE SET snapshot_number_of_packs = stocktake_line.snapshot_number_of_packs + 1",
+		    id, i, id, i);
 	assert_ok(sync_db_commit(db, err));
 }
 
 void put_barcode(struct sync_db *db, const char *id, const char *gtin)
 {
-	run(db, "INSERT INTO barcode(id, gtin, item_id) VALUES ('%s', '%s', 'item1') ON CONFLICT (id) DO UPDATE SET gtin = excluded.gtin", id,
-	    gtin);
+	run(db,
+	    "INSERT INTO barcode(id, gtin, item_id) VALUES ('%s', '%s', 'item1') ON CONFLICT (id) DO UPDATE SET gtin = "
+	    "excluded.gtin",
+	    id, gtin);
 }
 
 /* Each row as one line, in the order of id. */

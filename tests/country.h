@@ -16,10 +16,10 @@ struct country_site {
 };
 
 struct country {
-	struct testdb *central;    /* the caller's */
+	struct testdb *central; /* the caller's */
 	struct country_site site[COUNTRY_SITES];
 	size_t n;
-	struct sync_options o;     /* of all rounds; pauses let central work */
+	struct sync_options o; /* of all rounds; pauses let central work */
 };
 
 /** Central opens with a unit, an item and n stores at n registered sites, whose databases are there but not loaded. */

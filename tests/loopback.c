@@ -82,8 +82,12 @@ static enum sync_status finish(void *ctx, struct sync_buf *ret, struct sync_erro
 
 void loopback_open(struct loopback *l, struct sync_db *db, int64_t site_id)
 {
-	*l = (struct loopback){ .transport = { start, finish, l }, .db = db, .site_id = site_id, .request.max = MOST, .answer.max = MOST,
-		                .delayed.max = MOST };
+	*l = (struct loopback){ .transport = { start, finish, l },
+				.db = db,
+				.site_id = site_id,
+				.request.max = MOST,
+				.answer.max = MOST,
+				.delayed.max = MOST };
 	assert_ok(sync_server_new(&l->server, db, err));
 }
 

@@ -11,22 +11,22 @@ enum loopback_fault {
 	LOOPBACK_CUT_ANSWER,  /* the site gets its first bytes */
 	LOOPBACK_LOSE_REQUEST,
 	LOOPBACK_LOSE_ANSWER,
-	LOOPBACK_REPEAT,      /* central gets it twice, the site gets the second answer */
-	LOOPBACK_DELAY,       /* the site gives up; central gets it in loopback_deliver() */
-	LOOPBACK_OLD_ANSWER,  /* the site gets the answer of the message before */
+	LOOPBACK_REPEAT,     /* central gets it twice, the site gets the second answer */
+	LOOPBACK_DELAY,      /* the site gives up; central gets it in loopback_deliver() */
+	LOOPBACK_OLD_ANSWER, /* the site gets the answer of the message before */
 };
 
 struct loopback {
 	struct sync_transport transport;
-	struct sync_db *db;          /* central's */
+	struct sync_db *db; /* central's */
 	struct sync_server *server;
 	int64_t site_id;
 	enum loopback_fault fault;
-	int64_t fault_at;            /* number of the message, from 1 */
-	size_t cut;                  /* bytes that arrive */
-	int64_t messages;            /* sent so far */
+	int64_t fault_at;                   /* number of the message, from 1 */
+	size_t cut;                         /* bytes that arrive */
+	int64_t messages;                   /* sent so far */
 	size_t request_bytes, answer_bytes; /* of the last message, before any cut */
-	enum sync_status answered;   /* what central made of the last message that it got */
+	enum sync_status answered;          /* what central made of the last message that it got */
 	struct sync_buf request, answer, delayed;
 };
 

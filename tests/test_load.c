@@ -16,10 +16,13 @@ static void put_units(struct sync_db *db, int n)
 {
 	assert_ok(sync_db_begin(db, true, err));
 	for (int i = 0; i < n; i++)
-		run(db, "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('u%05d', '%08x%08x%08x%08x%08x%08x%08x%08x', %d, %s)", i,
-		    (unsigned)(i + 1) * 2654435761u, (unsigned)(i + 7) * 2246822519u, (unsigned)(i + 3) * 3266489917u,
+		run(db,
+		    "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('u%05d', '%08x%08x%08x%08x%08x%08x%08x%08x', %d, "
+		    "%s)",
+		    i, (unsigned)(i + 1) * 2654435761u, (unsigned)(i + 7) * 2246822519u, (unsigned)(i + 3) * 3266489917u,
 		    (unsigned)(i + 5) * 668265263u, (unsigned)(i + 11) * 374761393u, (unsigned)(i + 13) * 2654435769u,
-		    (unsigned)(i + 17) * 1103515245u, (unsigned)(i + 19) * 1664525u, i, sync_db_dialect(db)->postgres ? "true" : "1");
+		    (unsigned)(i + 17) * 1103515245u, (unsigned)(i + 19) * 1664525u, i,
+		    sync_db_dialect(db)->postgres ? "true" : "1");
 	assert_ok(sync_db_commit(db, err));
 }
 
@@ -70,7 +73,8 @@ static void everything_that_is_routed_to_a_site_is_loaded(void **state)
 	assert_int_equal(SYNC_OK, load(&c));
 	assert_converged(&c, 0);
 	assert_true(progress.calls > 2);
-	assert_int_equal(UNITS + 10, progress.total); /* a unit, an item, a name, a store, a barcode, a location, a stocktake and 3 lines */
+	assert_int_equal(UNITS + 10,
+			 progress.total); /* a unit, an item, a name, a store, a barcode, a location, a stocktake and 3 lines */
 	assert_int_equal(progress.total, progress.done);
 	assert_int_equal(progress.total, c.site[0].report.pulled);
 	assert_int_equal(progress.total, c.site[0].report.integrated);
@@ -80,7 +84,7 @@ static void everything_that_is_routed_to_a_site_is_loaded(void **state)
 	assert_int_equal(progress.total, link.load_done);
 	assert_int_equal(0, number(site_db(&c), "SELECT count(*) FROM sync_changelog"));
 	assert_int_equal(number(c.central->db, "SELECT count(*) FROM sync_version WHERE entity = 'barcode'"),
-	                 number(site_db(&c), "SELECT count(*) FROM sync_version WHERE entity = 'barcode'"));
+			 number(site_db(&c), "SELECT count(*) FROM sync_version WHERE entity = 'barcode'"));
 	put_location(site_db(&c), "l1", 1, "captured");
 	assert_int_equal(1, number(site_db(&c), "SELECT count(*) FROM sync_changelog"));
 	country_settle(&c);
@@ -153,7 +157,7 @@ static void a_load_waits_for_the_jobs_of_its_site(void **state)
 
 	country_open(&c, testdb_of(state), 1);
 	run(c.central->db, "INSERT INTO sync_job(entity, keys, kind, sites, step, last_id, done)"
-	                   " VALUES ('store', '[\"store1\"]', 'store', '[1]', 0, '', 0)");
+			   " VALUES ('store', '[\"store1\"]', 'store', '[1]', 0, '', 0)");
 	assert_int_equal(SYNC_EBUSY, load(&c));
 	assert_int_equal(2, c.site[0].err.retry_after_s);
 	loopback_work(&c.site[0].line);

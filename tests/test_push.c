@@ -1,6 +1,7 @@
 #include "country.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 
 #include "exchange/checkpoint.h"
 #include "exchange/pending.h"
@@ -43,7 +44,7 @@ static void assert_acknowledged(struct country *c)
 	assert_int_equal(there ? 2 : 0, number(central, "SELECT count(*) FROM stocktake_line WHERE stocktake_id = 't1'"));
 	if (there) /* the first line had 1, and one more with each edit */
 		assert_int_equal(there, number(central, "SELECT CAST(snapshot_number_of_packs AS integer) FROM stocktake_line"
-		                                        " WHERE id = 't1-1'"));
+							" WHERE id = 't1-1'"));
 }
 
 static void assert_recovers(struct country *c)
@@ -105,8 +106,8 @@ static void an_answer_cut_at_any_byte_is_recognised(void **state)
 
 static void lost_repeated_and_late_messages_do_no_harm(void **state)
 {
-	static const enum loopback_fault faults[] = { LOOPBACK_LOSE_REQUEST, LOOPBACK_LOSE_ANSWER, LOOPBACK_REPEAT, LOOPBACK_DELAY,
-		                                      LOOPBACK_OLD_ANSWER };
+	static const enum loopback_fault faults[] = { LOOPBACK_LOSE_REQUEST, LOOPBACK_LOSE_ANSWER, LOOPBACK_REPEAT,
+						      LOOPBACK_DELAY, LOOPBACK_OLD_ANSWER };
 	struct country c;
 
 	open_one(&c, state);
@@ -244,6 +245,82 @@ static void a_group_cut_between_its_parts_starts_again(void **state)
 	country_close(&c);
 }
 
+static void a_group_of_too_many_bytes_travels_in_parts(void **state)
+{
+	struct country c;
+
+	open_one(&c, state);
+	c.o.message_min = 1024;
+	c.o.message_max = 8192;
+	put_stocktake(site_db(&c), "t1", 1, 500);
+	run(site_db(&c), "UPDATE stocktake_line SET comment = hex(randomblob(60))");
+	put_location(site_db(&c), "l1", 1, "after it");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_true(c.site[0].report.requests > 3);
+	assert_int_equal(502, c.site[0].report.pushed);
+	loopback_work(&c.site[0].line);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+/* A server of its own, with a database handle of its own, that answers what was delayed. */
+struct clerk {
+	pthread_t thread;
+	struct sync_db *db;
+	struct sync_server *server;
+	int64_t site_id;
+	struct sync_view body;
+	enum sync_status status;
+	struct sync_served served;
+};
+
+static void *answer(void *ctx)
+{
+	struct clerk *k = ctx;
+	struct sync_view ret;
+
+	k->status = sync_server_answer(k->server, k->site_id, k->body, &ret, &k->served, NULL);
+	return NULL;
+}
+
+static void of_two_requests_at_once_one_is_taken(void **state)
+{
+	struct country c;
+	struct loopback *line = &c.site[0].line;
+	struct clerk clerks[2] = { 0 };
+
+	open_one(&c, state);
+	for (size_t i = 0; i < COUNT(clerks); i++) {
+		assert_ok(sync_db_clone(&clerks[i].db, c.central->db, err));
+		assert_ok(sync_server_new(&clerks[i].server, clerks[i].db, err));
+		clerks[i].site_id = line->site_id;
+	}
+	for (int n = 0; n < 20; n++) {
+		int64_t before = number(c.central->db, "SELECT in_ordinal FROM sync_site");
+
+		edit(&c, n);
+		loopback_arm(line, LOOPBACK_DELAY, 1, 0);
+		assert_int_equal(SYNC_ENET, country_round(&c, 0));
+		for (size_t i = 0; i < COUNT(clerks); i++) {
+			clerks[i].body = sync_buf_view(&line->delayed);
+			assert_int_equal(0, pthread_create(&clerks[i].thread, NULL, answer, &clerks[i]));
+		}
+		for (size_t i = 0; i < COUNT(clerks); i++) {
+			assert_int_equal(0, pthread_join(clerks[i].thread, NULL));
+			assert_int_equal(SYNC_OK, clerks[i].status);
+		}
+		assert_int_equal(1, clerks[0].served.wrote + clerks[1].served.wrote);
+		assert_true(number(c.central->db, "SELECT in_ordinal FROM sync_site") > before);
+		assert_recovers(&c);
+	}
+	for (size_t i = 0; i < COUNT(clerks); i++) {
+		sync_server_free(clerks[i].server);
+		sync_db_close(clerks[i].db);
+	}
+	country_close(&c);
+}
+
 static struct country *editing; /* by the transport below, between two parts */
 static int64_t edit_before;
 
@@ -309,7 +386,8 @@ static void a_failure_of_centrals_database_at_any_call_is_survived(void **state)
 {
 	struct country c;
 	struct testdb *central = testdb_of(state);
-	const struct sync_db_ops *drivers[] = { faulty_db(central->kind == TESTDB_SQLITE ? &sync_sqlite : &sync_postgres), NULL };
+	const struct sync_db_ops *drivers[] = { faulty_db(central->kind == TESTDB_SQLITE ? &sync_sqlite : &sync_postgres),
+						NULL };
 	bool failed = true;
 
 	open_one(&c, state);
@@ -332,12 +410,13 @@ static void an_edit_that_cannot_be_sent_is_shown_until_it_is_corrected(void **st
 	open_one(&c, state);
 	put_location(site_db(&c), "l1", 1, "good");
 	run(site_db(&c), "INSERT INTO location(id, name, code, on_hold, store_id, volume)"
-	                 " VALUES ('l2', CAST(x'ff' AS text), 'x', 0, 'store1', 1)");
+			 " VALUES ('l2', CAST(x'ff' AS text), 'x', 0, 'store1', 1)");
 	assert_int_equal(SYNC_OK, country_round(&c, 0));
 	assert_int_equal(1, c.site[0].report.pushed);
 	assert_int_equal(1, c.site[0].report.refused);
 	assert_int_equal(0, c.site[0].report.unpushed);
-	assert_int_equal(1, number(site_db(&c), "SELECT count(*) FROM sync_verdict WHERE record_id = 'l2' AND code = 'bad_value'"));
+	assert_int_equal(
+	    1, number(site_db(&c), "SELECT count(*) FROM sync_verdict WHERE record_id = 'l2' AND code = 'bad_value'"));
 	put_location(site_db(&c), "l2", 1, "corrected");
 	assert_recovers(&c);
 	country_close(&c);
@@ -346,8 +425,12 @@ static void an_edit_that_cannot_be_sent_is_shown_until_it_is_corrected(void **st
 /* Sends a hand-made header with one record, or none. */
 static enum sync_status send(struct country *c, const struct sync_header *h, bool record)
 {
-	struct sync_record r = { .entity = sync_entity_find(sync_view_of("location")), .name = sync_view_of("location"),
-		                 .id = sync_view_of("l1"), .action = SYNC_DELETE, .seq = 1, .age_ms = -1 };
+	struct sync_record r = { .entity = sync_entity_find(sync_view_of("location")),
+				 .name = sync_view_of("location"),
+				 .id = sync_view_of("l1"),
+				 .action = SYNC_DELETE,
+				 .seq = 1,
+				 .age_ms = -1 };
 	defer(sync_writer_freep) struct sync_writer *w = NULL;
 	struct sync_served served;
 	struct sync_end end = { 0 };
@@ -426,7 +509,7 @@ static void assert_pending(struct country *c, size_t most, const struct sync_seq
 		size_t len = strlen(got);
 
 		snprintf(got + len, sizeof got - len, "%s%s%.*s", i ? " " : "", p.row[i].action == SYNC_DELETE ? "-" : "",
-		         SYNC_VIEW(p.row[i].id));
+			 SYNC_VIEW(p.row[i].id));
 		if (i + 1 == p.end[cluster]) {
 			strcat(got, " |");
 			cluster++;
@@ -436,9 +519,11 @@ static void assert_pending(struct country *c, size_t most, const struct sync_seq
 	sync_pending_clear(&p);
 }
 
-#define TAKE(id) "INSERT INTO stocktake(id, store_id, user_id, stocktake_number, status, created_datetime, is_locked," \
+#define TAKE(id)                                                                                              \
+	"INSERT INTO stocktake(id, store_id, user_id, stocktake_number, status, created_datetime, is_locked," \
 	" is_initial_stocktake) VALUES ('" id "', 'store1', 'x', 1, 'NEW', '2026-11-24T10:00:00', 0, 0);"
-#define LINE(id, take) "INSERT INTO stocktake_line(id, stocktake_id, snapshot_number_of_packs, item_id, item_name, volume_per_pack)" \
+#define LINE(id, take)                                                                                                \
+	"INSERT INTO stocktake_line(id, stocktake_id, snapshot_number_of_packs, item_id, item_name, volume_per_pack)" \
 	" VALUES ('" id "', '" take "', 1, 'item1', 'BCG', 0);"
 
 static void groups_are_sent_whole_and_in_order(void **state)
@@ -469,9 +554,10 @@ static void deletes_come_last_and_children_first(void **state)
 	static const struct sync_seqs none = { 0 };
 	struct country c;
 
-	site_with(&c, state, TAKE("a") LINE("a1", "a") LINE("a2", "a") TAKE("b") LINE("b1", "b")
-	          "DELETE FROM stocktake WHERE id = 'a'; DELETE FROM stocktake_line WHERE stocktake_id = 'a';"
-	          "DELETE FROM stocktake_line WHERE id = 'b1';");
+	site_with(&c, state,
+		  TAKE("a") LINE("a1", "a") LINE("a2", "a") TAKE("b") LINE(
+		      "b1", "b") "DELETE FROM stocktake WHERE id = 'a'; DELETE FROM stocktake_line WHERE stocktake_id = 'a';"
+				 "DELETE FROM stocktake_line WHERE id = 'b1';");
 	assert_pending(&c, 100, &none, "b -b1 | -a1 -a2 -a |");
 	country_close(&c);
 }
@@ -556,6 +642,8 @@ int main(void)
 		TESTDB_BOTH(a_group_larger_than_a_message_travels_in_parts),
 		TESTDB_BOTH(a_group_cut_between_its_parts_starts_again),
 		TESTDB_BOTH(a_group_changed_between_its_parts_starts_again),
+		TESTDB_BOTH(a_group_of_too_many_bytes_travels_in_parts),
+		TESTDB_BOTH(of_two_requests_at_once_one_is_taken),
 		ON_SQLITE(a_failure_of_the_sites_database_at_any_call_is_survived),
 		TESTDB_BOTH(a_failure_of_centrals_database_at_any_call_is_survived),
 		ON_SQLITE(an_edit_that_cannot_be_sent_is_shown_until_it_is_corrected),

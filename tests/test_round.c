@@ -39,7 +39,8 @@ static void a_round_of_a_few_edits_is_one_request(void **state)
 	assert_int_equal(6, c.site[0].report.pushed);
 	assert_int_equal(1, c.site[0].report.pulled);
 	assert_int_equal(1, c.site[0].report.integrated);
-	assert_int_equal(0, c.site[0].report.unpushed + c.site[0].report.waiting + c.site[0].report.refused + c.site[0].report.more);
+	assert_int_equal(0, c.site[0].report.unpushed + c.site[0].report.waiting + c.site[0].report.refused +
+				c.site[0].report.more);
 	assert_converged(&c, 0);
 	country_close(&c);
 }
@@ -90,7 +91,8 @@ static void when_a_site_was_seen_is_written_by_the_flush(void **state)
 	assert_true(number(c.central->db, "SELECT last_seen_us FROM sync_site") < test_clock_us);
 	assert_ok(sync_server_flush(c.central->db, err));
 	assert_int_equal(test_clock_us, number(c.central->db, "SELECT last_seen_us FROM sync_site"));
-	assert_int_equal(number(site_db(&c, 0), "SELECT all_seq FROM sync_link"), number(c.central->db, "SELECT all_seq FROM sync_site"));
+	assert_int_equal(number(site_db(&c, 0), "SELECT all_seq FROM sync_link"),
+			 number(c.central->db, "SELECT all_seq FROM sync_site"));
 	sync_set_clock(NULL);
 	country_close(&c);
 }
@@ -121,7 +123,8 @@ static void what_a_site_may_not_edit_comes_back_with_a_verdict(void **state)
 	run(site_db(&c, 0), "UPDATE unit SET name = 'mine'");
 	country_settle(&c);
 	assert_int_equal(1, c.site[0].report.refused);
-	assert_int_equal(1, number(site_db(&c, 0), "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND record_id = 'unit1'"));
+	assert_int_equal(
+	    1, number(site_db(&c, 0), "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND record_id = 'unit1'"));
 	assert_converged(&c, 0);
 	country_close(&c);
 }
@@ -168,8 +171,8 @@ static void a_pull_cut_at_any_byte_changes_nothing(void **state)
 
 static void faults_of_a_pull_do_no_harm(void **state)
 {
-	static const enum loopback_fault faults[] = { LOOPBACK_LOSE_REQUEST, LOOPBACK_LOSE_ANSWER, LOOPBACK_REPEAT, LOOPBACK_DELAY,
-		                                      LOOPBACK_OLD_ANSWER, LOOPBACK_CUT_REQUEST };
+	static const enum loopback_fault faults[] = { LOOPBACK_LOSE_REQUEST, LOOPBACK_LOSE_ANSWER, LOOPBACK_REPEAT,
+						      LOOPBACK_DELAY,        LOOPBACK_OLD_ANSWER,  LOOPBACK_CUT_REQUEST };
 	struct country c;
 
 	open_loaded(&c, state, 1);
@@ -284,7 +287,7 @@ static void a_central_that_lost_a_push_is_told_from_a_lost_answer(void **state)
 	put_location(site_db(&c, 0), "l1", 1, "b");
 	country_settle(&c);
 	run(c.central->db, "UPDATE sync_site SET in_ordinal = c.ordinal, in_id = c.id, in_upto = c.seq FROM sync_checkpoint c"
-	                   " WHERE c.ordinal = 1");
+			   " WHERE c.ordinal = 1");
 	assert_fails(&c, 0, SYNC_EHISTORY, "central has lost what it confirmed since");
 	run(c.central->db, "UPDATE sync_site SET in_ordinal = 0, in_id = '', in_upto = 0");
 	assert_fails(&c, 0, SYNC_EHISTORY, "central has lost what it confirmed");
@@ -339,8 +342,8 @@ static void a_site_that_is_reset_begins_anew(void **state)
 	put_location(site_db(&c, 0), "l1", 1, "Fridge");
 	country_settle(&c);
 	assert_ok(sync_site_reset(c.central->db, "post1", secret, err));
-	assert_ok(sync_site_register(c.central->db, sync_view_of("post1"), sync_view_of(secret), sync_view_of("0123456789abcdef"),
-	                             sync_view_of("0"), token, &id, err));
+	assert_ok(sync_site_register(c.central->db, sync_view_of("post1"), sync_view_of(secret),
+				     sync_view_of("0123456789abcdef"), sync_view_of("0"), token, &id, err));
 	testdb_drop(&c.site[0].db);
 	testdb_make(&c.site[0].db, TESTDB_SQLITE);
 	testdb_open(&c.site[0].db, SYNC_SITE);
@@ -420,7 +423,8 @@ static void a_database_is_one_site_of_one_central(void **state)
 	assert_ok(sync_link_put(site_db(&c, 0), 1, "post1", "loopback", "another token", link.installation, err));
 	assert_ok(sync_link_get(site_db(&c, 0), &link, err));
 	assert_string_equal("another token", link.token);
-	assert_int_equal(SYNC_ETAKEN, sync_link_put(site_db(&c, 0), 1, "post1", "elsewhere", "token", link.installation, &seen));
+	assert_int_equal(SYNC_ETAKEN,
+			 sync_link_put(site_db(&c, 0), 1, "post1", "elsewhere", "token", link.installation, &seen));
 	assert_non_null(strstr(seen.text, "is site 'post1' of loopback: use another file for site 'post1' of elsewhere"));
 	assert_int_equal(SYNC_ETAKEN, sync_link_put(site_db(&c, 0), 2, "post2", "loopback", "token", link.installation, &seen));
 	assert_int_equal(SYNC_EINVALID, sync_link_put(site_db(&c, 0), 1, "", "loopback", "token", link.installation, &seen));

@@ -56,7 +56,8 @@ static enum sync_status grow(struct sync_batch *b, struct sync_error *err)
 	return SYNC_OK;
 }
 
-static enum sync_status keep_record(struct sync_batch *b, const struct sync_record *r, struct sync_view line, struct sync_error *err)
+static enum sync_status keep_record(struct sync_batch *b, const struct sync_record *r, struct sync_view line,
+				    struct sync_error *err)
 {
 	struct sync_view copy = sync_arena_copy(&b->arena, line);
 
@@ -111,7 +112,8 @@ static enum sync_status put_aside(struct sync_batch *b, struct sync_view line, s
 	return sync_buf_check(&b->next, err);
 }
 
-enum sync_status sync_batch_read(struct sync_batch *b, struct sync_reader *reader, size_t enough, size_t most, struct sync_error *err)
+enum sync_status sync_batch_read(struct sync_batch *b, struct sync_reader *reader, size_t enough, size_t most,
+				 struct sync_error *err)
 {
 	struct sync_record r;
 	struct sync_verdict v;

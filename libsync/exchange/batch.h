@@ -6,15 +6,15 @@
 
 /** Records of a message, as many as were asked for. Zeroed it is ready; its memory is kept between messages. */
 struct sync_batch {
-	struct sync_record *r;   /* n of them, with lines[i] the text of r[i] */
+	struct sync_record *r; /* n of them, with lines[i] the text of r[i] */
 	struct sync_view *lines;
 	size_t n, cap;
-	struct sync_arena arena; /* what they borrow from: until the next read */
+	struct sync_arena arena;       /* what they borrow from: until the next read */
 	struct sync_verdict *verdicts; /* all of the message so far: until the next open */
 	size_t n_verdicts;
 	struct sync_arena kept;
-	struct sync_buf next;    /* text of the record that opens the next group; empty: none was read */
-	bool ended;              /* the message was whole, and no records follow */
+	struct sync_buf next; /* text of the record that opens the next group; empty: none was read */
+	bool ended;           /* the message was whole, and no records follow */
 	struct sync_end end;
 };
 
@@ -28,7 +28,8 @@ void sync_batch_clear(struct sync_batch *b);
  *
  * @retval SYNC_EBADFRAME  anything wrong with the message
  */
-enum sync_status sync_batch_read(struct sync_batch *b, struct sync_reader *reader, size_t enough, size_t most, struct sync_error *err);
+enum sync_status sync_batch_read(struct sync_batch *b, struct sync_reader *reader, size_t enough, size_t most,
+				 struct sync_error *err);
 
 /** Read the rest of the message, keep nothing of it: whether it is whole and every frame well-formed. */
 enum sync_status sync_batch_pass(struct sync_batch *b, struct sync_reader *reader, struct sync_error *err);

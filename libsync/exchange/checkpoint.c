@@ -12,21 +12,20 @@ enum {
 static enum sync_status thin(struct sync_db *db, int64_t peer, int64_t newest, struct sync_error *err)
 {
 	/* n & -n is 2 to the power of n's trailing zero bits */
-	static const char drop[] =
-		"DELETE FROM sync_checkpoint WHERE peer = $1 AND way = 'push'"
-		"    AND (ordinal & -ordinal) * $2 < $3 - ordinal";
+	static const char drop[] = "DELETE FROM sync_checkpoint WHERE peer = $1 AND way = 'push'"
+				   "    AND (ordinal & -ordinal) * $2 < $3 - ordinal";
 
 	return sync_db_run(db, drop, SYNC_ARGS(sync_int(peer), sync_int(KEPT_DENSELY), sync_int(newest)), NULL, NULL, err);
 }
 
 enum sync_status sync_checkpoint_put(struct sync_db *db, int64_t peer, const struct sync_checkpoint *c, int64_t previous,
-                                     struct sync_error *err)
+				     struct sync_error *err)
 {
-	static const char put[] =
-		"INSERT INTO sync_checkpoint(peer, way, ordinal, id, seq) VALUES ($1, 'push', $2, $3, $4)"
-		"    ON CONFLICT (peer, way, ordinal) DO UPDATE SET id = excluded.id, seq = excluded.seq";
+	static const char put[] = "INSERT INTO sync_checkpoint(peer, way, ordinal, id, seq) VALUES ($1, 'push', $2, $3, $4)"
+				  "    ON CONFLICT (peer, way, ordinal) DO UPDATE SET id = excluded.id, seq = excluded.seq";
 
-	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(peer), sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq)), NULL, NULL, err));
+	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(peer), sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq)), NULL,
+			NULL, err));
 	return previous / THIN_EVERY == c->ordinal / THIN_EVERY ? SYNC_OK : thin(db, peer, c->ordinal, err);
 }
 
@@ -47,8 +46,8 @@ static enum sync_status take_checkpoint(void *ctx, const struct sync_value *v, s
 	return SYNC_OK;
 }
 
-enum sync_status sync_checkpoint_find(struct sync_db *db, int64_t peer, const char *id, struct sync_checkpoint *ret, bool *ret_found,
-                                      struct sync_error *err)
+enum sync_status sync_checkpoint_find(struct sync_db *db, int64_t peer, const char *id, struct sync_checkpoint *ret,
+				      bool *ret_found, struct sync_error *err)
 {
 	static const char find[] = "SELECT ordinal, seq FROM sync_checkpoint WHERE peer = $1 AND id = $2 AND way = 'push'";
 	struct found f = { .ret = ret, .id = id };

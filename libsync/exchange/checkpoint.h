@@ -14,10 +14,10 @@
  * @see design.md, section 9
  */
 enum sync_status sync_checkpoint_put(struct sync_db *db, int64_t peer, const struct sync_checkpoint *c, int64_t previous,
-                                     struct sync_error *err);
+				     struct sync_error *err);
 
 /** The kept one of that id. */
-enum sync_status sync_checkpoint_find(struct sync_db *db, int64_t peer, const char *id, struct sync_checkpoint *ret, bool *ret_found,
-                                      struct sync_error *err);
+enum sync_status sync_checkpoint_find(struct sync_db *db, int64_t peer, const char *id, struct sync_checkpoint *ret,
+				      bool *ret_found, struct sync_error *err);
 
 #endif

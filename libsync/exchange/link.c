@@ -46,9 +46,10 @@ static enum sync_status take_link(void *ctx, const struct sync_value *v, size_t 
 
 static enum sync_status find_link(struct sync_db *db, struct sync_link *ret, struct sync_error *err)
 {
-	static const char get[] =
-		"SELECT site_id, name, url, token, installation, branch, made_ordinal, made_id, made_upto, out_ordinal, out_id, out_upto,"
-		"    out_integrated, unanswered, all_seq, all_id, own_seq, own_id, verdict, load, load_total, load_done, more FROM sync_link";
+	static const char get[] = "SELECT site_id, name, url, token, installation, branch, made_ordinal, made_id, made_upto, "
+				  "out_ordinal, out_id, out_upto,"
+				  "    out_integrated, unanswered, all_seq, all_id, own_seq, own_id, verdict, load, "
+				  "load_total, load_done, more FROM sync_link";
 
 	*ret = (struct sync_link){ 0 };
 	return sync_db_run(db, get, SYNC_NOARGS, take_link, ret, err);
@@ -60,7 +61,8 @@ enum sync_status sync_link_get(struct sync_db *db, struct sync_link *ret, struct
 
 	TRY(find_link(db, &link, err));
 	if (!link.site_id)
-		return sync_fail(err, SYNC_ENOTFOUND, "%s is not registered at a central server: remote init does that", sync_db_url(db));
+		return sync_fail(err, SYNC_ENOTFOUND, "%s is not registered at a central server: remote init does that",
+				 sync_db_url(db));
 	*ret = link;
 	return SYNC_OK;
 }
@@ -73,39 +75,41 @@ static enum sync_status check_fits(const char *what, const char *text, size_t si
 }
 
 /* The same registration again brings its new token; the rest stays. */
-static enum sync_status renew(struct sync_db *db, const struct sync_link *old, int64_t site_id, const char *name, const char *url,
-                              const char *token, const char *installation, struct sync_error *err)
+static enum sync_status renew(struct sync_db *db, const struct sync_link *old, int64_t site_id, const char *name,
+			      const char *url, const char *token, const char *installation, struct sync_error *err)
 {
 	static const char set[] = "UPDATE sync_link SET token = $1";
 
 	if (old->site_id != site_id || strcmp(old->name, name) != 0 || strcmp(old->url, url) != 0 ||
 	    strcmp(old->installation, installation) != 0)
-		return sync_fail(err, SYNC_ETAKEN, "%s is site '%s' of %s: use another file for site '%s' of %s", sync_db_url(db), old->name,
-		                 old->url, name, url);
+		return sync_fail(err, SYNC_ETAKEN, "%s is site '%s' of %s: use another file for site '%s' of %s",
+				 sync_db_url(db), old->name, old->url, name, url);
 	return sync_db_run(db, set, SYNC_ARGS(sync_text(token)), NULL, NULL, err);
 }
 
 /* Until its first load is over a site captures nothing. */
 static enum sync_status begin_link(struct sync_db *db, int64_t site_id, const char *name, const char *url, const char *token,
-                                   const char *installation, struct sync_error *err)
+				   const char *installation, struct sync_error *err)
 {
 	static const char put[] =
-		"INSERT INTO sync_link(id, site_id, name, url, token, installation, branch, made_ordinal, made_id, made_upto, out_ordinal,"
-		"    out_id, out_upto, out_integrated, unanswered, all_seq, all_id, own_seq, own_id, verdict, load, load_total, load_done, more)"
-		"    VALUES (1, $1, $2, $3, $4, $5, $6, 0, '', 0, 0, '', 0, 0, 0, 0, '', 0, '', 0, '', 0, 0, 0)";
+	    "INSERT INTO sync_link(id, site_id, name, url, token, installation, branch, made_ordinal, made_id, made_upto, "
+	    "out_ordinal,"
+	    "    out_id, out_upto, out_integrated, unanswered, all_seq, all_id, own_seq, own_id, verdict, load, load_total, "
+	    "load_done, more)"
+	    "    VALUES (1, $1, $2, $3, $4, $5, $6, 0, '', 0, 0, '', 0, 0, 0, 0, '', 0, '', 0, '', 0, 0, 0)";
 	char branch[SYNC_BRANCH + 1];
 
 	sync_random_hex(branch, SYNC_BRANCH);
 	TRY(sync_db_run(db, put,
-	                SYNC_ARGS(sync_int(site_id), sync_text(name), sync_text(url), sync_text(token), sync_text(installation),
-	                          sync_text(branch)),
-	                NULL, NULL, err));
+			SYNC_ARGS(sync_int(site_id), sync_text(name), sync_text(url), sync_text(token), sync_text(installation),
+				  sync_text(branch)),
+			NULL, NULL, err));
 	TRY(sync_meta_put(db, "loading", sync_view_of("1"), err));
 	return sync_db_capture(db, false, err);
 }
 
 static enum sync_status put_link(struct sync_db *db, int64_t site_id, const char *name, const char *url, const char *token,
-                                 const char *installation, struct sync_error *err)
+				 const char *installation, struct sync_error *err)
 {
 	struct sync_link old;
 
@@ -116,7 +120,7 @@ static enum sync_status put_link(struct sync_db *db, int64_t site_id, const char
 }
 
 enum sync_status sync_link_put(struct sync_db *db, int64_t site_id, const char *name, const char *url, const char *token,
-                               const char *installation, struct sync_error *err)
+			       const char *installation, struct sync_error *err)
 {
 	enum sync_status status;
 
@@ -134,9 +138,8 @@ enum sync_status sync_link_put(struct sync_db *db, int64_t site_id, const char *
 
 /*
  * load = "" before the first page
- *      | ALL_SEQ ALL_ID OWN_SEQ OWN_ID TOTAL DONE ENTITY ID: the next page; ids of checkpoints are "-" when empty, ID is the rest
- *      | "catching": pages are over
- *      | null: operational
+ *      | ALL_SEQ ALL_ID OWN_SEQ OWN_ID TOTAL DONE ENTITY ID: the next page; ids of checkpoints are "-" when empty, ID is the
+ * rest | "catching": pages are over | null: operational
  */
 static const char catching[] = "catching";
 
@@ -162,7 +165,8 @@ static enum sync_status take_stage(void *ctx, const struct sync_value *v, size_t
 	}
 	take_text(text, sizeof text, &v[0]);
 	if (sscanf(text, "%" SCNd64 " %16s %" SCNd64 " %16s %" SCNd64 " %" SCNd64 " %63s%n", &l->at.all.seq, l->at.all.id,
-	           &l->at.own.seq, l->at.own.id, &l->total, &l->done, l->entity, &at) != 7 || text[at] != ' ')
+		   &l->at.own.seq, l->at.own.id, &l->total, &l->done, l->entity, &at) != 7 ||
+	    text[at] != ' ')
 		return sync_fail(err, SYNC_EWRONGDB, "sync_link.load is '%s', which is no place in a first load", text);
 	l->at.all.id[strcmp(l->at.all.id, "-") == 0 ? 0 : SYNC_CHECKPOINT_ID] = '\0';
 	l->at.own.id[strcmp(l->at.own.id, "-") == 0 ? 0 : SYNC_CHECKPOINT_ID] = '\0';
@@ -192,20 +196,21 @@ enum sync_status sync_stage_next(struct sync_db *db, const struct sync_load *nex
 	char text[512];
 
 	snprintf(text, sizeof text, "%" PRId64 " %s %" PRId64 " %s %" PRId64 " %" PRId64 " %s %s", next->at.all.seq,
-	         or_dash(next->at.all.id), next->at.own.seq, or_dash(next->at.own.id), next->total, next->done, next->entity,
-	         next->id);
+		 or_dash(next->at.all.id), next->at.own.seq, or_dash(next->at.own.id), next->total, next->done, next->entity,
+		 next->id);
 	return sync_db_run(db, set, SYNC_ARGS(sync_text(text), sync_int(next->total), sync_int(next->done)), NULL, NULL, err);
 }
 
 enum sync_status sync_stage_catch(struct sync_db *db, const struct sync_load *last, struct sync_error *err)
 {
-	static const char set[] =
-		"UPDATE sync_link SET load = $1, load_total = $2, load_done = $3, all_seq = $4, all_id = $5, own_seq = $6, own_id = $7";
+	static const char set[] = "UPDATE sync_link SET load = $1, load_total = $2, load_done = $3, all_seq = $4, all_id = $5, "
+				  "own_seq = $6, own_id = $7";
 
 	return sync_db_run(db, set,
-	                   SYNC_ARGS(sync_text(catching), sync_int(last->total), sync_int(last->done), sync_int(last->at.all.seq),
-	                             sync_text(last->at.all.id), sync_int(last->at.own.seq), sync_text(last->at.own.id)),
-	                   NULL, NULL, err);
+			   SYNC_ARGS(sync_text(catching), sync_int(last->total), sync_int(last->done),
+				     sync_int(last->at.all.seq), sync_text(last->at.all.id), sync_int(last->at.own.seq),
+				     sync_text(last->at.own.id)),
+			   NULL, NULL, err);
 }
 
 enum sync_status sync_stage_ready(struct sync_db *db, struct sync_error *err)

@@ -20,7 +20,7 @@
  */
 
 enum {
-	RUN = 500,              /* records in memory at once, besides the page */
+	RUN = 500, /* records in memory at once, besides the page */
 	PAGE_MAX = 1 << 20,
 	MAX_SQL = 1024,
 };
@@ -64,10 +64,11 @@ static enum sync_status open_page(const struct load *l, struct sync_reader **ret
 	TRY(sync_reader_new(ret, sync_buf_view(&l->talk.body), &sync_default_limits, err));
 	TRY(sync_reader_header(*ret, &h, false, err));
 	if (h.protocol > SYNC_PROTOCOL)
-		return sync_fail(err, SYNC_EVERSION, "central answers in protocol %d, this program speaks upto %d: update it", h.protocol,
-		                 SYNC_PROTOCOL);
+		return sync_fail(err, SYNC_EVERSION, "central answers in protocol %d, this program speaks upto %d: update it",
+				 h.protocol, SYNC_PROTOCOL);
 	if (h.site != l->link.site_id)
-		return sync_fail(err, SYNC_EBADFRAME, "the page is for site %" PRId64 ", this is site %" PRId64, h.site, l->link.site_id);
+		return sync_fail(err, SYNC_EBADFRAME, "the page is for site %" PRId64 ", this is site %" PRId64, h.site,
+				 l->link.site_id);
 	return SYNC_OK;
 }
 
@@ -95,8 +96,10 @@ static void fill_in(const struct sync_record *r)
 
 static enum sync_status put_versions(struct load *l, size_t n, struct sync_error *err)
 {
-	static const char *const columns[] = { "entity", "record_id", "version", "edited_us", "received_us", "creator", "deleted" };
-	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT };
+	static const char *const columns[] = { "entity",      "record_id", "version", "edited_us",
+					       "received_us", "creator",   "deleted" };
+	static const enum sync_type types[] = { SYNC_TEXT,   SYNC_TEXT,   SYNC_TEXT,  SYNC_BIGINT,
+						SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT };
 	static const struct sync_table table = { "sync_version", columns, types, COUNT(columns), 2, false };
 	struct sync_value *v = sync_arena_get(&l->batch.arena, n * COUNT(columns) * sizeof *v);
 	size_t rows = 0;
@@ -104,8 +107,13 @@ static enum sync_status put_versions(struct load *l, size_t n, struct sync_error
 	if (!v)
 		return sync_fail(err, SYNC_ENOMEM, "keeping %zu versions", n);
 	for (size_t i = 0; i < n; i++) {
-		const struct sync_value row[] = { sync_string(l->put[i]->name), sync_string(l->put[i]->id), sync_string(l->put[i]->version),
-			                          sync_int(0), sync_int(sync_now_us()), sync_int(0), sync_int(0) };
+		const struct sync_value row[] = { sync_string(l->put[i]->name),
+						  sync_string(l->put[i]->id),
+						  sync_string(l->put[i]->version),
+						  sync_int(0),
+						  sync_int(sync_now_us()),
+						  sync_int(0),
+						  sync_int(0) };
 
 		if (l->put[i]->version.len > 0)
 			memcpy(&v[rows++ * COUNT(columns)], row, sizeof row);
@@ -117,17 +125,17 @@ static enum sync_status put_versions(struct load *l, size_t n, struct sync_error
 static enum sync_status put_aside(struct load *l, size_t i, struct sync_error *err)
 {
 	static const char put[] =
-		"INSERT INTO sync_inbox(source, entity, record_id, root_id, seq, frame, code, field, text, received_us)"
-		"    VALUES (0, $1, $2, $3, $4, $5, $6, $7, $8, $9)"
-		"    ON CONFLICT (source, entity, record_id) DO UPDATE SET frame = excluded.frame, code = excluded.code,"
-		"    field = excluded.field, text = excluded.text";
+	    "INSERT INTO sync_inbox(source, entity, record_id, root_id, seq, frame, code, field, text, received_us)"
+	    "    VALUES (0, $1, $2, $3, $4, $5, $6, $7, $8, $9)"
+	    "    ON CONFLICT (source, entity, record_id) DO UPDATE SET frame = excluded.frame, code = excluded.code,"
+	    "    field = excluded.field, text = excluded.text";
 	const struct sync_record *r = &l->batch.r[i];
 
 	return sync_db_run(l->db, put,
-	                   SYNC_ARGS(sync_string(r->name), sync_string(r->id), sync_string(r->root.len ? r->root : r->id), sync_int(r->seq),
-	                             sync_string(l->batch.lines[i]), sync_text(r->fault->code), sync_text(r->fault->field),
-	                             sync_text(r->fault->text), sync_int(sync_now_us())),
-	                   NULL, NULL, err);
+			   SYNC_ARGS(sync_string(r->name), sync_string(r->id), sync_string(r->root.len ? r->root : r->id),
+				     sync_int(r->seq), sync_string(l->batch.lines[i]), sync_text(r->fault->code),
+				     sync_text(r->fault->field), sync_text(r->fault->text), sync_int(sync_now_us())),
+			   NULL, NULL, err);
 }
 
 /* Records of one entity, from one place of the batch on. */
@@ -140,7 +148,8 @@ static enum sync_status put_entity(struct load *l, size_t from, size_t *ret_end,
 		const struct sync_record *r = &l->batch.r[i];
 
 		if (r->action != SYNC_PUT)
-			return sync_fail(err, SYNC_EBADFRAME, "a page of a first load that deletes %.*s %.*s", SYNC_VIEW(r->name), SYNC_VIEW(r->id));
+			return sync_fail(err, SYNC_EBADFRAME, "a page of a first load that deletes %.*s %.*s",
+					 SYNC_VIEW(r->name), SYNC_VIEW(r->id));
 		if (r->fault) {
 			TRY(put_aside(l, i, err));
 			continue;
@@ -233,13 +242,14 @@ static enum sync_status add_number(void *ctx, const struct sync_value *v, size_t
 	return SYNC_OK;
 }
 
-static enum sync_status count_dangling(struct sync_db *db, const struct sync_entity *e, const struct sync_field *f, int64_t *ret,
-                                       struct sync_error *err)
+static enum sync_status count_dangling(struct sync_db *db, const struct sync_entity *e, const struct sync_field *f,
+				       int64_t *ret, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 
-	sync_buf_addf(&sql, "SELECT count(*) FROM %s r WHERE r.%s IS NOT NULL AND NOT EXISTS (SELECT 1 FROM %s t WHERE t.id = r.%s)",
-	              e->name, f->name, f->refers, f->name);
+	sync_buf_addf(&sql,
+		      "SELECT count(*) FROM %s r WHERE r.%s IS NOT NULL AND NOT EXISTS (SELECT 1 FROM %s t WHERE t.id = r.%s)",
+		      e->name, f->name, f->refers, f->name);
 	TRY(sync_buf_check(&sql, err));
 	return sync_db_run_text(db, sql.data, SYNC_NOARGS, add_number, ret, err);
 }
@@ -271,7 +281,7 @@ static enum sync_status make_ready(struct sync_db *db, struct sync_report *repor
 }
 
 static enum sync_status run_pages(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-                                  struct sync_report *report, struct sync_load *next, struct sync_error *err)
+				  struct sync_report *report, struct sync_load *next, struct sync_error *err)
 {
 	defer(close_load) struct load l = { .db = db, .o = o, .report = report };
 	size_t max = o->message_max < PAGE_MAX ? o->message_max : PAGE_MAX;
@@ -281,8 +291,8 @@ static enum sync_status run_pages(struct sync_db *db, const struct sync_transpor
 	return load_pages(&l, next, err);
 }
 
-static enum sync_status load(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o, struct sync_report *report,
-                             struct sync_error *err)
+static enum sync_status load(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+			     struct sync_report *report, struct sync_error *err)
 {
 	struct sync_link link;
 	struct sync_load next;
@@ -300,7 +310,7 @@ static enum sync_status load(struct sync_db *db, const struct sync_transport *t,
 }
 
 enum sync_status sync_load_run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-                               struct sync_report *report, struct sync_error *err)
+			       struct sync_report *report, struct sync_error *err)
 {
 	struct sync_options full = sync_options_of(o);
 	int64_t began_us = sync_tick_us();

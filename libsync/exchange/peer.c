@@ -36,7 +36,7 @@ static enum sync_status take_peer(void *ctx, const struct sync_value *v, size_t 
 	return SYNC_OK;
 }
 
-#define SELECT_PEER                                                                                               \
+#define SELECT_PEER                                                                                                         \
 	"SELECT site_id, in_ordinal, in_id, in_upto, in_highest, in_integrated, spooled, all_seq, all_id, own_seq, own_id," \
 	"    verdict, verdict_seen, unpushed, last_seen_us, loaded, branch FROM sync_site WHERE site_id = $1"
 
@@ -55,15 +55,16 @@ enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, s
 	return SYNC_OK;
 }
 
-enum sync_status sync_peer_note(struct sync_db *db, int64_t site_id, const struct sync_header *h, int64_t now_us, struct sync_error *err)
+enum sync_status sync_peer_note(struct sync_db *db, int64_t site_id, const struct sync_header *h, int64_t now_us,
+				struct sync_error *err)
 {
 	static const char note[] =
-		"UPDATE sync_site SET all_seq = $1, all_id = $2, own_seq = $3, own_id = $4, verdict_seen = $5, unpushed = $6,"
-		"    last_seen_us = $7, version = $8, schema = $9, loaded = 1 WHERE site_id = $10";
+	    "UPDATE sync_site SET all_seq = $1, all_id = $2, own_seq = $3, own_id = $4, verdict_seen = $5, unpushed = $6,"
+	    "    last_seen_us = $7, version = $8, schema = $9, loaded = 1 WHERE site_id = $10";
 
 	return sync_db_run(db, note,
-	                   SYNC_ARGS(sync_int(h->at.all.seq), sync_text(h->at.all.id), sync_int(h->at.own.seq), sync_text(h->at.own.id),
-	                             sync_int(h->verdict), sync_int(h->unpushed), sync_int(now_us), sync_text(h->program),
-	                             sync_int(h->schema), sync_int(site_id)),
-	                   NULL, NULL, err);
+			   SYNC_ARGS(sync_int(h->at.all.seq), sync_text(h->at.all.id), sync_int(h->at.own.seq),
+				     sync_text(h->at.own.id), sync_int(h->verdict), sync_int(h->unpushed), sync_int(now_us),
+				     sync_text(h->program), sync_int(h->schema), sync_int(site_id)),
+			   NULL, NULL, err);
 }

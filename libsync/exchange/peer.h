@@ -8,13 +8,13 @@
 /** Its row in sync_site. */
 struct sync_peer {
 	int64_t site_id;
-	struct sync_checkpoint in;   /* newest stored */
+	struct sync_checkpoint in; /* newest stored */
 	int64_t highest, integrated;
-	int64_t spooled;             /* messages */
-	struct sync_position at;     /* what it said that it holds */
+	int64_t spooled;         /* messages */
+	struct sync_position at; /* what it said that it holds */
 	int64_t verdict, verdict_seen;
 	int64_t unpushed;
-	int64_t last_seen_us;        /* 0: never */
+	int64_t last_seen_us; /* 0: never */
 	bool loaded;
 	char branch[SYNC_BRANCH + 1]; /* of the last stored push */
 };
@@ -27,8 +27,10 @@ struct sync_peer {
  */
 enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, struct sync_peer *ret, struct sync_error *err);
 
-/** Write what a request says of the site itself: positions, verdicts, what it still has, versions; in the caller's transaction. */
-enum sync_status sync_peer_note(struct sync_db *db, int64_t site_id, const struct sync_header *h, int64_t now_us, struct sync_error *err);
+/** Write what a request says of the site itself: positions, verdicts, what it still has, versions; in the caller's transaction.
+ */
+enum sync_status sync_peer_note(struct sync_db *db, int64_t site_id, const struct sync_header *h, int64_t now_us,
+				struct sync_error *err);
 
 /**
  * Requests that wrote nothing, of all servers of this process on one database; thread-safe. What is in it is lost with the
@@ -41,7 +43,7 @@ struct sync_seen *sync_seen_open(const char *url);
 void sync_seen_release(struct sync_seen *s);
 /** A request was answered. dirty: nothing of it was written. */
 enum sync_status sync_seen_put(struct sync_seen *s, int64_t site_id, const struct sync_header *h, int64_t now_us, bool dirty,
-                               struct sync_error *err);
+			       struct sync_error *err);
 /** When the site was last seen and what it then had left, if that is newer than the row says. */
 void sync_seen_get(struct sync_seen *s, struct sync_peer *peer);
 /** Write what is dirty. */

@@ -114,7 +114,8 @@ static struct sync_view keep(struct sync_arena *arena, const struct sync_value *
 	return copy;
 }
 
-static enum sync_status read_change(struct sync_change *ret, struct sync_arena *arena, const struct sync_value *v, struct sync_error *err)
+static enum sync_status read_change(struct sync_change *ret, struct sync_arena *arena, const struct sync_value *v,
+				    struct sync_error *err)
 {
 	bool whole = true;
 
@@ -151,15 +152,15 @@ static enum sync_status take_change(void *ctx, const struct sync_value *v, size_
 
 /* clusters */
 
-static enum sync_status read_members(struct reading *in, struct sync_db *db, int64_t after, struct sync_view root, struct sync_error *err)
+static enum sync_status read_members(struct reading *in, struct sync_db *db, int64_t after, struct sync_view root,
+				     struct sync_error *err)
 {
-	static const char members[] =
-		"SELECT " COLUMNS " FROM sync_changelog WHERE root_id = $1 AND seq > $2"
-		" UNION ALL "
-		"SELECT " COLUMNS " FROM sync_changelog WHERE old_root_id = $3 AND seq > $4";
+	static const char members[] = "SELECT " COLUMNS " FROM sync_changelog WHERE root_id = $1 AND seq > $2"
+				      " UNION ALL "
+				      "SELECT " COLUMNS " FROM sync_changelog WHERE old_root_id = $3 AND seq > $4";
 
-	return sync_db_run(db, members, SYNC_ARGS(sync_string(root), sync_int(after), sync_string(root), sync_int(after)), take_change, in,
-	                   err);
+	return sync_db_run(db, members, SYNC_ARGS(sync_string(root), sync_int(after), sync_string(root), sync_int(after)),
+			   take_change, in, err);
 }
 
 /* The ids of roots whose members are in the cluster, or will be. */
@@ -242,7 +243,7 @@ static enum sync_status read_cluster(struct reading *in, struct sync_db *db, int
 
 /* Take the cluster of the row that was read last. *ret_full: it did not fit, and is not here. */
 static enum sync_status take_cluster(struct reading *in, struct sync_db *db, int64_t after, size_t most, bool *ret_full,
-                                     struct sync_error *err)
+				     struct sync_error *err)
 {
 	struct sync_pending *p = in->p;
 	size_t from = p->n - 1;
@@ -307,7 +308,7 @@ static bool copy_change(struct sync_change *ret, struct sync_arena *arena, const
 }
 
 static enum sync_status look_at(struct reading *in, struct sync_db *db, const struct sync_change *c, int64_t after, size_t most,
-                                bool *ret_full, struct sync_error *err)
+				bool *ret_full, struct sync_error *err)
 {
 	struct sync_pending *p = in->p;
 
@@ -322,8 +323,8 @@ static enum sync_status look_at(struct reading *in, struct sync_db *db, const st
 	return take_cluster(in, db, after, most, ret_full, err);
 }
 
-enum sync_status sync_pending_read(struct sync_pending *p, struct sync_db *db, int64_t after, size_t most, const struct sync_seqs *sent,
-                                   struct sync_error *err)
+enum sync_status sync_pending_read(struct sync_pending *p, struct sync_db *db, int64_t after, size_t most,
+				   const struct sync_seqs *sent, struct sync_error *err)
 {
 	defer(free_page) struct page *page = calloc(1, sizeof *page);
 	struct reading in = { .p = p, .sent = sent };
@@ -344,8 +345,8 @@ enum sync_status sync_pending_read(struct sync_pending *p, struct sync_db *db, i
 	return SYNC_OK;
 }
 
-enum sync_status sync_pending_upto(const struct sync_pending *p, size_t n, int64_t after, const struct sync_seqs *sent, int64_t *ret,
-                                   struct sync_error *err)
+enum sync_status sync_pending_upto(const struct sync_pending *p, size_t n, int64_t after, const struct sync_seqs *sent,
+				   int64_t *ret, struct sync_error *err)
 {
 	defer(sync_seqs_clear) struct sync_seqs here = { 0 };
 	int64_t upto = after;

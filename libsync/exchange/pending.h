@@ -29,11 +29,11 @@ struct sync_change {
 struct sync_pending {
 	struct sync_change *row;
 	size_t n, cap;
-	size_t *end;          /* end[i]: rows before the end of cluster i */
+	size_t *end; /* end[i]: rows before the end of cluster i */
 	size_t n_clusters, cap_clusters;
-	int64_t *scanned;     /* the seqs that were looked at, ascending */
+	int64_t *scanned; /* the seqs that were looked at, ascending */
 	size_t n_scanned, cap_scanned;
-	bool all;             /* nothing pending is missing here */
+	bool all; /* nothing pending is missing here */
 	struct sync_seqs taken;
 	struct sync_arena arena;
 };
@@ -46,11 +46,11 @@ void sync_pending_clear(struct sync_pending *p);
  * @param after  the seq upto which central has everything
  * @param sent   central has these as well
  */
-enum sync_status sync_pending_read(struct sync_pending *p, struct sync_db *db, int64_t after, size_t most, const struct sync_seqs *sent,
-                                   struct sync_error *err);
+enum sync_status sync_pending_read(struct sync_pending *p, struct sync_db *db, int64_t after, size_t most,
+				   const struct sync_seqs *sent, struct sync_error *err);
 
 /** The largest seq such that every change at or below it is at or below `after`, in `sent`, or among the first n rows. */
-enum sync_status sync_pending_upto(const struct sync_pending *p, size_t n, int64_t after, const struct sync_seqs *sent, int64_t *ret,
-                                   struct sync_error *err);
+enum sync_status sync_pending_upto(const struct sync_pending *p, size_t n, int64_t after, const struct sync_seqs *sent,
+				   int64_t *ret, struct sync_error *err);
 
 #endif

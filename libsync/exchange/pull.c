@@ -14,7 +14,8 @@
  * site, in one transaction: which push central has; verdicts; records, integrated or spooled; position
  */
 
-enum sync_status sync_answer_read(struct sync_answer *ret, struct sync_batch *b, struct sync_view body, size_t most, struct sync_error *err)
+enum sync_status sync_answer_read(struct sync_answer *ret, struct sync_batch *b, struct sync_view body, size_t most,
+				  struct sync_error *err)
 {
 	defer(sync_reader_freep) struct sync_reader *reader = NULL;
 
@@ -52,8 +53,10 @@ static enum sync_status parted(const struct applying *x, const char *what, struc
 	const struct sync_checkpoint *stored = &x->a->h.stored, *out = &x->link->out;
 
 	return sync_fail(err, SYNC_EHISTORY,
-	                 "central's newest checkpoint of this site is %" PRId64 " (%s), the newest that it confirmed was %" PRId64 " (%s): %s",
-	                 stored->ordinal, stored->id[0] ? stored->id : "none", out->ordinal, out->id[0] ? out->id : "none", what);
+			 "central's newest checkpoint of this site is %" PRId64
+			 " (%s), the newest that it confirmed was %" PRId64 " (%s): %s",
+			 stored->ordinal, stored->id[0] ? stored->id : "none", out->ordinal, out->id[0] ? out->id : "none",
+			 what);
 }
 
 /*
@@ -72,14 +75,17 @@ static enum sync_status find_stored(struct applying *x, struct sync_error *err)
 		return parted(x, "central has lost what it confirmed, as after a restore from an older backup", err);
 	TRY(sync_checkpoint_find(x->db, 0, stored->id, &own, &found, err));
 	if (!found)
-		return parted(x, "this database never made it, as after a restore from an older backup, or when two copies of it are in use",
-		              err);
+		return parted(
+		    x,
+		    "this database never made it, as after a restore from an older backup, or when two copies of it are in use",
+		    err);
 	if (own.ordinal < x->link->out.ordinal)
 		return parted(x, "central has lost what it confirmed since, as after a restore from an older backup", err);
 	if (own.ordinal != stored->ordinal || own.seq != stored->seq)
 		return sync_fail(err, SYNC_EBADFRAME,
-		                 "central has checkpoint %s as %" PRId64 " upto %" PRId64 ", this site made it as %" PRId64 " upto %" PRId64,
-		                 stored->id, stored->ordinal, stored->seq, own.ordinal, own.seq);
+				 "central has checkpoint %s as %" PRId64 " upto %" PRId64 ", this site made it as %" PRId64
+				 " upto %" PRId64,
+				 stored->id, stored->ordinal, stored->seq, own.ordinal, own.seq);
 	return SYNC_OK;
 }
 
@@ -88,12 +94,14 @@ static enum sync_status check_header(const struct applying *x, struct sync_error
 	const struct sync_header *h = &x->a->h;
 
 	if (h->protocol > SYNC_PROTOCOL)
-		return sync_fail(err, SYNC_EVERSION, "central answers in protocol %d, this program speaks upto %d: update it", h->protocol,
-		                 SYNC_PROTOCOL);
+		return sync_fail(err, SYNC_EVERSION, "central answers in protocol %d, this program speaks upto %d: update it",
+				 h->protocol, SYNC_PROTOCOL);
 	if (h->site != x->link->site_id)
-		return sync_fail(err, SYNC_EBADFRAME, "the answer is for site %" PRId64 ", this is site %" PRId64, h->site, x->link->site_id);
+		return sync_fail(err, SYNC_EBADFRAME, "the answer is for site %" PRId64 ", this is site %" PRId64, h->site,
+				 x->link->site_id);
 	if (x->asked->made.ordinal > 0 && !h->refused && !same(&h->stored, &x->asked->made))
-		return sync_fail(err, SYNC_EBADFRAME, "central neither stored nor refused checkpoint %" PRId64, x->asked->made.ordinal);
+		return sync_fail(err, SYNC_EBADFRAME, "central neither stored nor refused checkpoint %" PRId64,
+				 x->asked->made.ordinal);
 	return SYNC_OK;
 }
 
@@ -108,20 +116,19 @@ static bool is(const struct sync_verdict *v, const char *kind)
 static enum sync_status put_verdict(struct applying *x, const struct sync_verdict *v, struct sync_error *err)
 {
 	static const char drop[] =
-		"DELETE FROM sync_verdict WHERE entity = $1 AND record_id = $2 AND site_id = 0 AND n > 0 AND kind <> 'leave'";
-	static const char put[] =
-		"INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, field, text, at_us)"
-		"    VALUES (0, $1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+	    "DELETE FROM sync_verdict WHERE entity = $1 AND record_id = $2 AND site_id = 0 AND n > 0 AND kind <> 'leave'";
+	static const char put[] = "INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, field, text, at_us)"
+				  "    VALUES (0, $1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
 
 	if (!is(v, "leave"))
 		TRY(sync_db_run(x->db, drop, SYNC_ARGS(sync_string(v->entity), sync_string(v->id)), NULL, NULL, err));
 	if (is(v, "resolved"))
 		return SYNC_OK;
 	return sync_db_run(x->db, put,
-	                   SYNC_ARGS(sync_int(v->n), sync_text(v->kind), sync_string(v->entity), sync_string(v->id), sync_int(v->seq),
-	                             sync_string(v->code), v->field.len ? sync_string(v->field) : sync_null(), sync_string(v->text),
-	                             sync_int(sync_now_us())),
-	                   NULL, NULL, err);
+			   SYNC_ARGS(sync_int(v->n), sync_text(v->kind), sync_string(v->entity), sync_string(v->id),
+				     sync_int(v->seq), sync_string(v->code), v->field.len ? sync_string(v->field) : sync_null(),
+				     sync_string(v->text), sync_int(sync_now_us())),
+			   NULL, NULL, err);
 }
 
 static enum sync_status put_verdicts(struct applying *x, struct sync_error *err)
@@ -179,20 +186,22 @@ static void advance(struct applying *x)
 static enum sync_status put_link(const struct applying *x, struct sync_error *err)
 {
 	static const char set[] =
-		"UPDATE sync_link SET out_ordinal = $1, out_id = $2, out_upto = $3, out_integrated = $4, unanswered = 0,"
-		"    all_seq = $5, all_id = $6, own_seq = $7, own_id = $8, verdict = $9, more = $10";
+	    "UPDATE sync_link SET out_ordinal = $1, out_id = $2, out_upto = $3, out_integrated = $4, unanswered = 0,"
+	    "    all_seq = $5, all_id = $6, own_seq = $7, own_id = $8, verdict = $9, more = $10";
 	const struct sync_link *l = x->link;
 
 	return sync_db_run(x->db, set,
-	                   SYNC_ARGS(sync_int(l->out.ordinal), sync_text(l->out.id), sync_int(l->out.seq), sync_int(l->integrated),
-	                             sync_int(l->at.all.seq), sync_text(l->at.all.id), sync_int(l->at.own.seq), sync_text(l->at.own.id),
-	                             sync_int(l->verdict), sync_int(l->more)),
-	                   NULL, NULL, err);
+			   SYNC_ARGS(sync_int(l->out.ordinal), sync_text(l->out.id), sync_int(l->out.seq),
+				     sync_int(l->integrated), sync_int(l->at.all.seq), sync_text(l->at.all.id),
+				     sync_int(l->at.own.seq), sync_text(l->at.own.id), sync_int(l->verdict), sync_int(l->more)),
+			   NULL, NULL, err);
 }
 
 static enum sync_status take_records(struct applying *x, struct sync_error *err)
 {
-	struct sync_intake in = { .source = 0, .now_us = sync_now_us(), .integrated = x->link->integrated, .branch = x->link->branch };
+	struct sync_intake in = {
+		.source = 0, .now_us = sync_now_us(), .integrated = x->link->integrated, .branch = x->link->branch
+	};
 
 	if (x->a->spool)
 		return sync_spool_put(x->db, 0, x->body, x->b->end.records, 0, x->a->h.part, err);
@@ -213,8 +222,9 @@ static enum sync_status find_changes(const struct applying *x, bool *ret, struct
 	int64_t leaving;
 
 	TRY(count_confirmed(x, &leaving, err));
-	*ret = leaving > 0 || x->b->n > 0 || x->a->spool || l->verdict != x->a->h.verdict || l->unanswered || !same(&l->out, &x->a->h.stored) ||
-	       l->integrated != x->a->h.integrated || l->more != x->b->end.more || !same_place(&l->at, &x->b->end.at);
+	*ret = leaving > 0 || x->b->n > 0 || x->a->spool || l->verdict != x->a->h.verdict || l->unanswered ||
+	       !same(&l->out, &x->a->h.stored) || l->integrated != x->a->h.integrated || l->more != x->b->end.more ||
+	       !same_place(&l->at, &x->b->end.at);
 	return SYNC_OK;
 }
 
@@ -242,11 +252,12 @@ static enum sync_status apply_in_transaction(struct applying *x, struct sync_err
 }
 
 enum sync_status sync_answer_apply(const struct sync_answer *a, struct sync_batch *b, struct sync_view body, struct sync_db *db,
-                                   struct sync_link *link, const struct sync_header *asked, struct sync_push *push,
-                                   struct sync_applied *ret, struct sync_error *err)
+				   struct sync_link *link, const struct sync_header *asked, struct sync_push *push,
+				   struct sync_applied *ret, struct sync_error *err)
 {
-	struct applying x = { .a = a, .b = b, .body = body, .db = db, .link = link, .before = *link, .asked = asked, .push = push,
-		              .ret = ret };
+	struct applying x = {
+		.a = a, .b = b, .body = body, .db = db, .link = link, .before = *link, .asked = asked, .push = push, .ret = ret
+	};
 	enum sync_status status;
 	bool changes;
 

@@ -20,17 +20,19 @@ struct sync_answer {
  * @param most  records that one transaction takes
  * @retval SYNC_EBADFRAME  nothing may be believed of it
  */
-enum sync_status sync_answer_read(struct sync_answer *ret, struct sync_batch *b, struct sync_view body, size_t most, struct sync_error *err);
+enum sync_status sync_answer_read(struct sync_answer *ret, struct sync_batch *b, struct sync_view body, size_t most,
+				  struct sync_error *err);
 
 /** What an answer did. */
 struct sync_applied {
-	int64_t pushed;   /* records that central says it has, of the push at hand */
+	int64_t pushed; /* records that central says it has, of the push at hand */
 	struct sync_outcome outcome;
-	bool leave;       /* a store is to be let go: central waits for the next request */
+	bool leave; /* a store is to be let go: central waits for the next request */
 };
 
 /**
- * Believe it: central's checkpoint of this site, verdicts, records and positions, in one transaction, or none if nothing changed.
+ * Believe it: central's checkpoint of this site, verdicts, records and positions, in one transaction, or none if nothing
+ * changed.
  *
  * @param link   of before; afterwards of after
  * @param asked  the request's header
@@ -38,7 +40,7 @@ struct sync_applied {
  * @retval SYNC_EHISTORY  central's checkpoint is not one that this site could expect; nothing was changed
  */
 enum sync_status sync_answer_apply(const struct sync_answer *a, struct sync_batch *b, struct sync_view body, struct sync_db *db,
-                                   struct sync_link *link, const struct sync_header *asked, struct sync_push *push,
-                                   struct sync_applied *ret, struct sync_error *err);
+				   struct sync_link *link, const struct sync_header *asked, struct sync_push *push,
+				   struct sync_applied *ret, struct sync_error *err);
 
 #endif

@@ -23,8 +23,8 @@
  */
 
 enum {
-	RUN = 200,                   /* rows whose records are read at once */
-	MOST_REMEMBERED = 1 << 20,   /* sent out of order; beyond, they are sent again */
+	RUN = 200,                 /* rows whose records are read at once */
+	MOST_REMEMBERED = 1 << 20, /* sent out of order; beyond, they are sent again */
 	FIRST_RECORD_BYTES = 100,
 };
 
@@ -81,7 +81,7 @@ static void free_run(struct run **run)
 
 /* The records of all rows of one entity, by one statement. */
 static enum sync_status read_entity(struct run *run, const struct sync_change *row, const struct sync_entity *e, bool *done,
-                                    struct sync_error *err)
+				    struct sync_error *err)
 {
 	struct sync_view ids[RUN];
 	size_t at[RUN], n = 0;
@@ -104,7 +104,8 @@ static enum sync_status read_entity(struct run *run, const struct sync_change *r
 }
 
 /* Version, base and age, from which central decides conflicts. */
-static enum sync_status add_version(struct run *run, struct sync_record *r, const struct sync_change *row, struct sync_error *err)
+static enum sync_status add_version(struct run *run, struct sync_record *r, const struct sync_change *row,
+				    struct sync_error *err)
 {
 	char version[SYNC_VERSION_TEXT];
 
@@ -121,8 +122,12 @@ static enum sync_status read_run(struct run *run, const struct sync_change *row,
 
 	sync_arena_reset(&run->arena);
 	for (size_t i = 0; i < run->n; i++) {
-		run->r[i] = (struct sync_record){ .entity = row[i].entity, .name = row[i].name, .id = row[i].id, .action = row[i].action,
-			                          .root = row[i].root, .age_ms = -1 };
+		run->r[i] = (struct sync_record){ .entity = row[i].entity,
+						  .name = row[i].name,
+						  .id = row[i].id,
+						  .action = row[i].action,
+						  .root = row[i].root,
+						  .age_ms = -1 };
 		done[i] = !row[i].entity || row[i].action == SYNC_DELETE;
 	}
 	for (size_t i = 0; i < run->n; i++)
@@ -215,7 +220,7 @@ static size_t cut_at(const struct sync_push *p, size_t written, size_t size, siz
 }
 
 static enum sync_status write_rows(struct sync_push *p, struct run *run, struct sync_writer *w, size_t want, size_t *ret_cut,
-                                   struct sync_error *err)
+				   struct sync_error *err)
 {
 	p->n_bad = 0;
 	*ret_cut = 0;
@@ -279,7 +284,7 @@ enum sync_status sync_unpushed(struct sync_db *db, int64_t *ret, struct sync_err
 
 /* 0 only when nothing is left; what was sent out of order is not told apart exactly. */
 static enum sync_status count_left(const struct sync_push *p, struct sync_db *db, const struct sync_link *link, int64_t *ret,
-                                   struct sync_error *err)
+				   struct sync_error *err)
 {
 	int64_t left;
 
@@ -299,8 +304,8 @@ static enum sync_status make_checkpoint(struct sync_push *p, const struct sync_l
 	return p->part ? SYNC_OK : sync_pending_upto(&p->pending, p->to, link->out.seq, &p->sent, &p->made.seq, err);
 }
 
-static enum sync_status write_message(struct sync_push *p, struct run *run, struct sync_header *h, struct sync_writer *w, size_t want,
-                                      struct sync_view *ret, struct sync_error *err)
+static enum sync_status write_message(struct sync_push *p, struct run *run, struct sync_header *h, struct sync_writer *w,
+				      size_t want, struct sync_view *ret, struct sync_error *err)
 {
 	struct sync_end end = { 0 };
 	size_t cut = 0;
@@ -324,8 +329,8 @@ static enum sync_status write_message(struct sync_push *p, struct run *run, stru
 	return SYNC_OK;
 }
 
-static enum sync_status read_and_write(struct sync_push *p, struct run *run, struct sync_header *h, struct sync_writer *w, size_t want,
-                                       struct sync_view *ret, struct sync_error *err)
+static enum sync_status read_and_write(struct sync_push *p, struct run *run, struct sync_header *h, struct sync_writer *w,
+				       size_t want, struct sync_view *ret, struct sync_error *err)
 {
 	double fit = (double)want / (p->record_bytes > 0 ? p->record_bytes : FIRST_RECORD_BYTES);
 	size_t most = fit < (double)p->o->chunk_max ? (size_t)fit : (size_t)p->o->chunk_max;
@@ -334,17 +339,17 @@ static enum sync_status read_and_write(struct sync_push *p, struct run *run, str
 	return write_message(p, run, h, w, want, ret, err);
 }
 
-static enum sync_status put_checkpoint(struct sync_db *db, const struct sync_checkpoint *c, int64_t previous, struct sync_error *err)
+static enum sync_status put_checkpoint(struct sync_db *db, const struct sync_checkpoint *c, int64_t previous,
+				       struct sync_error *err)
 {
-	static const char set[] =
-		"UPDATE sync_link SET made_ordinal = $1, made_id = $2, made_upto = $3, unanswered = 1";
+	static const char set[] = "UPDATE sync_link SET made_ordinal = $1, made_id = $2, made_upto = $3, unanswered = 1";
 
 	TRY(sync_checkpoint_put(db, 0, c, previous, err));
 	return sync_db_run(db, set, SYNC_ARGS(sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq)), NULL, NULL, err);
 }
 
 static enum sync_status commit_checkpoint(struct sync_db *db, struct sync_link *link, const struct sync_checkpoint *c,
-                                          struct sync_error *err)
+					  struct sync_error *err)
 {
 	enum sync_status status;
 
@@ -361,7 +366,7 @@ static enum sync_status commit_checkpoint(struct sync_db *db, struct sync_link *
 }
 
 enum sync_status sync_push_write(struct sync_push *p, struct sync_db *db, struct sync_link *link, struct sync_header *h,
-                                 struct sync_writer *w, size_t want, struct sync_view *ret, struct sync_error *err)
+				 struct sync_writer *w, size_t want, struct sync_view *ret, struct sync_error *err)
 {
 	defer(free_run) struct run *run = calloc(1, sizeof *run);
 	enum sync_status status;
@@ -380,24 +385,24 @@ enum sync_status sync_push_write(struct sync_push *p, struct sync_db *db, struct
 }
 
 /* Verdicts of the site itself have negative numbers, so they are no part of central's count. */
-static enum sync_status put_bad(const struct sync_push *p, struct sync_db *db, const struct sync_unsendable *bad, struct sync_error *err)
+static enum sync_status put_bad(const struct sync_push *p, struct sync_db *db, const struct sync_unsendable *bad,
+				struct sync_error *err)
 {
-	static const char put[] =
-		"INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, field, text, at_us)"
-		"    VALUES (0, $1, 'refused', $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+	static const char put[] = "INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, field, text, at_us)"
+				  "    VALUES (0, $1, 'refused', $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
 	const struct sync_change *row = &p->pending.row[bad->row];
 
 	return sync_db_run(db, put,
-	                   SYNC_ARGS(sync_int(-row->seq), sync_string(row->name), sync_string(row->id), sync_int(row->seq),
-	                             sync_text(bad->why.code), sync_text(bad->why.field), sync_text(bad->why.text), sync_int(sync_now_us())),
-	                   NULL, NULL, err);
+			   SYNC_ARGS(sync_int(-row->seq), sync_string(row->name), sync_string(row->id), sync_int(row->seq),
+				     sync_text(bad->why.code), sync_text(bad->why.field), sync_text(bad->why.text),
+				     sync_int(sync_now_us())),
+			   NULL, NULL, err);
 }
 
 enum sync_status sync_push_settle(struct sync_push *p, struct sync_db *db, struct sync_error *err)
 {
-	static const char drop[] =
-		"DELETE FROM sync_verdict WHERE site_id = 0 AND n < 0"
-		"    AND NOT EXISTS (SELECT 1 FROM sync_changelog c WHERE c.seq = sync_verdict.seq)";
+	static const char drop[] = "DELETE FROM sync_verdict WHERE site_id = 0 AND n < 0"
+				   "    AND NOT EXISTS (SELECT 1 FROM sync_changelog c WHERE c.seq = sync_verdict.seq)";
 
 	TRY(sync_db_run(db, drop, SYNC_NOARGS, NULL, NULL, err));
 	for (size_t i = 0; i < p->n_bad; i++)
@@ -433,7 +438,7 @@ enum sync_status sync_push_done(struct sync_push *p, struct sync_error *err)
 /* what central takes */
 
 enum {
-	AT_ONCE = 20000,    /* records that are integrated before the answer */
+	AT_ONCE = 20000, /* records that are integrated before the answer */
 	PER_BATCH = 5000,
 	ROUTE_ROWS = 10000,
 	ROUTE_STEPS = 20,
@@ -466,8 +471,9 @@ static enum sync_status check_made(const struct taking *t, struct sync_error *er
 	if (!made->id[0])
 		return sync_fail(err, SYNC_EBADFRAME, "checkpoint %" PRId64 " has no id", made->ordinal);
 	if (made->ordinal <= in->ordinal || made->seq < in->seq)
-		return sync_fail(err, SYNC_EBADFRAME, "checkpoint %" PRId64 " upto %" PRId64 " does not follow %" PRId64 " upto %" PRId64,
-		                 made->ordinal, made->seq, in->ordinal, in->seq);
+		return sync_fail(err, SYNC_EBADFRAME,
+				 "checkpoint %" PRId64 " upto %" PRId64 " does not follow %" PRId64 " upto %" PRId64,
+				 made->ordinal, made->seq, in->ordinal, in->seq);
 	return SYNC_OK;
 }
 
@@ -513,9 +519,8 @@ static enum sync_status integrate_all(struct taking *t, struct sync_reader *read
 /* Parts of a group whose rest never came: their sender starts the group again. */
 static enum sync_status drop_parts(struct taking *t, struct sync_error *err)
 {
-	static const char drop[] =
-		"DELETE FROM sync_spool WHERE source = $1"
-		"    AND n > coalesce((SELECT max(n) FROM sync_spool WHERE source = $2 AND part = 0), 0)";
+	static const char drop[] = "DELETE FROM sync_spool WHERE source = $1"
+				   "    AND n > coalesce((SELECT max(n) FROM sync_spool WHERE source = $2 AND part = 0), 0)";
 
 	return sync_db_run(t->db, drop, SYNC_ARGS(sync_int(t->peer.site_id), sync_int(t->peer.site_id)), NULL, NULL, err);
 }
@@ -526,7 +531,8 @@ static enum sync_status check_cont(struct taking *t, struct sync_error *err)
 	int64_t part;
 
 	TRY(sync_db_number(t->db, last, SYNC_ARGS(sync_int(t->peer.site_id)), 0, &part, err));
-	return part ? SYNC_OK : sync_fail(err, SYNC_EBADFRAME, "the request goes on with a group that no request before it began");
+	return part ? SYNC_OK
+		    : sync_fail(err, SYNC_EBADFRAME, "the request goes on with a group that no request before it began");
 }
 
 /* What is kept for later is read to its end now: a malformed message is never acknowledged. */
@@ -550,23 +556,23 @@ static enum sync_status spool_all(struct taking *t, struct sync_view body, struc
 static enum sync_status keep_checkpoint(struct taking *t, struct sync_error *err)
 {
 	static const char set[] =
-		"UPDATE sync_site SET branch = $1, in_ordinal = $2, in_id = $3, in_upto = $4, in_highest = $5, in_integrated = $6,"
-		"    spooled = (SELECT count(*) FROM sync_spool WHERE source = $7) WHERE site_id = $8";
+	    "UPDATE sync_site SET branch = $1, in_ordinal = $2, in_id = $3, in_upto = $4, in_highest = $5, in_integrated = $6,"
+	    "    spooled = (SELECT count(*) FROM sync_spool WHERE source = $7) WHERE site_id = $8";
 	const struct sync_checkpoint *made = &t->h->made;
 	int64_t site = t->peer.site_id;
 
 	TRY(sync_db_run(t->db, set,
-	                SYNC_ARGS(sync_text(t->h->branch), sync_int(made->ordinal), sync_text(made->id), sync_int(made->seq),
-	                          sync_int(t->highest), sync_int(t->taken.spooled ? t->peer.integrated : made->seq), sync_int(site),
-	                          sync_int(site)),
-	                NULL, NULL, err));
+			SYNC_ARGS(sync_text(t->h->branch), sync_int(made->ordinal), sync_text(made->id), sync_int(made->seq),
+				  sync_int(t->highest), sync_int(t->taken.spooled ? t->peer.integrated : made->seq),
+				  sync_int(site), sync_int(site)),
+			NULL, NULL, err));
 	TRY(sync_checkpoint_put(t->db, site, made, t->peer.in.ordinal, err));
 	return sync_peer_note(t->db, site, t->h, t->now_us, err);
 }
 
 /* In a write transaction. *ret_large as above. */
-static enum sync_status take(struct taking *t, struct sync_reader *reader, struct sync_view body, struct sync_seen *seen, bool spool,
-                             bool *ret_large, struct sync_error *err)
+static enum sync_status take(struct taking *t, struct sync_reader *reader, struct sync_view body, struct sync_seen *seen,
+			     bool spool, bool *ret_large, struct sync_error *err)
 {
 	bool behind;
 
@@ -592,8 +598,8 @@ static enum sync_status take(struct taking *t, struct sync_reader *reader, struc
 }
 
 enum sync_status sync_push_take(struct sync_db *db, int64_t site_id, const struct sync_header *h, struct sync_reader *reader,
-                                struct sync_view body, struct sync_batch *b, struct sync_seen *seen, struct sync_taken *ret,
-                                struct sync_error *err)
+				struct sync_view body, struct sync_batch *b, struct sync_seen *seen, struct sync_taken *ret,
+				struct sync_error *err)
 {
 	bool large = false, spool = false;
 

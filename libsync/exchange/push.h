@@ -17,14 +17,14 @@ struct sync_unsendable {
 /** A site's pushes of one round. */
 struct sync_push {
 	const struct sync_options *o;
-	struct sync_seqs sent;          /* above out.upto, at central since earlier in the round */
-	double record_bytes;            /* of a compressed record, as the last message had them */
+	struct sync_seqs sent; /* above out.upto, at central since earlier in the round */
+	double record_bytes;   /* of a compressed record, as the last message had them */
 	/* a group that goes in parts: how many of its rows, as they were, central has */
 	size_t part_done, part_rows;
 	int64_t part_newest;
 	/* the message on its way */
 	struct sync_pending pending;
-	size_t from, to;                /* its rows in pending; to is 0 when it carries none */
+	size_t from, to; /* its rows in pending; to is 0 when it carries none */
 	bool part;
 	struct sync_checkpoint made;
 	struct sync_unsendable *bad;
@@ -43,7 +43,7 @@ void sync_push_clear(struct sync_push *p);
  * @param ret   the message, borrowed from w
  */
 enum sync_status sync_push_write(struct sync_push *p, struct sync_db *db, struct sync_link *link, struct sync_header *h,
-                                 struct sync_writer *w, size_t want, struct sync_view *ret, struct sync_error *err);
+				 struct sync_writer *w, size_t want, struct sync_view *ret, struct sync_error *err);
 
 /** Central has stored it: keep in the transaction that says so which edits could not be sent. */
 enum sync_status sync_push_settle(struct sync_push *p, struct sync_db *db, struct sync_error *err);
@@ -69,10 +69,11 @@ struct sync_taken {
  * @retval SYNC_EBADFRAME  nothing was kept
  */
 enum sync_status sync_push_take(struct sync_db *db, int64_t site_id, const struct sync_header *h, struct sync_reader *reader,
-                                struct sync_view body, struct sync_batch *b, struct sync_seen *seen, struct sync_taken *ret,
-                                struct sync_error *err);
+				struct sync_view body, struct sync_batch *b, struct sync_seen *seen, struct sync_taken *ret,
+				struct sync_error *err);
 
-/** Central with one writer routes in the transaction that integrates; several steps at most, the rest is left to sync_route(). */
+/** Central with one writer routes in the transaction that integrates; several steps at most, the rest is left to sync_route().
+ */
 enum sync_status sync_route_within(struct sync_db *db, struct sync_error *err);
 
 #endif

@@ -12,16 +12,16 @@
 #include "exchange/talk.h"
 
 enum {
-	FIRST_AT_ONCE = 500,    /* pulled records that one transaction takes, to begin with */
+	FIRST_AT_ONCE = 500, /* pulled records that one transaction takes, to begin with */
 	LEAST_AT_ONCE = 50,
 	MOST_AT_ONCE = 20000,
-	FEW = 100,              /* edits that are not worth asking first */
-	MOST_UNANSWERED = 16,   /* checkpoints made without an answer: fewer than are kept */
+	FEW = 100,            /* edits that are not worth asking first */
+	MOST_UNANSWERED = 16, /* checkpoints made without an answer: fewer than are kept */
 	MOST_REFUSED = 3,
-	MOST_POLLS = 16,        /* while central integrates what it has spooled */
+	MOST_POLLS = 16, /* while central integrates what it has spooled */
 	FIRST_POLL_US = 50000,
 	LAST_POLL_US = 1000000,
-	RETRIES = 1000,         /* waiting records looked at after a round */
+	RETRIES = 1000, /* waiting records looked at after a round */
 };
 
 struct round {
@@ -32,9 +32,9 @@ struct round {
 	struct sync_talk talk;
 	struct sync_push push;
 	struct sync_batch batch;
-	size_t at_once;         /* adapts to o->slice_us */
+	size_t at_once; /* adapts to o->slice_us */
 	int refused, polls;
-	bool again;             /* the same message once more, without the dictionary */
+	bool again; /* the same message once more, without the dictionary */
 };
 
 static void close_round(struct round *r)
@@ -47,7 +47,9 @@ static void close_round(struct round *r)
 
 static enum sync_status drain(struct round *r, struct sync_error *err)
 {
-	struct sync_intake in = { .source = 0, .now_us = sync_now_us(), .integrated = r->link.integrated, .branch = r->link.branch };
+	struct sync_intake in = {
+		.source = 0, .now_us = sync_now_us(), .integrated = r->link.integrated, .branch = r->link.branch
+	};
 	struct sync_outcome outcome = { 0 };
 	bool more = true;
 
@@ -68,8 +70,8 @@ static enum sync_status drain_pending(struct round *r, struct sync_error *err)
 }
 
 /*
- * After an unanswered request central's checkpoint is asked for before records are sent, unless they are few; and always when so
- * many had no answer that the one which arrived could be forgotten.
+ * After an unanswered request central's checkpoint is asked for before records are sent, unless they are few; and always when
+ * so many had no answer that the one which arrived could be forgotten.
  */
 static enum sync_status asks_first(struct round *r, bool *ret, struct sync_error *err)
 {
@@ -116,8 +118,8 @@ static void adapt(struct round *r, int64_t took_us)
 		r->at_once = r->at_once * 2 < MOST_AT_ONCE ? r->at_once * 2 : MOST_AT_ONCE;
 }
 
-static enum sync_status read_answer(struct round *r, const struct sync_header *asked, struct sync_answer *a, struct sync_applied *applied,
-                                    struct sync_error *err)
+static enum sync_status read_answer(struct round *r, const struct sync_header *asked, struct sync_answer *a,
+				    struct sync_applied *applied, struct sync_error *err)
 {
 	struct sync_view body = sync_buf_view(&r->talk.body);
 	int64_t began_us;
@@ -137,8 +139,8 @@ static enum sync_status count_refusal(struct round *r, const struct sync_answer 
 	if (!a->h.refused)
 		r->refused = 0;
 	else if (++r->refused > MOST_REFUSED)
-		return sync_fail(err, SYNC_EBASE, "central refused %d pushes in a row; its newest checkpoint is %" PRId64, r->refused,
-		                 a->h.stored.ordinal);
+		return sync_fail(err, SYNC_EBASE, "central refused %d pushes in a row; its newest checkpoint is %" PRId64,
+				 r->refused, a->h.stored.ordinal);
 	return SYNC_OK;
 }
 
@@ -154,7 +156,7 @@ static bool poll(struct round *r)
 }
 
 static enum sync_status goes_on(struct round *r, const struct sync_header *asked, const struct sync_answer *a,
-                                const struct sync_applied *applied, bool *ret, struct sync_error *err)
+				const struct sync_applied *applied, bool *ret, struct sync_error *err)
 {
 	bool left = asked->unpushed > 0 || a->h.refused || applied->leave || a->h.verdict > r->link.verdict;
 
@@ -185,7 +187,7 @@ static enum sync_status exchange(struct round *r, bool *ret_more, struct sync_er
 	TRY(read_answer(r, &asked, &answer, &applied, err));
 	if (r->o->progress)
 		r->o->progress(r->o->ctx, "sync", r->report->pushed + r->report->pulled,
-		               r->report->pushed + r->report->pulled + asked.unpushed + r->link.more);
+			       r->report->pushed + r->report->pulled + asked.unpushed + r->link.more);
 	return goes_on(r, &asked, &answer, &applied, ret_more, err);
 }
 
@@ -209,7 +211,7 @@ static enum sync_status retry_waiting(struct sync_db *db, struct sync_error *err
 }
 
 enum sync_status sync_round_run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-                                struct sync_report *report, struct sync_error *err)
+				struct sync_report *report, struct sync_error *err)
 {
 	defer(close_round) struct round r = { .db = db, .o = o, .report = report, .push.o = o, .at_once = FIRST_AT_ONCE };
 	bool more = true;
@@ -234,8 +236,8 @@ enum sync_status sync_round_count(struct sync_db *db, struct sync_report *report
 	return sync_unpushed(db, &report->unpushed, err);
 }
 
-static enum sync_status run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o, struct sync_report *report,
-                            struct sync_error *err)
+static enum sync_status run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+			    struct sync_report *report, struct sync_error *err)
 {
 	struct sync_load next;
 	enum sync_stage stage;
@@ -250,7 +252,7 @@ static enum sync_status run(struct sync_db *db, const struct sync_transport *t, 
 }
 
 enum sync_status sync_round(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-                            struct sync_report *report, struct sync_error *err)
+			    struct sync_report *report, struct sync_error *err)
 {
 	struct sync_options full = sync_options_of(o);
 	int64_t began_us = sync_tick_us();

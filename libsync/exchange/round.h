@@ -6,7 +6,7 @@
 
 /** Push, pull and integrate until nothing is left. @param o  with defaults filled in @param report  added to */
 enum sync_status sync_round_run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-                                struct sync_report *report, struct sync_error *err);
+				struct sync_report *report, struct sync_error *err);
 
 /** What is left, for the report. */
 enum sync_status sync_round_count(struct sync_db *db, struct sync_report *report, struct sync_error *err);

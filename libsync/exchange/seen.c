@@ -132,7 +132,7 @@ static struct row *add_row(struct sync_seen *s, int64_t site_id)
 }
 
 enum sync_status sync_seen_put(struct sync_seen *s, int64_t site_id, const struct sync_header *h, int64_t now_us, bool dirty,
-                               struct sync_error *err)
+			       struct sync_error *err)
 {
 	struct row *row;
 
@@ -141,8 +141,12 @@ enum sync_status sync_seen_put(struct sync_seen *s, int64_t site_id, const struc
 	if (!row)
 		row = add_row(s, site_id);
 	if (row) {
-		*row = (struct row){ .site_id = site_id, .at_us = now_us, .unpushed = h->unpushed, .schema = h->schema, .at = h->at,
-			             .dirty = dirty };
+		*row = (struct row){ .site_id = site_id,
+				     .at_us = now_us,
+				     .unpushed = h->unpushed,
+				     .schema = h->schema,
+				     .at = h->at,
+				     .dirty = dirty };
 		memcpy(row->version, h->program, sizeof row->version);
 	}
 	pthread_mutex_unlock(&lock);
@@ -196,14 +200,15 @@ static void give_back(struct sync_seen *s, const struct row *rows, size_t n)
 static enum sync_status write_row(struct sync_db *db, const struct row *row, struct sync_error *err)
 {
 	static const char put[] =
-		"UPDATE sync_site SET all_seq = $1, all_id = $2, own_seq = $3, own_id = $4, unpushed = $5, last_seen_us = $6,"
-		"    version = $7, schema = $8 WHERE site_id = $9 AND (last_seen_us IS NULL OR last_seen_us < $10)";
+	    "UPDATE sync_site SET all_seq = $1, all_id = $2, own_seq = $3, own_id = $4, unpushed = $5, last_seen_us = $6,"
+	    "    version = $7, schema = $8 WHERE site_id = $9 AND (last_seen_us IS NULL OR last_seen_us < $10)";
 
 	return sync_db_run(db, put,
-	                   SYNC_ARGS(sync_int(row->at.all.seq), sync_text(row->at.all.id), sync_int(row->at.own.seq),
-	                             sync_text(row->at.own.id), sync_int(row->unpushed), sync_int(row->at_us), sync_text(row->version),
-	                             sync_int(row->schema), sync_int(row->site_id), sync_int(row->at_us)),
-	                   NULL, NULL, err);
+			   SYNC_ARGS(sync_int(row->at.all.seq), sync_text(row->at.all.id), sync_int(row->at.own.seq),
+				     sync_text(row->at.own.id), sync_int(row->unpushed), sync_int(row->at_us),
+				     sync_text(row->version), sync_int(row->schema), sync_int(row->site_id),
+				     sync_int(row->at_us)),
+			   NULL, NULL, err);
 }
 
 static enum sync_status write_rows(struct sync_db *db, const struct row *rows, size_t n, struct sync_error *err)

@@ -22,13 +22,14 @@
 
 enum {
 	LEVEL = 3,
-	WANT_MAX = 8 << 20,       /* bytes of an answer */
-	PAGE_MIN = 64 << 10, PAGE_MAX = 1 << 20,
-	ANSWER_MAX = 64 << 20,    /* a single record may be large */
+	WANT_MAX = 8 << 20, /* bytes of an answer */
+	PAGE_MIN = 64 << 10,
+	PAGE_MAX = 1 << 20,
+	ANSWER_MAX = 64 << 20, /* a single record may be large */
 	ANSWER_RECORDS = 5000,
 	ANSWER_VERDICTS = 500,
 	LOAD_RETRY_S = 2,
-	DRAIN_RECORDS = 5000,     /* of one site, per step of background work */
+	DRAIN_RECORDS = 5000, /* of one site, per step of background work */
 	JOB_RECORDS = 2000,
 	WAITING_RECORDS = 500,
 };
@@ -84,7 +85,7 @@ struct serving {
 	struct sync_header h;
 	struct sync_peer peer;
 	struct sync_taken taken;
-	bool known;           /* that position was known before */
+	bool known; /* that position was known before */
 	int64_t now_us;
 	struct sync_writer *w;
 	struct sync_served served;
@@ -97,8 +98,9 @@ static enum sync_status read_header(struct serving *x, struct sync_error *err)
 
 	TRY(sync_reader_header(x->reader, &x->h, true, err));
 	if (h->site != x->site_id)
-		return sync_fail(err, SYNC_EBADREQUEST, "the request says that it is of site %" PRId64 ", its token is site %" PRId64 "'s",
-		                 h->site, x->site_id);
+		return sync_fail(err, SYNC_EBADREQUEST,
+				 "the request says that it is of site %" PRId64 ", its token is site %" PRId64 "'s", h->site,
+				 x->site_id);
 	if (!h->branch[0])
 		return sync_fail(err, SYNC_EBADFRAME, "the header has no branch");
 	return SYNC_OK;
@@ -110,8 +112,8 @@ static enum sync_status read_nothing(struct serving *x, struct sync_error *err)
 	struct sync_end end;
 
 	TRY(sync_reader_end(x->reader, &end, err));
-	return end.records == 0 ? SYNC_OK :
-	       sync_fail(err, SYNC_EBADFRAME, "%" PRId64 " records without a checkpoint", end.records);
+	return end.records == 0 ? SYNC_OK
+				: sync_fail(err, SYNC_EBADFRAME, "%" PRId64 " records without a checkpoint", end.records);
 }
 
 static enum sync_status take_push(struct serving *x, struct sync_error *err)
@@ -211,19 +213,22 @@ static enum sync_status check_position(struct serving *x, const struct sync_posi
 	if (same_place(at, &x->peer.at))
 		return SYNC_OK;
 	TRY(sync_pull_known(x->db, at, &known, err));
-	return known ? SYNC_OK :
-	       sync_fail(err, SYNC_EHISTORY,
-	                 "the site holds what was routed upto %" PRId64 " (%s) and %" PRId64 " (%s), which this database never did: central "
-	                 "was restored from an older backup",
-	                 at->all.seq, at->all.id, at->own.seq, at->own.id);
+	return known ? SYNC_OK
+		     : sync_fail(err, SYNC_EHISTORY,
+				 "the site holds what was routed upto %" PRId64 " (%s) and %" PRId64
+				 " (%s), which this database never did: central "
+				 "was restored from an older backup",
+				 at->all.seq, at->all.id, at->own.seq, at->own.id);
 }
 
 static enum sync_status check_verdict(const struct serving *x, struct sync_error *err)
 {
-	return x->h.verdict <= x->peer.verdict ? SYNC_OK :
-	       sync_fail(err, SYNC_EHISTORY,
-	                 "the site has stored verdict %" PRId64 ", the newest here is %" PRId64 ": central was restored from an older backup",
-	                 x->h.verdict, x->peer.verdict);
+	return x->h.verdict <= x->peer.verdict
+		   ? SYNC_OK
+		   : sync_fail(err, SYNC_EHISTORY,
+			       "the site has stored verdict %" PRId64 ", the newest here is %" PRId64
+			       ": central was restored from an older backup",
+			       x->h.verdict, x->peer.verdict);
 }
 
 /* the answer */
@@ -270,14 +275,13 @@ static enum sync_status give_verdict(void *ctx, const struct sync_value *v, size
 
 static enum sync_status give_verdicts(struct serving *x, struct sync_error *err)
 {
-	static const char get[] =
-		"SELECT n, kind, entity, record_id, seq, code, field, text FROM sync_verdict"
-		"    WHERE site_id = $1 AND n > $2 ORDER BY n LIMIT $3";
+	static const char get[] = "SELECT n, kind, entity, record_id, seq, code, field, text FROM sync_verdict"
+				  "    WHERE site_id = $1 AND n > $2 ORDER BY n LIMIT $3";
 
 	if (x->peer.verdict <= x->h.verdict)
 		return SYNC_OK;
-	return sync_db_run(x->db, get, SYNC_ARGS(sync_int(x->site_id), sync_int(x->h.verdict), sync_int(ANSWER_VERDICTS)), give_verdict, x,
-	                   err);
+	return sync_db_run(x->db, get, SYNC_ARGS(sync_int(x->site_id), sync_int(x->h.verdict), sync_int(ANSWER_VERDICTS)),
+			   give_verdict, x, err);
 }
 
 static enum sync_status give_records(struct serving *x, struct sync_end *end, struct sync_error *err)
@@ -314,7 +318,8 @@ static enum sync_status begin_load(struct serving *x, struct sync_load *load, st
 
 	TRY(sync_route_busy(x->db, x->site_id, &busy, err));
 	if (busy) {
-		sync_fail(err, SYNC_EBUSY, "what this site is to receive is still being worked out: come again in %d seconds", LOAD_RETRY_S);
+		sync_fail(err, SYNC_EBUSY, "what this site is to receive is still being worked out: come again in %d seconds",
+			  LOAD_RETRY_S);
 		if (err)
 			err->retry_after_s = LOAD_RETRY_S;
 		return SYNC_EBUSY;
@@ -358,7 +363,7 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 }
 
 enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, struct sync_view body, struct sync_view *ret,
-                                    struct sync_served *served, struct sync_error *err)
+				    struct sync_served *served, struct sync_error *err)
 {
 	struct serving x = { .s = s, .db = s->db, .site_id = site_id, .body = body, .now_us = sync_now_us() };
 	enum sync_status status;
@@ -382,7 +387,8 @@ enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, stru
 /* Between processes one site is drained by one of them. */
 static enum sync_status claim(struct sync_db *db, int64_t site, bool *ret, struct sync_error *err)
 {
-	static const char lock[] = "SELECT CASE WHEN pg_try_advisory_lock(hashtext('sync_spool'), CAST($1 AS integer)) THEN 1 ELSE 0 END";
+	static const char lock[] =
+	    "SELECT CASE WHEN pg_try_advisory_lock(hashtext('sync_spool'), CAST($1 AS integer)) THEN 1 ELSE 0 END";
 	int64_t got = 1;
 
 	if (sync_db_dialect(db)->postgres)
@@ -394,7 +400,7 @@ static enum sync_status claim(struct sync_db *db, int64_t site, bool *ret, struc
 static void let_go(struct sync_db *db, int64_t site)
 {
 	static const char unlock[] =
-		"SELECT CASE WHEN pg_advisory_unlock(hashtext('sync_spool'), CAST($1 AS integer)) THEN 1 ELSE 0 END";
+	    "SELECT CASE WHEN pg_advisory_unlock(hashtext('sync_spool'), CAST($1 AS integer)) THEN 1 ELSE 0 END";
 	int64_t was;
 
 	if (sync_db_dialect(db)->postgres) /* a lost connection has let go of it */
@@ -404,8 +410,8 @@ static void let_go(struct sync_db *db, int64_t site)
 /* In the transaction of each slice. The lock comes first, so that the count sees what a push has added meanwhile. */
 static enum sync_status note_slice(void *ctx, struct sync_db *db, int64_t upto, bool finished, struct sync_error *err)
 {
-	static const char set[] =
-		"UPDATE sync_site SET spooled = (SELECT count(*) FROM sync_spool WHERE source = $1), in_integrated = $2 WHERE site_id = $3";
+	static const char set[] = "UPDATE sync_site SET spooled = (SELECT count(*) FROM sync_spool WHERE source = $1), "
+				  "in_integrated = $2 WHERE site_id = $3";
 	const int64_t *site = ctx;
 	struct sync_peer peer;
 	int64_t integrated;
@@ -467,13 +473,15 @@ static enum sync_status take_site(void *ctx, const struct sync_value *v, size_t 
 /* Who has waited longest is not known; each step gives every site its turn. */
 static enum sync_status drain_sites(struct sync_server *s, bool *ret_more, struct sync_error *err)
 {
-	static const char behind[] = "SELECT site_id FROM sync_site WHERE spooled > 0 AND site_id > $1 ORDER BY site_id LIMIT $2";
+	static const char behind[] =
+	    "SELECT site_id FROM sync_site WHERE spooled > 0 AND site_id > $1 ORDER BY site_id LIMIT $2";
 	struct ids ids;
 	int64_t last = 0;
 
 	do {
 		ids.n = 0;
-		TRY(sync_db_run(s->db, behind, SYNC_ARGS(sync_int(last), sync_int((int64_t)COUNT(ids.id))), take_site, &ids, err));
+		TRY(sync_db_run(s->db, behind, SYNC_ARGS(sync_int(last), sync_int((int64_t)COUNT(ids.id))), take_site, &ids,
+				err));
 		for (size_t i = 0; i < ids.n; i++)
 			TRY(drain_site(s, ids.id[i], ret_more, err));
 		last = ids.n ? ids.id[ids.n - 1] : last;

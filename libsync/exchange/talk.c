@@ -31,8 +31,8 @@ static size_t within(const struct sync_talk *talk, size_t size)
 	return size < least ? least : size > talk->max ? talk->max : size;
 }
 
-enum sync_status sync_talk_open(struct sync_talk *talk, struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-                                struct sync_report *report, size_t max, struct sync_error *err)
+enum sync_status sync_talk_open(struct sync_talk *talk, struct sync_db *db, const struct sync_transport *t,
+				const struct sync_options *o, struct sync_report *report, size_t max, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf text = { .max = 32 };
 	bool found;

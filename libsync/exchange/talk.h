@@ -10,18 +10,18 @@ struct sync_talk {
 	const struct sync_options *o;
 	struct sync_report *report;
 	struct sync_writer *writer;
-	struct sync_buf body;   /* the last answer */
-	bool dictionary;        /* until central says that it has another one */
-	bool waiting;           /* a request is on its way */
-	size_t size, max;       /* bytes that suit the link, between o->message_min and max */
-	size_t kept_size;       /* as the database has it */
+	struct sync_buf body; /* the last answer */
+	bool dictionary;      /* until central says that it has another one */
+	bool waiting;         /* a request is on its way */
+	size_t size, max;     /* bytes that suit the link, between o->message_min and max */
+	size_t kept_size;     /* as the database has it */
 	size_t sent;
 	int64_t began_us;
 };
 
 /** Begin with the size that suited last time. @param max  bytes of a message at most */
-enum sync_status sync_talk_open(struct sync_talk *talk, struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-                                struct sync_report *report, size_t max, struct sync_error *err);
+enum sync_status sync_talk_open(struct sync_talk *talk, struct sync_db *db, const struct sync_transport *t,
+				const struct sync_options *o, struct sync_report *report, size_t max, struct sync_error *err);
 /** Wait for what is on its way, keep the size, free the rest. Outside any transaction. */
 void sync_talk_close(struct sync_talk *talk, struct sync_db *db);
 

@@ -69,7 +69,7 @@ enum sync_status sync_link_get(struct sync_db *db, struct sync_link *ret, struct
 
 /**
  * First load, from wherever it stands: pages in dependency order straight into the tables, the next one on its way while one is
- * applied; then capture is switched on, references are checked and the site is operational.
+ * applied; then capture is switched on, what changed meanwhile is pulled, references are checked and the site is operational.
  *
  * @param db      of a site
  * @param report  filled as far as it got, also on failure
@@ -80,7 +80,8 @@ enum sync_status sync_load_run(struct sync_db *db, const struct sync_transport *
                                struct sync_report *report, struct sync_error *err);
 
 /**
- * One round: push what is new, pull what is new, integrate. What fails leaves both sides as they were or further.
+ * One round: push what is new, pull what is new, integrate; a site that is not operational is loaded first. What fails leaves
+ * both sides as they were or further. SYNC_OK: nothing is left but what the report says.
  *
  * @retval SYNC_EHISTORY  central or this site lost history; nothing was changed
  */
