@@ -435,6 +435,87 @@ static void a_load_that_goes_on_from_nowhere_is_refused(void **state)
 	}
 }
 
+/* how SQLite looks things up */
+
+/* A driver that explains each statement before it runs it. */
+static struct {
+	struct sync_db_ops ops;
+	bool on;
+	struct sync_buf plans; /* one step per line */
+	char *kept[64];        /* a statement's text lives as long as the handle */
+	size_t n_kept;
+} spy;
+
+static enum sync_status take_plan(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	(void)ctx;
+	sync_buf_addf(&spy.plans, "%.*s\n", SYNC_VIEW(v[n - 1].s));
+	return sync_buf_check(&spy.plans, err);
+}
+
+static enum sync_status run_explained(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n, sync_row_fn *fn,
+                                      void *ctx, struct sync_error *err)
+{
+	if (spy.on && !strncmp(sql, "SELECT", 6)) {
+		char **kept = &spy.kept[spy.n_kept++];
+
+		assert_true(spy.n_kept <= COUNT(spy.kept));
+		assert_true(asprintf(kept, "EXPLAIN QUERY PLAN %s", sql) > 0);
+		TRY(sync_sqlite.run(db, *kept, v, n, take_plan, NULL, err));
+	}
+	return sync_sqlite.run(db, sql, v, n, fn, ctx, err);
+}
+
+static void end_spying(struct testdb *t)
+{
+	sync_db_close(t->db);
+	t->db = NULL;
+	spy.on = false;
+	sync_buf_clear(&spy.plans);
+	while (spy.n_kept)
+		free(spy.kept[--spy.n_kept]);
+}
+
+static void assert_no_plan_has(const char *words)
+{
+	if (strstr(spy.plans.data, words))
+		fail_msg("'%s' in:\n%s", words, spy.plans.data);
+}
+
+/* A pull costs what it gives, not what there is. */
+static void nothing_is_gone_through_that_is_not_sent(void **state)
+{
+	const struct sync_db_ops *const drivers[] = { &spy.ops, NULL };
+	defer(clear_pulled) struct pulled p;
+	struct testdb *t = testdb_of(state);
+
+	open_central(&p, state);
+	PUT(p.db, "invoice", "v", "store_id", "s1", "name_id", "n2");
+	PUT(p.db, "invoice_line", "a", "invoice_id", "v");
+	PUT(p.db, "name", "pat", "type", "PATIENT");
+	PUT(p.db, "encounter", "e", "patient_id", "pat");
+	PUT(p.db, "name_store_join", "j", "name_id", "pat", "store_id", "s1");
+	settle(p.db);
+	sync_db_close(t->db);
+	spy.ops = sync_sqlite;
+	spy.ops.run = run_explained;
+	spy.plans.max = 1 << 20;
+	assert_ok(sync_db_open(&t->db, t->url, drivers, SYNC_CENTRAL, false, err));
+	p.db = t->db;
+	spy.on = true;
+	pull_some(&p, 1 << 20, 1000);
+	assert_int_equal(9, p.end.records);
+	assert_non_null(spy.plans.data);
+	assert_no_plan_has("SCAN sync_");
+	assert_no_plan_has("SCAN o\n");
+	assert_no_plan_has("SCAN t\n");
+	assert_no_plan_has("SCAN c\n");
+	assert_no_plan_has("sync_outbox USING PRIMARY KEY (site_id=?)");
+	assert_no_plan_has("o USING PRIMARY KEY (site_id=?)");
+	assert_no_plan_has("o USING INDEX sync_outbox_seq");
+	end_spying(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +535,7 @@ int main(void)
 		TESTDB_BOTH(a_first_load_has_no_nulls_and_has_versions_and_unknown_fields),
 		TESTDB_BOTH(what_is_no_longer_due_is_not_loaded),
 		TESTDB_BOTH(a_load_that_goes_on_from_nowhere_is_refused),
+		TESTDB_ON(nothing_is_gone_through_that_is_not_sent, TESTDB_SQLITE, "SQLite"),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 #include "db/keys.h"
 
 enum {
-	FLUSH_ROWS = 1024,
+	FLUSH_ROWS = 4096,
 	MAX_SQL = 4096,
 	TIDY_EVERY = 1024, /* routing transactions */
 	KEEP_CLOSE = 64,   /* C of design.md section 9 */
@@ -61,11 +61,27 @@ enum sync_status sync_outbox_add(struct sync_outbox_writer *w, const struct sync
 	return SYNC_OK;
 }
 
+/* By key, and of one key by seq. */
+static int by_key(const void *a, const void *b)
+{
+	const struct sync_value *x = a, *y = b;
+	int order = (x[SITE_ID].i > y[SITE_ID].i) - (x[SITE_ID].i < y[SITE_ID].i);
+
+	if (!order)
+		order = sync_view_cmp(x[ENTITY].s, y[ENTITY].s);
+	if (!order)
+		order = sync_view_cmp(x[RECORD_ID].s, y[RECORD_ID].s);
+	return order ? order : (x[SEQ].i > y[SEQ].i) - (x[SEQ].i < y[SEQ].i);
+}
+
+/* In the order of the table, because the places of random ids are far apart. */
 enum sync_status sync_outbox_flush(struct sync_outbox_writer *w, struct sync_error *err)
 {
 	size_t rows = w->rows;
 
 	w->rows = 0;
+	if (rows)
+		qsort(w->values, rows, N_COLUMNS * sizeof *w->values, by_key);
 	return sync_db_put_many(w->db, &outbox, w->values, rows, err);
 }
 

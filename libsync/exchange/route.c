@@ -448,15 +448,20 @@ static int by_seq(const void *a, const void *b)
 	return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
-/* Exactly what is visible goes: rows that are committed later may have lower numbers. */
+#define FIRST "(SELECT seq FROM sync_changelog ORDER BY seq LIMIT $1)"
+#define COLUMNS "    RETURNING seq, entity, record_id, action, source, old, new"
+
+/*
+ * Exactly what is visible goes: rows that are committed later may have lower numbers. With IN, PostgreSQL would go through the
+ * whole table, most of which was deleted a moment ago; SQLite has no ANY.
+ */
 static enum sync_status take_queue(struct sync_db *db, int64_t limit, struct queue *q, struct sync_error *err)
 {
-	static const char take[] =
-		"DELETE FROM sync_changelog WHERE seq IN (SELECT seq FROM sync_changelog ORDER BY seq LIMIT $1)"
-		"    RETURNING seq, entity, record_id, action, source, old, new";
+	static const char take[] = "DELETE FROM sync_changelog WHERE seq IN " FIRST COLUMNS;
+	static const char take_any[] = "DELETE FROM sync_changelog WHERE seq = ANY (ARRAY" FIRST ")" COLUMNS;
 
 	TRY(sync_arena_zeros(q->arena, (size_t)limit, sizeof *q->row, &q->row, err));
-	TRY(sync_db_run(db, take, SYNC_ARGS(sync_int(limit)), take_queued, q, err));
+	TRY(sync_db_run(db, sync_db_dialect(db)->postgres ? take_any : take, SYNC_ARGS(sync_int(limit)), take_queued, q, err));
 	qsort(q->row, q->n, sizeof *q->row, by_seq);
 	return SYNC_OK;
 }
