@@ -28,10 +28,12 @@ static inline void add_site(struct sync_db *db, int site)
 {
 	char sql[600];
 
-	snprintf(sql, sizeof sql,
-	         "INSERT INTO sync_site(site_id, name, installation, created_us, branch, in_ordinal, in_id, in_upto, in_highest,"
-	         "    in_integrated, spooled, all_seq, all_id, own_seq, own_id, verdict, verdict_seen, loaded, unpushed)"
-	         "    VALUES (%d, 'site %d', 'machine', 0, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 1, 0)", site, site);
+	snprintf(
+	    sql, sizeof sql,
+	    "INSERT INTO sync_site(site_id, name, installation, created_us, branch, in_ordinal, in_id, in_upto, in_highest,"
+	    "    in_integrated, spooled, all_seq, all_id, own_seq, own_id, verdict, verdict_seen, loaded, unpushed)"
+	    "    VALUES (%d, 'site %d', 'machine', 0, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 1, 0)",
+	    site, site);
 	run_sql(db, sql);
 }
 
@@ -90,7 +92,8 @@ static inline void put(struct sync_db *db, const char *entity, const char *const
 		else
 			sync_buf_addf(&values, !*value ? ", NULL" : f->type > SYNC_TIME ? ", %s" : ", '%s'", value);
 	}
-	sync_buf_addf(&sql, ") VALUES (%s) ON CONFLICT (id) DO UPDATE SET %s", values.data, updates.len ? updates.data : "id = excluded.id");
+	sync_buf_addf(&sql, ") VALUES (%s) ON CONFLICT (id) DO UPDATE SET %s", values.data,
+		      updates.len ? updates.data : "id = excluded.id");
 	run_sql(db, sql.data);
 }
 #define PUT(db, entity, ...) put(db, entity, (const char *const[]){ __VA_ARGS__, NULL })
@@ -158,7 +161,7 @@ static inline enum sync_status take_words(void *ctx, const struct sync_value *v,
 static inline void assert_outbox(struct sync_db *db, int site, int64_t above, const char *expected)
 {
 	static const char rows[] =
-		"SELECT action, entity, record_id FROM sync_outbox WHERE site_id = $1 AND seq > $2 ORDER BY entity, record_id";
+	    "SELECT action, entity, record_id FROM sync_outbox WHERE site_id = $1 AND seq > $2 ORDER BY entity, record_id";
 	defer(sync_buf_clear) struct sync_buf b = { .max = 1 << 20 };
 
 	assert_ok(sync_db_run(db, rows, SYNC_ARGS(sync_int(site), sync_int(above)), take_words, &b, err));

@@ -32,7 +32,8 @@ static void clear_pulled(struct pulled *p)
 
 static void note_record(struct pulled *p, const struct sync_record *r)
 {
-	sync_buf_addf(&p->text, "%s%c %.*s %.*s", p->text.len ? ", " : "", (char)r->action, SYNC_VIEW(r->name), SYNC_VIEW(r->id));
+	sync_buf_addf(&p->text, "%s%c %.*s %.*s", p->text.len ? ", " : "", (char)r->action, SYNC_VIEW(r->name),
+		      SYNC_VIEW(r->id));
 	if (r->action != SYNC_PUT && r->root.len && !sync_view_eq(r->root, r->id))
 		sync_buf_addf(&p->text, " of %.*s", SYNC_VIEW(r->root));
 	for (size_t i = 0; r->values && i < r->entity->n_fields; i++)
@@ -62,8 +63,9 @@ static void read_answer(struct pulled *p, struct sync_view body)
 
 static void begin_answer(struct sync_writer **w, struct sync_db *db)
 {
-	static const struct sync_header header = { .protocol = SYNC_PROTOCOL, .schema = SYNC_SCHEMA_VERSION, .program = "test", .site = 1,
-		                                   .branch = "01234567" };
+	static const struct sync_header header = {
+		.protocol = SYNC_PROTOCOL, .schema = SYNC_SCHEMA_VERSION, .program = "test", .site = 1, .branch = "01234567"
+	};
 
 	assert_ok(sync_writer_new(w, NULL, 1, 1 << 24, err));
 	sync_writer_begin(*w, &header, false);
@@ -352,8 +354,8 @@ static void load(struct pulled *p, size_t want)
 static void a_first_load_gives_all_that_is_due_in_order(void **state)
 {
 	static const char expected[] =
-		"P item i, P item k, P name n1, P name n2, P name pat, P store s1, P store s2, P location l1, P name_store_join j,"
-		" P encounter e, P invoice v, P invoice_line va";
+	    "P item i, P item k, P name n1, P name n2, P name pat, P store s1, P store s2, P location l1, P name_store_join j,"
+	    " P encounter e, P invoice v, P invoice_line va";
 	defer(clear_pulled) struct pulled p;
 
 	open_central(&p, state);
@@ -393,8 +395,8 @@ static void a_first_load_has_no_nulls_and_has_versions_and_unknown_fields(void *
 	PUT(p.db, "location", "l", "store_id", "s1", "location_type_id", "");
 	settle(p.db);
 	run_sql(p.db, "INSERT INTO sync_version(entity, record_id, version, edited_us, received_us, creator, deleted)"
-	              "    VALUES ('name', 'n1', '1.01234567.5', 0, 0, 1, 0);"
-	              "INSERT INTO sync_extra(entity, record_id, data) VALUES ('name', 'n2', '{\"colour\":\"red\"}')");
+		      "    VALUES ('name', 'n1', '1.01234567.5', 0, 0, 1, 0);"
+		      "INSERT INTO sync_extra(entity, record_id, data) VALUES ('name', 'n2', '{\"colour\":\"red\"}')");
 	load(&p, 1 << 20);
 	assert_int_equal(0, p.nulls);
 	assert_int_equal(1, p.versions);
@@ -453,8 +455,8 @@ static enum sync_status take_plan(void *ctx, const struct sync_value *v, size_t 
 	return sync_buf_check(&spy.plans, err);
 }
 
-static enum sync_status run_explained(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n, sync_row_fn *fn,
-                                      void *ctx, struct sync_error *err)
+static enum sync_status run_explained(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n,
+				      sync_row_fn *fn, void *ctx, struct sync_error *err)
 {
 	if (spy.on && !strncmp(sql, "SELECT", 6)) {
 		char **kept = &spy.kept[spy.n_kept++];

@@ -281,7 +281,7 @@ static void a_new_store_gets_what_was_there_before_it(void **state)
 	PUT(db, "store", "s3", "site_id", "3", "name_id", "n3");
 	settle(db);
 	assert_outbox(db, 3, before,
-	              "P encounter e, P name pat, P name_store_join j, P requisition r, P stocktake t, P stocktake_line ta");
+		      "P encounter e, P name pat, P name_store_join j, P requisition r, P stocktake t, P stocktake_line ta");
 }
 
 static void a_store_at_a_site_that_does_not_exist_is_nowhere(void **state)
@@ -311,8 +311,8 @@ static void say_site_1(struct sync_db *db, int64_t verdict_seen, int64_t unpushe
 {
 	char sql[120];
 
-	snprintf(sql, sizeof sql, "UPDATE sync_site SET verdict_seen = %" PRId64 ", unpushed = %" PRId64 " WHERE site_id = 1", verdict_seen,
-	         unpushed);
+	snprintf(sql, sizeof sql, "UPDATE sync_site SET verdict_seen = %" PRId64 ", unpushed = %" PRId64 " WHERE site_id = 1",
+		 verdict_seen, unpushed);
 	run_sql(db, sql);
 	assert_ok(sync_db_begin(db, true, err));
 	assert_ok(sync_route_moves(db, 1, err));
@@ -332,7 +332,8 @@ static void a_store_moves_when_its_old_site_has_pushed_all_and_knows(void **stat
 	PUT(db, "store", "s1", "site_id", "2");
 	settle(db);
 	assert_int_equal(1, number_of(db, "SELECT site_id FROM sync_store WHERE store_id = 's1'"));
-	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_verdict WHERE site_id = 1 AND kind = 'leave' AND record_id = 's1'"));
+	assert_int_equal(
+	    1, number_of(db, "SELECT count(*) FROM sync_verdict WHERE site_id = 1 AND kind = 'leave' AND record_id = 's1'"));
 	assert_outbox(db, 1, before, "");
 	say_site_1(db, 0, 0);
 	assert_outbox(db, 1, before, "");
@@ -438,7 +439,7 @@ static void a_first_load_waits_only_for_jobs_of_its_site(void **state)
 static void the_rows_of_a_group_changed_together_stand_together(void **state)
 {
 	static const char spread[] =
-		"SELECT max(seq) - min(seq) FROM sync_outbox WHERE site_id = 1 AND root_id = 'v1' AND seq > 0";
+	    "SELECT max(seq) - min(seq) FROM sync_outbox WHERE site_id = 1 AND root_id = 'v1' AND seq > 0";
 	struct sync_db *db = country(state);
 
 	PUT(db, "invoice", "v1", "store_id", "s1");
@@ -453,8 +454,8 @@ static void the_rows_of_a_group_changed_together_stand_together(void **state)
 static void what_is_sent_again_is_nobodys_echo(void **state)
 {
 	static const char sources[] =
-		"SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND source = -1 AND ((record_id = 'l1' AND action = 'X')"
-		"    OR (record_id = 'l2' AND action = 'P') OR (record_id = 'none' AND action = 'X'))";
+	    "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND source = -1 AND ((record_id = 'l1' AND action = 'X')"
+	    "    OR (record_id = 'l2' AND action = 'P') OR (record_id = 'none' AND action = 'X'))";
 	struct sync_db *db = country(state);
 	const struct sync_view ids[] = { sync_view_of("l1"), sync_view_of("l2"), sync_view_of("none") };
 
@@ -489,9 +490,11 @@ static void old_routing_transactions_and_passed_tombstones_are_forgotten(void **
 	del(db, "location", "l1");
 	del(db, "location", "l2");
 	settle(db);
-	run_sql(db, "UPDATE sync_routing SET at_us = 0, ordinal = 1023 WHERE seq = (SELECT max(seq) FROM sync_routing);"
-	            "UPDATE sync_routing SET at_us = 0, ordinal = 1 WHERE ordinal < 1023 AND seq = (SELECT min(seq) FROM sync_routing);"
-	            "UPDATE sync_site SET own_seq = 1000 WHERE site_id = 1");
+	run_sql(
+	    db,
+	    "UPDATE sync_routing SET at_us = 0, ordinal = 1023 WHERE seq = (SELECT max(seq) FROM sync_routing);"
+	    "UPDATE sync_routing SET at_us = 0, ordinal = 1 WHERE ordinal < 1023 AND seq = (SELECT min(seq) FROM sync_routing);"
+	    "UPDATE sync_site SET own_seq = 1000 WHERE site_id = 1");
 	PUT(db, "item", "k");
 	settle(db);
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 1"));

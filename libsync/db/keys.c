@@ -11,13 +11,13 @@ enum { MAX_KEYS = 64 * 1024 * 1024, MAX_MORE = 4 };
 
 const char *sync_keys_sql(const struct sync_db *db)
 {
-	return sync_db_dialect(db)->postgres ?
-	               "(SELECT n - 1 AS key, value FROM json_array_elements_text($1) WITH ORDINALITY AS list(value, n)) k" :
-	               "json_each($1) k";
+	return sync_db_dialect(db)->postgres
+		   ? "(SELECT n - 1 AS key, value FROM json_array_elements_text($1) WITH ORDINALITY AS list(value, n)) k"
+		   : "json_each($1) k";
 }
 
 enum sync_status sync_keys_run(struct sync_db *db, const struct sync_buf *sql, const struct sync_view *keys, size_t n,
-                               const struct sync_value *more, size_t n_more, sync_row_fn *fn, void *ctx, struct sync_error *err)
+			       const struct sync_value *more, size_t n_more, sync_row_fn *fn, void *ctx, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf list = { .max = MAX_KEYS };
 	struct sync_value values[1 + MAX_MORE];

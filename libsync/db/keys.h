@@ -12,6 +12,7 @@ const char *sync_keys_sql(const struct sync_db *db);
 
 /** Run a statement made at run time with keys as $1 and n_more values as $2 and so on. */
 enum sync_status sync_keys_run(struct sync_db *db, const struct sync_buf *sql, const struct sync_view *keys, size_t n,
-                               const struct sync_value *more, size_t n_more, sync_row_fn *fn, void *ctx, struct sync_error *err);
+			       const struct sync_value *more, size_t n_more, sync_row_fn *fn, void *ctx,
+			       struct sync_error *err);
 
 #endif

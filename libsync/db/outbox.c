@@ -22,9 +22,14 @@ static const int64_t keep_us = INT64_C(90) * 24 * 3600 * 1000000;
 enum column { SITE_ID, ENTITY, RECORD_ID, SEQ, ACTION, SOURCE, ROOT_ID, N_COLUMNS };
 
 static const char *const columns[N_COLUMNS] = { "site_id", "entity", "record_id", "seq", "action", "source", "root_id" };
-static const enum sync_type types[N_COLUMNS] = { SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT };
+static const enum sync_type types[N_COLUMNS] = { SYNC_BIGINT, SYNC_TEXT,   SYNC_TEXT, SYNC_BIGINT,
+						 SYNC_TEXT,   SYNC_BIGINT, SYNC_TEXT };
 static const struct sync_table outbox = {
-	.name = "sync_outbox", .columns = columns, .types = types, .n_columns = N_COLUMNS, .n_key = 3,
+	.name = "sync_outbox",
+	.columns = columns,
+	.types = types,
+	.n_columns = N_COLUMNS,
+	.n_key = 3,
 };
 
 static struct sync_value action_value(enum sync_action action)
@@ -93,18 +98,18 @@ void sync_outbox_clear(struct sync_outbox_writer *w)
 /* reading */
 
 enum sync_status sync_outbox_holders(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
-                                     sync_row_fn *fn, void *ctx, struct sync_error *err)
+				     sync_row_fn *fn, void *ctx, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	const char *keys = sync_keys_sql(db);
 
 	sync_buf_addf(&sql,
-	              "SELECT k.key, o.site_id FROM %s CROSS JOIN sync_outbox o"
-	              "    WHERE o.site_id = 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'"
-	              " UNION ALL "
-	              "SELECT k.key, o.site_id FROM %s CROSS JOIN sync_outbox o"
-	              "    WHERE o.site_id > 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'",
-	              keys, keys);
+		      "SELECT k.key, o.site_id FROM %s CROSS JOIN sync_outbox o"
+		      "    WHERE o.site_id = 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'"
+		      " UNION ALL "
+		      "SELECT k.key, o.site_id FROM %s CROSS JOIN sync_outbox o"
+		      "    WHERE o.site_id > 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'",
+		      keys, keys);
 	return sync_keys_run(db, &sql, ids, n, (const struct sync_value[]){ sync_text(e->name) }, 1, fn, ctx, err);
 }
 
@@ -134,23 +139,22 @@ static enum sync_status give_row(void *ctx, const struct sync_value *v, size_t n
 }
 
 enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
-                                   sync_outbox_fn *fn, void *ctx, struct sync_error *err)
+				   sync_outbox_fn *fn, void *ctx, struct sync_error *err)
 {
-	static const char after[] =
-		"SELECT * FROM ("
-		"    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
-		"        WHERE site_id = 0 AND seq > $1 AND source <> $2 ORDER BY seq LIMIT $3) everybody"
-		" UNION ALL "
-		"SELECT * FROM ("
-		"    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
-		"        WHERE site_id = $4 AND seq > $5 AND source <> $6 ORDER BY seq LIMIT $7) own"
-		" ORDER BY seq LIMIT $8";
+	static const char after[] = "SELECT * FROM ("
+				    "    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
+				    "        WHERE site_id = 0 AND seq > $1 AND source <> $2 ORDER BY seq LIMIT $3) everybody"
+				    " UNION ALL "
+				    "SELECT * FROM ("
+				    "    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
+				    "        WHERE site_id = $4 AND seq > $5 AND source <> $6 ORDER BY seq LIMIT $7) own"
+				    " ORDER BY seq LIMIT $8";
 	struct each each = { fn, ctx };
 
 	return sync_db_run(db, after,
-	                   SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(own_seq),
-	                             sync_int(site), sync_int(limit), sync_int(limit)),
-	                   give_row, &each, err);
+			   SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(own_seq),
+				     sync_int(site), sync_int(limit), sync_int(limit)),
+			   give_row, &each, err);
 }
 
 static enum sync_status take_pair(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
@@ -163,10 +167,11 @@ static enum sync_status take_pair(void *ctx, const struct sync_value *v, size_t 
 	return SYNC_OK;
 }
 
-enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *ret_all, int64_t *ret_own, struct sync_error *err)
+enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *ret_all, int64_t *ret_own,
+				    struct sync_error *err)
 {
-	static const char newest[] =
-		"SELECT (SELECT max(seq) FROM sync_outbox WHERE site_id = 0), (SELECT max(seq) FROM sync_outbox WHERE site_id = $1)";
+	static const char newest[] = "SELECT (SELECT max(seq) FROM sync_outbox WHERE site_id = 0), (SELECT max(seq) FROM "
+				     "sync_outbox WHERE site_id = $1)";
 	int64_t pair[2] = { 0 };
 
 	TRY(sync_db_run(db, newest, SYNC_ARGS(sync_int(site)), take_pair, pair, err));
@@ -175,19 +180,20 @@ enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *r
 	return SYNC_OK;
 }
 
-enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit, int64_t *ret,
-                                   struct sync_error *err)
+enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
+				   int64_t *ret, struct sync_error *err)
 {
 	static const char count[] =
-		"SELECT count(*) FROM ("
-		"    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = 0 AND seq > $1 AND source <> $2 LIMIT $3) everybody"
-		"    UNION ALL"
-		"    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = $4 AND seq > $5 AND source <> $6 LIMIT $7) own) pending";
+	    "SELECT count(*) FROM ("
+	    "    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = 0 AND seq > $1 AND source <> $2 LIMIT $3) everybody"
+	    "    UNION ALL"
+	    "    SELECT * FROM (SELECT seq FROM sync_outbox WHERE site_id = $4 AND seq > $5 AND source <> $6 LIMIT $7) own) "
+	    "pending";
 
 	return sync_db_number(db, count,
-	                      SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(own_seq), sync_int(site),
-	                                sync_int(limit)),
-	                      0, ret, err);
+			      SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(own_seq),
+					sync_int(site), sync_int(limit)),
+			      0, ret, err);
 }
 
 #define ROW "SELECT o.site_id, o.entity, o.record_id, o.seq, o.action, o.source, o.root_id, k.key"
@@ -196,29 +202,33 @@ enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all
 static void add_root(struct sync_buf *sql, const char *keys)
 {
 	sync_buf_addf(sql,
-	              ROW " FROM %s CROSS JOIN sync_outbox o"
-	              "    WHERE o.site_id = $2 AND o.entity = $3 AND o.record_id = k.value AND o.seq > $4", keys);
+		      ROW " FROM %s CROSS JOIN sync_outbox o"
+			  "    WHERE o.site_id = $2 AND o.entity = $3 AND o.record_id = k.value AND o.seq > $4",
+		      keys);
 }
 
 /* Those of children that exist. */
 static void add_children(struct sync_buf *sql, const char *keys, const struct sync_entity *child)
 {
-	sync_buf_addf(sql,
-	              " UNION ALL " ROW " FROM %s CROSS JOIN \"%s\" c CROSS JOIN sync_outbox o"
-	              "    WHERE c.\"%s\" = k.value AND o.site_id = $2 AND o.entity = '%s' AND o.record_id = c.id AND o.seq > $4",
-	              keys, child->name, child->parent, child->name);
+	sync_buf_addf(
+	    sql,
+	    " UNION ALL " ROW " FROM %s CROSS JOIN \"%s\" c CROSS JOIN sync_outbox o"
+	    "    WHERE c.\"%s\" = k.value AND o.site_id = $2 AND o.entity = '%s' AND o.record_id = c.id AND o.seq > $4",
+	    keys, child->name, child->parent, child->name);
 }
 
 /* Those of children that do not, or are another's by now. */
 static void add_gone(struct sync_buf *sql, const char *keys)
 {
 	sync_buf_addf(sql,
-	              " UNION ALL " ROW " FROM %s CROSS JOIN sync_outbox o"
-	              "    WHERE o.site_id = $2 AND o.root_id = k.value AND o.action <> 'P' AND o.seq > $4", keys);
+		      " UNION ALL " ROW " FROM %s CROSS JOIN sync_outbox o"
+		      "    WHERE o.site_id = $2 AND o.root_id = k.value AND o.action <> 'P' AND o.seq > $4",
+		      keys);
 }
 
 enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_entity *root,
-                                     const struct sync_view *ids, size_t n, sync_outbox_fn *fn, void *ctx, struct sync_error *err)
+				     const struct sync_view *ids, size_t n, sync_outbox_fn *fn, void *ctx,
+				     struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	const char *keys = sync_keys_sql(db);
@@ -232,8 +242,8 @@ enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_
 			add_children(&sql, keys, entities[i]);
 	add_gone(&sql, keys);
 	return sync_keys_run(db, &sql, ids, n,
-	                     (const struct sync_value[]){ sync_int(site_id), sync_text(root->name), sync_int(seq) }, 3, give_row, &each,
-	                     err);
+			     (const struct sync_value[]){ sync_int(site_id), sync_text(root->name), sync_int(seq) }, 3,
+			     give_row, &each, err);
 }
 
 /* routing transactions */
@@ -257,7 +267,8 @@ enum sync_status sync_routing_newest(struct sync_db *db, struct sync_checkpoint 
 	return sync_db_run(db, newest, SYNC_NOARGS, take_newest, ret, err);
 }
 
-enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[static SYNC_CHECKPOINT_ID + 1], struct sync_error *err)
+enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[static SYNC_CHECKPOINT_ID + 1],
+				 struct sync_error *err)
 {
 	static const char find[] = "SELECT seq, id, ordinal FROM sync_routing WHERE seq >= $1 ORDER BY seq LIMIT 1";
 	struct sync_checkpoint found = { 0 };
@@ -271,11 +282,11 @@ enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[stati
 /* The ordinal's lowest bit is 2 to the power of its trailing zero bits. What a site holds it may name again. */
 static enum sync_status thin(struct sync_db *db, int64_t ordinal, int64_t before_us, struct sync_error *err)
 {
-	static const char forget[] =
-		"DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal"
-		"    AND id NOT IN (SELECT all_id FROM sync_site UNION SELECT own_id FROM sync_site)";
+	static const char forget[] = "DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal"
+				     "    AND id NOT IN (SELECT all_id FROM sync_site UNION SELECT own_id FROM sync_site)";
 
-	return sync_db_run(db, forget, SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(ordinal)), NULL, NULL, err);
+	return sync_db_run(db, forget, SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(ordinal)), NULL, NULL,
+			   err);
 }
 
 /* A site that is yet to load needs none: it is given what there is. */
@@ -283,12 +294,12 @@ static enum sync_status bury(struct sync_db *db, int64_t before_us, struct sync_
 {
 	static const char last[] = "SELECT max(seq) FROM sync_routing WHERE at_us < $1";
 	static const char own[] =
-		"DELETE FROM sync_outbox WHERE site_id > 0 AND action <> 'P' AND seq <= $1"
-		"    AND seq <= (SELECT CASE WHEN s.loaded = 1 AND s.revoked_us IS NULL THEN s.own_seq ELSE $2 END"
-		"                    FROM sync_site s WHERE s.site_id = sync_outbox.site_id)";
+	    "DELETE FROM sync_outbox WHERE site_id > 0 AND action <> 'P' AND seq <= $1"
+	    "    AND seq <= (SELECT CASE WHEN s.loaded = 1 AND s.revoked_us IS NULL THEN s.own_seq ELSE $2 END"
+	    "                    FROM sync_site s WHERE s.site_id = sync_outbox.site_id)";
 	static const char everybody[] =
-		"DELETE FROM sync_outbox WHERE site_id = 0 AND action <> 'P' AND seq <= $1"
-		"    AND seq <= (SELECT coalesce(min(all_seq), $2) FROM sync_site WHERE loaded = 1 AND revoked_us IS NULL)";
+	    "DELETE FROM sync_outbox WHERE site_id = 0 AND action <> 'P' AND seq <= $1"
+	    "    AND seq <= (SELECT coalesce(min(all_seq), $2) FROM sync_site WHERE loaded = 1 AND revoked_us IS NULL)";
 	int64_t upto;
 
 	TRY(sync_db_number(db, last, SYNC_ARGS(sync_int(before_us)), 0, &upto, err));
@@ -304,7 +315,8 @@ enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordin
 	char id[SYNC_CHECKPOINT_ID + 1];
 
 	sync_random_hex(id, SYNC_CHECKPOINT_ID);
-	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(seq), sync_text(id), sync_int(now_us), sync_int(ordinal)), NULL, NULL, err));
+	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(seq), sync_text(id), sync_int(now_us), sync_int(ordinal)), NULL, NULL,
+			err));
 	if (ordinal % TIDY_EVERY)
 		return SYNC_OK;
 	TRY(bury(db, now_us - keep_us, err));

@@ -35,28 +35,31 @@ void sync_outbox_clear(struct sync_outbox_writer *w);
 
 /** Who has each of n records and has not been told to delete or drop it: rows of (index in ids, site), 0 being every site. */
 enum sync_status sync_outbox_holders(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
-                                     sync_row_fn *fn, void *ctx, struct sync_error *err);
+				     sync_row_fn *fn, void *ctx, struct sync_error *err);
 
 /** Sees one row, borrowed until it returns. */
 typedef enum sync_status sync_outbox_fn(void *ctx, const struct sync_outbox_row *row, struct sync_error *err);
 
 /** The rows of both streams above a position that are not the site's own doing, in the order of seq, at most limit. */
 enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
-                                   sync_outbox_fn *fn, void *ctx, struct sync_error *err);
+				   sync_outbox_fn *fn, void *ctx, struct sync_error *err);
 /** Where both streams end, the site's own doing included; 0 when there is nothing. */
-enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *ret_all, int64_t *ret_own, struct sync_error *err);
+enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *ret_all, int64_t *ret_own,
+				    struct sync_error *err);
 /** How many there are; when more than limit in one stream, limit of it. */
-enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit, int64_t *ret,
-                                   struct sync_error *err);
+enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
+				   int64_t *ret, struct sync_error *err);
 /** The rows of one stream above seq that belong to the groups of n root records. */
 enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_entity *root,
-                                     const struct sync_view *ids, size_t n, sync_outbox_fn *fn, void *ctx, struct sync_error *err);
+				     const struct sync_view *ids, size_t n, sync_outbox_fn *fn, void *ctx,
+				     struct sync_error *err);
 
 /** The newest routing transaction: its highest seq, its id and its number; zeros before the first. */
 enum sync_status sync_routing_newest(struct sync_db *db, struct sync_checkpoint *ret, struct sync_error *err);
 /** Record a routing transaction, and from time to time forget those that nothing needs any more, and tombstones. */
 enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordinal, int64_t now_us, struct sync_error *err);
 /** The id of the routing transaction that gave seq; empty for 0 and when it is not known. */
-enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[static SYNC_CHECKPOINT_ID + 1], struct sync_error *err);
+enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[static SYNC_CHECKPOINT_ID + 1],
+				 struct sync_error *err);
 
 #endif

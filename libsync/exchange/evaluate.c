@@ -139,7 +139,7 @@ static enum sync_status take_values(void *ctx, const struct sync_value *v, size_
 }
 
 enum sync_status sync_route_values(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
-                                   struct sync_arena *arena, const struct sync_value **ret, struct sync_error *err)
+				   struct sync_arena *arena, const struct sync_value **ret, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	const struct sync_routing *routing = sync_route_fields(e);
@@ -162,12 +162,13 @@ struct batch {
 	const struct sync_entity *e;
 	const struct sync_value *const *values; /* routing values of each; NULL: it goes nowhere */
 	size_t n;
-	int64_t only;                           /* the site that is asked about, or all_sites */
-	bool *everybody;                        /* goes to every site: nothing more to ask */
+	int64_t only;    /* the site that is asked about, or all_sites */
+	bool *everybody; /* goes to every site: nothing more to ask */
 	struct sync_sites *ret;
 };
 
-/* Values of a field among the records, and which of them each has. Neighbours share, for lines come with lines of their document. */
+/* Values of a field among the records, and which of them each has. Neighbours share, for lines come with lines of their
+ * document. */
 struct keys {
 	struct sync_view *value;
 	size_t n;
@@ -176,7 +177,7 @@ struct keys {
 enum { NO_KEY = UINT32_MAX };
 
 static enum sync_status find_keys(const struct batch *b, const char *field, const bool *wanted, struct keys *ret,
-                                  struct sync_error *err)
+				  struct sync_error *err)
 {
 	int slot = sync_route_slot(b->e, field);
 
@@ -223,7 +224,7 @@ static enum sync_status spread(struct batch *b, const struct keys *keys, const s
 
 /* The active stores that keys lead to stand as s; with $2 not negative, only those of one site. */
 static enum sync_status follow_to_stores(struct batch *b, const struct sync_route *r, const struct keys *keys,
-                                         struct sync_sites *found, struct sync_error *err)
+					 struct sync_sites *found, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	struct found f = { b->arena, found };
@@ -232,26 +233,31 @@ static enum sync_status follow_to_stores(struct batch *b, const struct sync_rout
 	if (r->kind == SYNC_ROUTE_STORE)
 		sync_buf_add_text(&sql, " CROSS JOIN sync_store s WHERE s.store_id = k.value");
 	else if (r->kind == SYNC_ROUTE_TRANSFER)
-		sync_buf_add_text(&sql, " CROSS JOIN store t CROSS JOIN sync_store s WHERE t.name_id = k.value AND s.store_id = t.id");
+		sync_buf_add_text(
+		    &sql, " CROSS JOIN store t CROSS JOIN sync_store s WHERE t.name_id = k.value AND s.store_id = t.id");
 	else
-		sync_buf_addf(&sql, " CROSS JOIN \"%s\" t CROSS JOIN sync_store s WHERE t.\"%s\" = k.value AND s.store_id = t.store_id",
-		              r->join, r->join_key);
+		sync_buf_addf(
+		    &sql, " CROSS JOIN \"%s\" t CROSS JOIN sync_store s WHERE t.\"%s\" = k.value AND s.store_id = t.store_id",
+		    r->join, r->join_key);
 	sync_buf_add_text(&sql, " AND s.site_id > 0 AND (CAST($2 AS bigint) < 0 OR s.site_id = $2)");
-	return sync_keys_run(b->db, &sql, keys->value, keys->n, (const struct sync_value[]){ sync_int(b->only) }, 1, take_site, &f, err);
+	return sync_keys_run(b->db, &sql, keys->value, keys->n, (const struct sync_value[]){ sync_int(b->only) }, 1, take_site,
+			     &f, err);
 }
 
 static enum sync_status evaluate(struct batch *b, struct sync_error *err);
 
 static enum sync_status follow_to_parents(struct batch *b, const struct sync_route *r, const struct keys *keys,
-                                          struct sync_sites *found, struct sync_error *err)
+					  struct sync_sites *found, struct sync_error *err)
 {
 	const struct sync_entity *parent = sync_field_target(&b->e->fields[sync_field_find(b->e, sync_view_of(r->field))]);
 	const struct sync_value **values;
 
 	TRY(sync_arena_zeros(b->arena, keys->n, sizeof *values, &values, err));
 	TRY(sync_route_values(b->db, parent, keys->value, keys->n, b->arena, values, err));
-	return evaluate(&(struct batch){ .db = b->db, .arena = b->arena, .e = parent, .values = values, .n = keys->n, .only = b->only,
-	                                 .ret = found }, err);
+	return evaluate(
+	    &(struct batch){
+		.db = b->db, .arena = b->arena, .e = parent, .values = values, .n = keys->n, .only = b->only, .ret = found },
+	    err);
 }
 
 static enum sync_status follow(struct batch *b, const struct sync_route *r, const bool *wanted, struct sync_error *err)
@@ -276,7 +282,7 @@ void sync_route_test(struct sync_buf *sql, const struct sync_when *w, const char
 {
 	if (!w->value)
 		sync_buf_addf(sql, "%s IS %sNULL", column, w->not ? "NOT " : "");
-	else if (w->not)
+	else if (w->not )
 		sync_buf_addf(sql, "(%s IS NULL OR %s <> $%d)", column, column, number);
 	else
 		sync_buf_addf(sql, "%s = $%d", column, number);
@@ -303,10 +309,11 @@ static enum sync_status test_referred(struct batch *b, const struct sync_when *w
 	TRY(find_keys(b, w->field, wanted, &keys, err));
 	TRY(sync_arena_zeros(b->arena, keys.n, sizeof *holds, &holds, err));
 	snprintf(column, sizeof column, "t.\"%s\"", w->refers_field);
-	sync_buf_addf(&sql, "SELECT k.key FROM %s CROSS JOIN \"%s\" t WHERE t.id = k.value AND ", sync_keys_sql(b->db), target->name);
+	sync_buf_addf(&sql, "SELECT k.key FROM %s CROSS JOIN \"%s\" t WHERE t.id = k.value AND ", sync_keys_sql(b->db),
+		      target->name);
 	sync_route_test(&sql, w, column, 2);
 	TRY(sync_keys_run(b->db, &sql, keys.value, keys.n, (const struct sync_value[]){ sync_text(w->value) }, w->value ? 1 : 0,
-	                  take_key, holds, err));
+			  take_key, holds, err));
 	for (size_t i = 0; i < b->n; i++)
 		wanted[i] = wanted[i] && keys.of[i] != NO_KEY && holds[keys.of[i]];
 	return SYNC_OK;
@@ -318,7 +325,8 @@ static enum sync_status test(struct batch *b, const struct sync_when *w, bool *r
 	bool any = false;
 
 	for (size_t i = 0; i < b->n; i++) {
-		ret[i] = b->values[i] && !b->everybody[i] && (!w->field || w->refers_field || sync_route_holds(w, b->e, b->values[i]));
+		ret[i] = b->values[i] && !b->everybody[i] &&
+			 (!w->field || w->refers_field || sync_route_holds(w, b->e, b->values[i]));
 		any |= ret[i];
 	}
 	return w->refers_field && any ? test_referred(b, w, ret, err) : SYNC_OK;
@@ -367,19 +375,19 @@ static enum sync_status evaluate(struct batch *b, struct sync_error *err)
 	return SYNC_OK;
 }
 
-enum sync_status sync_route_sites(struct sync_db *db, const struct sync_entity *e, const struct sync_value *const *values, size_t n,
-                                  struct sync_arena *arena, struct sync_sites *ret, struct sync_error *err)
+enum sync_status sync_route_sites(struct sync_db *db, const struct sync_entity *e, const struct sync_value *const *values,
+				  size_t n, struct sync_arena *arena, struct sync_sites *ret, struct sync_error *err)
 {
 	memset(ret, 0, n * sizeof *ret);
-	return evaluate(&(struct batch){ .db = db, .arena = arena, .e = e, .values = values, .n = n, .only = all_sites, .ret = ret },
-	                err);
+	return evaluate(
+	    &(struct batch){ .db = db, .arena = arena, .e = e, .values = values, .n = n, .only = all_sites, .ret = ret }, err);
 }
 
 /* whole records */
 
 /* Routing values out of all values; NULL where there is no record. */
-static enum sync_status pick_values(const struct sync_entity *e, const struct sync_record *r, size_t n, struct sync_arena *arena,
-                                    const struct sync_value **ret, struct sync_error *err)
+static enum sync_status pick_values(const struct sync_entity *e, const struct sync_record *r, size_t n,
+				    struct sync_arena *arena, const struct sync_value **ret, struct sync_error *err)
 {
 	const struct sync_routing *routing = sync_route_fields(e);
 	struct sync_value *values;
@@ -393,8 +401,8 @@ static enum sync_status pick_values(const struct sync_entity *e, const struct sy
 	return SYNC_OK;
 }
 
-static enum sync_status due_alike(struct sync_db *db, int64_t site, const struct sync_record *r, size_t n, struct sync_arena *arena,
-                                  bool *ret, struct sync_error *err)
+static enum sync_status due_alike(struct sync_db *db, int64_t site, const struct sync_record *r, size_t n,
+				  struct sync_arena *arena, bool *ret, struct sync_error *err)
 {
 	const struct sync_entity *e = r->entity;
 	const struct sync_value **values;
@@ -403,14 +411,15 @@ static enum sync_status due_alike(struct sync_db *db, int64_t site, const struct
 	TRY(sync_arena_zeros(arena, n, sizeof *values, &values, err));
 	TRY(sync_arena_zeros(arena, n, sizeof *sites, &sites, err));
 	TRY(pick_values(e, r, n, arena, values, err));
-	TRY(evaluate(&(struct batch){ .db = db, .arena = arena, .e = e, .values = values, .n = n, .only = site, .ret = sites }, err));
+	TRY(evaluate(&(struct batch){ .db = db, .arena = arena, .e = e, .values = values, .n = n, .only = site, .ret = sites },
+		     err));
 	for (size_t i = 0; i < n; i++)
 		ret[i] = sites[i].n > 0;
 	return SYNC_OK;
 }
 
-enum sync_status sync_route_due(struct sync_db *db, int64_t site, const struct sync_record *r, size_t n, struct sync_arena *arena,
-                                bool *ret, struct sync_error *err)
+enum sync_status sync_route_due(struct sync_db *db, int64_t site, const struct sync_record *r, size_t n,
+				struct sync_arena *arena, bool *ret, struct sync_error *err)
 {
 	size_t end;
 
@@ -434,7 +443,7 @@ static enum sync_status take_owner(void *ctx, const struct sync_value *v, size_t
 }
 
 enum sync_status sync_route_owners(struct sync_db *db, const struct sync_entity *e, const struct sync_record *r, size_t n,
-                                   struct sync_arena *arena, int64_t *ret, struct sync_error *err)
+				   struct sync_arena *arena, int64_t *ret, struct sync_error *err)
 {
 	const char *field = e->owner_field ? e->owner_field : e->parent;
 	int slot = field ? sync_field_find(e, sync_view_of(field)) : -1;
@@ -452,7 +461,8 @@ enum sync_status sync_route_owners(struct sync_db *db, const struct sync_entity 
 	if (e->owner_field)
 		sync_buf_add_text(&sql, " CROSS JOIN sync_store s WHERE s.store_id = k.value");
 	else
-		sync_buf_addf(&sql, " CROSS JOIN \"%s\" p CROSS JOIN sync_store s WHERE p.id = k.value AND s.store_id = p.\"%s\"",
-		              sync_entity_root(e)->name, sync_entity_root(e)->owner_field);
+		sync_buf_addf(&sql,
+			      " CROSS JOIN \"%s\" p CROSS JOIN sync_store s WHERE p.id = k.value AND s.store_id = p.\"%s\"",
+			      sync_entity_root(e)->name, sync_entity_root(e)->owner_field);
 	return sync_keys_run(db, &sql, keys, n, NULL, 0, take_owner, ret, err);
 }

@@ -10,12 +10,12 @@
 
 /*
  * A job brings records to whom they are due after something that they depend on has changed. It goes through the entities that
- * depend on its kind, one step each, in chunks; each record found is routed as it is then, so nothing is lost by an interruption
- * and nothing is sent that a site has already.
+ * depend on its kind, one step each, in chunks; each record found is routed as it is then, so nothing is lost by an
+ * interruption and nothing is sent that a site has already.
  */
 
 enum {
-	JOB_KEYS = 64,  /* of one job; a store has one of its own, for it may have many records */
+	JOB_KEYS = 64, /* of one job; a store has one of its own, for it may have many records */
 	MAX_SQL = 4096,
 	MAX_JSON = 64 * 1024,
 	CHUNK_ROWS = 1000,
@@ -42,7 +42,7 @@ static bool same_job(const struct sync_effect *a, const struct sync_effect *b)
 static enum sync_status put_job(struct sync_db *db, const struct sync_effect *effects, size_t n, struct sync_error *err)
 {
 	static const char put[] =
-		"INSERT INTO sync_job(entity, keys, kind, sites, step, last_id, done) VALUES ($1, $2, $3, $4, 0, '', 0)";
+	    "INSERT INTO sync_job(entity, keys, kind, sites, step, last_id, done) VALUES ($1, $2, $3, $4, 0, '', 0)";
 	defer(sync_buf_clear) struct sync_buf keys = { .max = MAX_JSON }, list = { .max = MAX_JSON };
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	struct sync_view key[JOB_KEYS];
@@ -63,9 +63,9 @@ static enum sync_status put_job(struct sync_db *db, const struct sync_effect *ef
 	TRY(sync_buf_check(&keys, err));
 	TRY(sync_buf_check(&list, err));
 	return sync_db_run(db, put,
-	                   SYNC_ARGS(sync_text(effects->entity), sync_string(sync_buf_view(&keys)), sync_text(effects->kind),
-	                             sync_string(sync_buf_view(&list))),
-	                   NULL, NULL, err);
+			   SYNC_ARGS(sync_text(effects->entity), sync_string(sync_buf_view(&keys)), sync_text(effects->kind),
+				     sync_string(sync_buf_view(&list))),
+			   NULL, NULL, err);
 }
 
 enum sync_status sync_jobs_put(struct sync_db *db, struct sync_effect *effects, size_t n, struct sync_error *err)
@@ -104,7 +104,7 @@ static const char *join_key(const struct sync_entity *e)
 
 /* What a join names at the sites of its stores: those that have it or are to have it. */
 static enum sync_status affect_through(struct sync_router *r, const struct sync_routed *item, const char *key,
-                                       const struct sync_value *values, struct sync_error *err)
+				       const struct sync_value *values, struct sync_error *err)
 {
 	int slot = sync_route_slot(item->entity, key);
 
@@ -135,8 +135,8 @@ static bool turned(const struct sync_routed *item)
 		for (const struct sync_route *r = entities[i]->routes; r->kind; r++) {
 			struct sync_when own = { .field = r->when.refers_field, .value = r->when.value, .not = r->when.not };
 
-			if (looked_at(entities[i], r) == item->entity &&
-			    sync_route_holds(&own, item->entity, item->before) != sync_route_holds(&own, item->entity, item->now))
+			if (looked_at(entities[i], r) == item->entity && sync_route_holds(&own, item->entity, item->before) !=
+									     sync_route_holds(&own, item->entity, item->now))
 				return true;
 		}
 	return false;
@@ -231,10 +231,13 @@ static void add_condition(struct sync_buf *sql, const struct edge *edge)
 	if (!w || !w->field)
 		return;
 	sync_buf_add_text(sql, " AND ");
-	snprintf(column, sizeof column, w->refers_field ? "c.\"%s\"" : "t.\"%s\"", w->refers_field ? w->refers_field : w->field);
+	snprintf(column, sizeof column, w->refers_field ? "c.\"%s\"" : "t.\"%s\"",
+		 w->refers_field ? w->refers_field : w->field);
 	if (w->refers_field)
-		sync_buf_addf(sql, "EXISTS (SELECT 1 FROM \"%s\" c WHERE c.id = t.\"%s\" AND ",
-		              sync_field_target(&edge->entity->fields[sync_field_find(edge->entity, sync_view_of(w->field))])->name, w->field);
+		sync_buf_addf(
+		    sql, "EXISTS (SELECT 1 FROM \"%s\" c WHERE c.id = t.\"%s\" AND ",
+		    sync_field_target(&edge->entity->fields[sync_field_find(edge->entity, sync_view_of(w->field))])->name,
+		    w->field);
 	sync_route_test(sql, w, column, 3);
 	if (w->refers_field)
 		sync_buf_add_char(sql, ')');
@@ -257,8 +260,8 @@ static enum sync_status take_item(void *ctx, const struct sync_value *v, size_t 
 	return sync_arena_keep(c->arena, v[0].s, &c->item[c->n++].id, err);
 }
 
-static enum sync_status find_chunk(struct sync_db *db, const struct job *job, const struct edge *edge, int64_t limit, struct chunk *ret,
-                                   struct sync_error *err)
+static enum sync_status find_chunk(struct sync_db *db, const struct job *job, const struct edge *edge, int64_t limit,
+				   struct chunk *ret, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	bool one = sync_view_is(job->kind, "store");
@@ -271,7 +274,7 @@ static enum sync_status find_chunk(struct sync_db *db, const struct job *job, co
 	v[n++] = sync_int(limit);
 	TRY(sync_arena_zeros(ret->arena, (size_t)limit, sizeof *ret->item, &ret->item, err));
 	sync_buf_addf(&sql, "SELECT t.id FROM \"%s\" t WHERE t.\"%s\" %s %s AND t.id > $2", edge->entity->name, edge->field,
-	              one ? "=" : "IN", sync_db_dialect(db)->in_list);
+		      one ? "=" : "IN", sync_db_dialect(db)->in_list);
 	add_condition(&sql, edge);
 	sync_buf_addf(&sql, " ORDER BY t.id LIMIT $%zu", n);
 	TRY(sync_buf_check(&sql, err));
@@ -289,14 +292,14 @@ static enum sync_status affect_joins(struct sync_router *r, const struct chunk *
 }
 
 static enum sync_status note_progress(struct sync_db *db, const struct job *job, const struct chunk *c, bool step_done,
-                                      struct sync_error *err)
+				      struct sync_error *err)
 {
 	static const char note[] = "UPDATE sync_job SET step = $1, last_id = $2, done = done + $3 WHERE id = $4";
 	struct sync_view last = step_done ? ((struct sync_view){ 0 }) : c->item[c->n - 1].id;
 
-	return sync_db_run(db, note,
-	                   SYNC_ARGS(sync_int(job->step + step_done), sync_string(last), sync_int((int64_t)c->n), sync_int(job->id)), NULL,
-	                   NULL, err);
+	return sync_db_run(
+	    db, note, SYNC_ARGS(sync_int(job->step + step_done), sync_string(last), sync_int((int64_t)c->n), sync_int(job->id)),
+	    NULL, NULL, err);
 }
 
 static enum sync_status end_job(struct sync_db *db, const struct job *job, struct sync_error *err)

@@ -68,8 +68,12 @@ static enum sync_status take_record(void *ctx, const struct sync_value *v, size_
 {
 	struct load *l = ctx;
 	struct sync_value values[SYNC_MAX_FIELDS];
-	struct sync_record r = { .entity = l->e, .name = sync_view_of(l->e->name), .id = v[0].s, .action = SYNC_PUT, .age_ms = -1,
-		                 .values = values };
+	struct sync_record r = { .entity = l->e,
+				 .name = sync_view_of(l->e->name),
+				 .id = v[0].s,
+				 .action = SYNC_PUT,
+				 .age_ms = -1,
+				 .values = values };
 	size_t column = 0;
 
 	(void)err;
@@ -114,15 +118,19 @@ static enum sync_status write_central(struct load *l, struct sync_error *err)
 
 	TRY(has_extra(l->db, l->e, &extra, err));
 	add_columns(&sql, l->e);
-	sync_buf_addf(&sql, ", %s, %s FROM sync_outbox o CROSS JOIN \"%s\" t", version ? "v.version" : "NULL", extra ? "x.data" : "NULL", name);
+	sync_buf_addf(&sql, ", %s, %s FROM sync_outbox o CROSS JOIN \"%s\" t", version ? "v.version" : "NULL",
+		      extra ? "x.data" : "NULL", name);
 	if (version)
 		sync_buf_addf(&sql, " LEFT JOIN sync_version v ON v.entity = '%s' AND v.record_id = t.id", name);
 	if (extra)
 		sync_buf_addf(&sql, " LEFT JOIN sync_extra x ON x.entity = '%s' AND x.record_id = t.id", name);
-	sync_buf_addf(&sql, " WHERE o.site_id = 0 AND o.entity = '%s' AND o.action = 'P' AND o.record_id > $1 AND t.id = o.record_id"
-	                    " ORDER BY o.record_id LIMIT $2", name);
+	sync_buf_addf(&sql,
+		      " WHERE o.site_id = 0 AND o.entity = '%s' AND o.action = 'P' AND o.record_id > $1 AND t.id = o.record_id"
+		      " ORDER BY o.record_id LIMIT $2",
+		      name);
 	TRY(sync_buf_check(&sql, err));
-	return sync_db_run_text(l->db, sql.data, (const struct sync_value[]){ sync_text(l->id), sync_int(PAGE_ROWS) }, 2, take_record, l, err);
+	return sync_db_run_text(l->db, sql.data, (const struct sync_value[]){ sync_text(l->id), sync_int(PAGE_ROWS) }, 2,
+				take_record, l, err);
 }
 
 /* the others: evaluated again, as at every reading */
@@ -149,15 +157,16 @@ static enum sync_status take_id(void *ctx, const struct sync_value *v, size_t n,
 static enum sync_status write_due(struct load *l, struct sync_error *err)
 {
 	static const char find[] =
-		"SELECT record_id FROM sync_outbox"
-		"    WHERE site_id = $1 AND entity = $2 AND action = 'P' AND record_id > $3 ORDER BY record_id LIMIT $4";
+	    "SELECT record_id FROM sync_outbox"
+	    "    WHERE site_id = $1 AND entity = $2 AND action = 'P' AND record_id > $3 ORDER BY record_id LIMIT $4";
 	defer(clear_ids) struct ids ids = { 0 };
 	struct sync_record *records;
 	bool due[PAGE_ROWS];
 
 	TRY(sync_db_run(l->db, find,
-	                SYNC_ARGS(sync_int(l->own ? l->site : SYNC_EVERYBODY), sync_text(l->e->name), sync_text(l->id), sync_int(PAGE_ROWS)),
-	                take_id, &ids, err));
+			SYNC_ARGS(sync_int(l->own ? l->site : SYNC_EVERYBODY), sync_text(l->e->name), sync_text(l->id),
+				  sync_int(PAGE_ROWS)),
+			take_id, &ids, err));
 	if (!ids.n)
 		return SYNC_OK;
 	TRY(sync_arena_zeros(&ids.arena, ids.n, sizeof *records, &records, err));
@@ -211,8 +220,8 @@ static void write_token(const struct load *l, bool active, struct sync_load *ret
 	snprintf(ret->id, sizeof ret->id, "%s", l->id);
 }
 
-enum sync_status sync_load_write(struct sync_db *db, int64_t site, const struct sync_load *load, size_t want, struct sync_writer *w,
-                                 struct sync_end *ret, struct sync_error *err)
+enum sync_status sync_load_write(struct sync_db *db, int64_t site, const struct sync_load *load, size_t want,
+				 struct sync_writer *w, struct sync_end *ret, struct sync_error *err)
 {
 	struct load l = { .db = db, .site = site, .want = want, .w = w };
 	size_t i, n;
@@ -238,9 +247,8 @@ enum sync_status sync_load_write(struct sync_db *db, int64_t site, const struct 
 
 enum sync_status sync_load_total(struct sync_db *db, int64_t site, int64_t *ret, struct sync_error *err)
 {
-	static const char count[] =
-		"SELECT (SELECT count(*) FROM sync_outbox WHERE site_id = 0 AND action = 'P')"
-		"    + (SELECT count(*) FROM sync_outbox WHERE site_id = $1 AND action = 'P')";
+	static const char count[] = "SELECT (SELECT count(*) FROM sync_outbox WHERE site_id = 0 AND action = 'P')"
+				    "    + (SELECT count(*) FROM sync_outbox WHERE site_id = $1 AND action = 'P')";
 
 	return sync_db_number(db, count, SYNC_ARGS(sync_int(site)), 0, ret, err);
 }

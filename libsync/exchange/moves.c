@@ -19,7 +19,7 @@
 /* Where a store is. */
 struct place {
 	bool exists;
-	int64_t site_id;      /* 0: nowhere */
+	int64_t site_id; /* 0: nowhere */
 	bool leaving;
 	int64_t next_site_id; /* when leaving; 0: to nowhere */
 };
@@ -78,18 +78,18 @@ static void set_pair(struct pair *p, int64_t a, int64_t b)
 }
 
 static enum sync_status affect_transfers(struct sync_router *r, struct sync_view name_id, const struct sync_sites *sites,
-                                         struct sync_error *err)
+					 struct sync_error *err)
 {
 	return name_id.len ? sync_router_affect(r, "transfer", "name", name_id, sites, err) : SYNC_OK;
 }
 
 /* The store is somewhere else from now on. */
 static enum sync_status settle(struct sync_router *r, const struct sync_routed *item, int64_t old_site, int64_t new_site,
-                               struct sync_error *err)
+			       struct sync_error *err)
 {
 	static const char set[] =
-		"INSERT INTO sync_store(store_id, site_id, next_site_id, notice) VALUES ($1, $2, NULL, 0)"
-		"    ON CONFLICT (store_id) DO UPDATE SET site_id = excluded.site_id, next_site_id = NULL, notice = 0";
+	    "INSERT INTO sync_store(store_id, site_id, next_site_id, notice) VALUES ($1, $2, NULL, 0)"
+	    "    ON CONFLICT (store_id) DO UPDATE SET site_id = excluded.site_id, next_site_id = NULL, notice = 0";
 	struct pair p;
 
 	set_pair(&p, old_site, new_site);
@@ -101,7 +101,8 @@ static enum sync_status settle(struct sync_router *r, const struct sync_routed *
 }
 
 /* Its records stay at the site that had it only as far as other routes lead there. */
-static enum sync_status close_store(struct sync_router *r, const struct sync_routed *item, int64_t old_site, struct sync_error *err)
+static enum sync_status close_store(struct sync_router *r, const struct sync_routed *item, int64_t old_site,
+				    struct sync_error *err)
 {
 	static const char forget[] = "DELETE FROM sync_store WHERE store_id = $1";
 	struct pair p;
@@ -116,15 +117,18 @@ static enum sync_status close_store(struct sync_router *r, const struct sync_rou
 
 /* Tell the old site that the store leaves, and remember the number of the notice. */
 static enum sync_status announce(struct sync_router *r, const struct sync_routed *item, int64_t old_site, int64_t target,
-                                 struct sync_error *err)
+				 struct sync_error *err)
 {
-	static const char set[] =
-		"UPDATE sync_store SET next_site_id = $1, notice = (SELECT verdict FROM sync_site WHERE site_id = $2) WHERE store_id = $3";
-	struct sync_record store = { .entity = item->entity, .name = sync_view_of(item->entity->name), .id = item->id, .action = SYNC_PUT };
+	static const char set[] = "UPDATE sync_store SET next_site_id = $1, notice = (SELECT verdict FROM sync_site WHERE "
+				  "site_id = $2) WHERE store_id = $3";
+	struct sync_record store = {
+		.entity = item->entity, .name = sync_view_of(item->entity->name), .id = item->id, .action = SYNC_PUT
+	};
 	char text[160];
 
 	if (target)
-		snprintf(text, sizeof text, "the store moves to site %" PRId64 " once all of this site's edits are at central", target);
+		snprintf(text, sizeof text, "the store moves to site %" PRId64 " once all of this site's edits are at central",
+			 target);
 	else
 		snprintf(text, sizeof text, "the store is closed once all of this site's edits are at central");
 	TRY(sync_verdict_add(r->db, old_site, "leave", &store, "store_moves", "site_id", text, sync_now_us(), err));
@@ -143,7 +147,7 @@ static enum sync_status may_have_edits(struct sync_db *db, int64_t site, bool *r
 }
 
 static enum sync_status move(struct sync_router *r, const struct sync_routed *item, const struct place *place, int64_t target,
-                             struct sync_error *err)
+			     struct sync_error *err)
 {
 	bool wait = false;
 
@@ -159,7 +163,8 @@ static enum sync_status move(struct sync_router *r, const struct sync_routed *it
 }
 
 /* Another name's transfers lead to the store's site. */
-static enum sync_status rename_store(struct sync_router *r, const struct sync_routed *item, int64_t site, struct sync_error *err)
+static enum sync_status rename_store(struct sync_router *r, const struct sync_routed *item, int64_t site,
+				     struct sync_error *err)
 {
 	struct sync_view before = value_of(item, item->before, "name_id"), now = value_of(item, item->now, "name_id");
 	struct pair p;
@@ -188,7 +193,8 @@ enum sync_status sync_router_follow(struct sync_router *r, const struct sync_rou
 	return move(r, item, &place, target, err);
 }
 
-enum sync_status sync_route_store(struct sync_db *db, const char *store_id, int64_t old_site, int64_t new_site, struct sync_error *err)
+enum sync_status sync_route_store(struct sync_db *db, const char *store_id, int64_t old_site, int64_t new_site,
+				  struct sync_error *err)
 {
 	static const char name_of[] = "SELECT name_id FROM store WHERE id = $1";
 	defer(sync_buf_clear) struct sync_buf name = { .max = SYNC_MAX_ID };
@@ -200,8 +206,10 @@ enum sync_status sync_route_store(struct sync_db *db, const char *store_id, int6
 	if (!p.sites.n)
 		return SYNC_OK;
 	TRY(sync_db_text(db, name_of, SYNC_ARGS(sync_text(store_id)), &name, &found, err));
-	effects[0] = (struct sync_effect){ .kind = "store", .entity = "store", .key = sync_view_of(store_id), .sites = p.sites };
-	effects[1] = (struct sync_effect){ .kind = "transfer", .entity = "name", .key = sync_buf_view(&name), .sites = p.sites };
+	effects[0] =
+	    (struct sync_effect){ .kind = "store", .entity = "store", .key = sync_view_of(store_id), .sites = p.sites };
+	effects[1] =
+	    (struct sync_effect){ .kind = "transfer", .entity = "name", .key = sync_buf_view(&name), .sites = p.sites };
 	return sync_jobs_put(db, effects, found ? 2 : 1, err);
 }
 
@@ -220,9 +228,9 @@ static enum sync_status take_state(void *ctx, const struct sync_value *v, size_t
 enum sync_status sync_route_moves(struct sync_db *db, int64_t site, struct sync_error *err)
 {
 	static const char find[] =
-		"SELECT s.unpushed + s.spooled, s.verdict_seen FROM sync_site s"
-		"    WHERE s.site_id = $1 AND EXISTS"
-		"        (SELECT 1 FROM sync_store t WHERE t.site_id = s.site_id AND t.next_site_id IS NOT NULL)";
+	    "SELECT s.unpushed + s.spooled, s.verdict_seen FROM sync_site s"
+	    "    WHERE s.site_id = $1 AND EXISTS"
+	    "        (SELECT 1 FROM sync_store t WHERE t.site_id = s.site_id AND t.next_site_id IS NOT NULL)";
 	struct state state = { 0 };
 
 	TRY(sync_db_run(db, find, SYNC_ARGS(sync_int(site)), take_state, &state, err));

@@ -7,21 +7,22 @@
 #include "base/internal.h"
 
 /*
- * The rows of both streams are gone through in the order of seq, a page at a time. A row stands for its group: all that is pending
- * of it is sent with the first row, and later rows of it are passed over. Nothing is kept but the groups that were sent.
+ * The rows of both streams are gone through in the order of seq, a page at a time. A row stands for its group: all that is
+ * pending of it is sent with the first row, and later rows of it are passed over. Nothing is kept but the groups that were
+ * sent.
  */
 enum {
 	PAGE_ROWS = 500,
-	BATCH_RECORDS = 500,    /* read together */
-	COUNT_LIMIT = 10000,    /* pending rows are counted up to here */
+	BATCH_RECORDS = 500, /* read together */
+	COUNT_LIMIT = 10000, /* pending rows are counted up to here */
 };
 
 /* One record of a unit: a row of the outbox, and what it stands for. */
 struct member {
 	struct sync_outbox_row row;
 	size_t unit;
-	size_t order;              /* its entity's place in the integration order */
-	bool wanted;               /* not superseded by another row, and not the site's own */
+	size_t order; /* its entity's place in the integration order */
+	bool wanted;  /* not superseded by another row, and not the site's own */
 	bool send;
 	struct sync_record record;
 };
@@ -51,12 +52,12 @@ struct pull {
 	size_t want;
 	int64_t chunk_max;
 	struct sync_writer *w;
-	int64_t all_seq, own_seq; /* how far the answer goes */
+	int64_t all_seq, own_seq;       /* how far the answer goes */
 	int64_t all_newest, own_newest; /* where the streams end in this snapshot */
 	bool full;
-	struct sync_arena names;  /* what sent borrows */
-	struct sync_set sent;     /* groups of this answer: in which unit, counted over all pages */
-	uint32_t n_sent;          /* units of earlier pages */
+	struct sync_arena names; /* what sent borrows */
+	struct sync_set sent;    /* groups of this answer: in which unit, counted over all pages */
+	uint32_t n_sent;         /* units of earlier pages */
 	struct page page;
 };
 
@@ -73,7 +74,7 @@ static void close_pull(struct pull **p)
 /* rows */
 
 static enum sync_status keep_row(struct sync_arena *arena, const struct sync_outbox_row *from, struct sync_outbox_row *to,
-                                 struct sync_error *err)
+				 struct sync_error *err)
 {
 	*to = *from;
 	TRY(sync_arena_keep(arena, from->id, &to->id, err));
@@ -236,7 +237,8 @@ static enum sync_status make_units(struct pull *p, struct sync_error *err)
 /* records */
 
 /* Members of one entity and what was found out about them. */
-static enum sync_status read_alike(struct pull *p, struct member **m, size_t n, struct sync_arena *arena, struct sync_error *err)
+static enum sync_status read_alike(struct pull *p, struct member **m, size_t n, struct sync_arena *arena,
+				   struct sync_error *err)
 {
 	const struct sync_entity *e = m[0]->row.entity;
 	struct sync_record *records;
@@ -283,7 +285,8 @@ static int by_order(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static enum sync_status read_members(struct pull *p, struct member *m, size_t n, struct sync_arena *arena, struct sync_error *err)
+static enum sync_status read_members(struct pull *p, struct member *m, size_t n, struct sync_arena *arena,
+				     struct sync_error *err)
 {
 	struct member **wanted;
 	size_t n_wanted = 0, end;
@@ -393,8 +396,8 @@ static enum sync_status write_page(struct pull *p, struct sync_error *err)
 }
 
 /* A position that stays keeps the id by which the site knows it. */
-static enum sync_status set_position(struct sync_db *db, const struct sync_checkpoint *from, int64_t seq, struct sync_checkpoint *ret,
-                                     struct sync_error *err)
+static enum sync_status set_position(struct sync_db *db, const struct sync_checkpoint *from, int64_t seq,
+				     struct sync_checkpoint *ret, struct sync_error *err)
 {
 	*ret = *from;
 	if (seq == from->seq)
@@ -425,15 +428,20 @@ static enum sync_status write_all(struct pull *p, struct sync_error *err)
 	return SYNC_OK;
 }
 
-enum sync_status sync_pull_write(struct sync_db *db, int64_t site, const struct sync_position *from, size_t want, int64_t chunk_max,
-                                 struct sync_writer *w, struct sync_end *ret, struct sync_error *err)
+enum sync_status sync_pull_write(struct sync_db *db, int64_t site, const struct sync_position *from, size_t want,
+				 int64_t chunk_max, struct sync_writer *w, struct sync_end *ret, struct sync_error *err)
 {
 	defer(close_pull) struct pull *p = calloc(1, sizeof *p);
 
 	if (!p)
 		return sync_fail(err, SYNC_ENOMEM, "a pull of site %lld", (long long)site);
-	*p = (struct pull){ .db = db, .site = site, .want = want, .chunk_max = chunk_max, .w = w, .all_seq = from->all.seq,
-		            .own_seq = from->own.seq };
+	*p = (struct pull){ .db = db,
+			    .site = site,
+			    .want = want,
+			    .chunk_max = chunk_max,
+			    .w = w,
+			    .all_seq = from->all.seq,
+			    .own_seq = from->own.seq };
 	p->sent.arena = &p->names;
 	TRY(write_all(p, err));
 	TRY(set_position(db, &from->all, p->all_seq, &ret->at.all, err));

@@ -21,7 +21,9 @@ enum sync_status sync_router_open(struct sync_router *r, struct sync_db *db, str
 	struct sync_checkpoint newest;
 
 	TRY(sync_routing_newest(db, &newest, err));
-	*r = (struct sync_router){ .db = db, .before = newest.seq, .ordinal = newest.ordinal, .out = { .db = db, .seq = newest.seq } };
+	*r = (struct sync_router){
+		.db = db, .before = newest.seq, .ordinal = newest.ordinal, .out = { .db = db, .seq = newest.seq }
+	};
 	return SYNC_OK;
 }
 
@@ -42,7 +44,7 @@ void sync_router_close(struct sync_router *r)
 }
 
 enum sync_status sync_router_affect(struct sync_router *r, const char *kind, const char *entity, struct sync_view key,
-                                    const struct sync_sites *sites, struct sync_error *err)
+				    const struct sync_sites *sites, struct sync_error *err)
 {
 	struct sync_effect *effect;
 
@@ -110,7 +112,8 @@ static void gather(const struct kin *kin, bool (*wanted)(const struct sync_route
 	}
 }
 
-static enum sync_status find_values(struct sync_router *r, const struct kin *some, struct sync_arena *arena, struct sync_error *err)
+static enum sync_status find_values(struct sync_router *r, const struct kin *some, struct sync_arena *arena,
+				    struct sync_error *err)
 {
 	const struct sync_value **values;
 
@@ -134,7 +137,8 @@ static enum sync_status take_holder(void *ctx, const struct sync_value *v, size_
 	return sync_sites_add(h->arena, &h->kin->item[v[0].i]->held, v[1].i, err);
 }
 
-static enum sync_status find_holders(struct sync_router *r, const struct kin *some, struct sync_arena *arena, struct sync_error *err)
+static enum sync_status find_holders(struct sync_router *r, const struct kin *some, struct sync_arena *arena,
+				     struct sync_error *err)
 {
 	struct holders holders = { some, arena };
 
@@ -144,7 +148,8 @@ static enum sync_status find_holders(struct sync_router *r, const struct kin *so
 	return SYNC_OK;
 }
 
-static enum sync_status find_sites(struct sync_router *r, const struct kin *kin, struct sync_arena *arena, struct sync_error *err)
+static enum sync_status find_sites(struct sync_router *r, const struct kin *kin, struct sync_arena *arena,
+				   struct sync_error *err)
 {
 	const struct sync_value **values;
 	struct sync_sites *sites;
@@ -185,7 +190,7 @@ static int by_entity(const void *a, const void *b)
 }
 
 static enum sync_status find_all_out(struct sync_router *r, struct sync_routed **sorted, size_t n, struct sync_arena *arena,
-                                     struct sync_error *err)
+				     struct sync_error *err)
 {
 	size_t end;
 
@@ -201,10 +206,15 @@ static enum sync_status find_all_out(struct sync_router *r, struct sync_routed *
 /* outbox rows */
 
 static enum sync_status put_row(struct sync_router *r, const struct sync_routed *item, int64_t site, enum sync_action action,
-                                int64_t source, struct sync_error *err)
+				int64_t source, struct sync_error *err)
 {
 	struct sync_outbox_row row = {
-		.site_id = site, .entity = item->entity, .id = item->id, .action = action, .source = source, .root = item->root,
+		.site_id = site,
+		.entity = item->entity,
+		.id = item->id,
+		.action = action,
+		.source = source,
+		.root = item->root,
 	};
 
 	return sync_outbox_add(&r->out, &row, err);
@@ -275,7 +285,8 @@ static int by_rank(const void *a, const void *b)
 	return (x->item > y->item) - (x->item < y->item);
 }
 
-static enum sync_status rank(struct sync_routed *items, size_t n, struct sync_arena *arena, struct ranked *ret, struct sync_error *err)
+static enum sync_status rank(struct sync_routed *items, size_t n, struct sync_arena *arena, struct ranked *ret,
+			     struct sync_error *err)
 {
 	struct sync_set groups = { .arena = arena };
 
@@ -284,7 +295,8 @@ static enum sync_status rank(struct sync_routed *items, size_t n, struct sync_ar
 		const struct sync_entity *root = item->root.data ? sync_entity_root(item->entity) : item->entity;
 		uint32_t *found;
 
-		TRY(sync_set_add(&groups, sync_view_of(root->name), item->root.data ? item->root : item->id, (uint32_t)i, &found, err));
+		TRY(sync_set_add(&groups, sync_view_of(root->name), item->root.data ? item->root : item->id, (uint32_t)i,
+				 &found, err));
 		ret[i] = (struct ranked){ item, *found };
 	}
 	return SYNC_OK;
@@ -292,7 +304,7 @@ static enum sync_status rank(struct sync_routed *items, size_t n, struct sync_ar
 
 /* Rows of one group stand together, so that a reader finds it whole. */
 static enum sync_status put_items(struct sync_router *r, struct sync_routed *items, size_t n, struct sync_arena *arena,
-                                  struct sync_error *err)
+				  struct sync_error *err)
 {
 	struct ranked *ranked;
 
@@ -310,7 +322,8 @@ static bool other_sites(const struct sync_routed *item)
 {
 	if (item->cause == SYNC_RESENT || (item->cause == SYNC_CHANGED && !item->moved && item->before))
 		return false;
-	return item->due.n != item->held.n || (item->due.n && memcmp(item->due.site, item->held.site, item->due.n * sizeof(int64_t)));
+	return item->due.n != item->held.n ||
+	       (item->due.n && memcmp(item->due.site, item->held.site, item->due.n * sizeof(int64_t)));
 }
 
 struct children {
@@ -342,13 +355,15 @@ static enum sync_status take_child(void *ctx, const struct sync_value *v, size_t
 }
 
 static enum sync_status route_children(struct sync_router *r, const struct sync_entity *child, const char *field,
-                                       const struct sync_view *parents, size_t n, const struct sync_set *except, struct sync_error *err)
+				       const struct sync_view *parents, size_t n, const struct sync_set *except,
+				       struct sync_error *err)
 {
 	defer(sync_arena_clear) struct sync_arena found = { 0 }, slice = { 0 };
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	struct children c = { .entity = child, .except = except, .arena = &found };
 
-	sync_buf_addf(&sql, "SELECT t.id FROM %s CROSS JOIN \"%s\" t WHERE t.\"%s\" = k.value", sync_keys_sql(r->db), child->name, field);
+	sync_buf_addf(&sql, "SELECT t.id FROM %s CROSS JOIN \"%s\" t WHERE t.\"%s\" = k.value", sync_keys_sql(r->db),
+		      child->name, field);
 	TRY(sync_keys_run(r->db, &sql, parents, n, NULL, 0, take_child, &c, err));
 	for (size_t i = 0; i < c.n; i += SLICE_ITEMS) {
 		TRY(sync_router_route(r, c.item + i, c.n - i < SLICE_ITEMS ? c.n - i : SLICE_ITEMS, except, &slice, err));
@@ -358,15 +373,16 @@ static enum sync_status route_children(struct sync_router *r, const struct sync_
 }
 
 /* All children, by every route, of these records of one entity. */
-static enum sync_status route_all_children(struct sync_router *r, const struct sync_entity *parent, const struct sync_view *ids, size_t n,
-                                           const struct sync_set *except, struct sync_error *err)
+static enum sync_status route_all_children(struct sync_router *r, const struct sync_entity *parent, const struct sync_view *ids,
+					   size_t n, const struct sync_set *except, struct sync_error *err)
 {
 	size_t n_entities;
 	const struct sync_entity *const *entities = sync_entities(&n_entities);
 
 	for (size_t i = 0; n && i < n_entities; i++)
 		for (const struct sync_route *route = entities[i]->routes; route->kind; route++) {
-			int field = route->kind == SYNC_ROUTE_PARENT ? sync_field_find(entities[i], sync_view_of(route->field)) : -1;
+			int field = route->kind == SYNC_ROUTE_PARENT ? sync_field_find(entities[i], sync_view_of(route->field))
+								     : -1;
 
 			if (field >= 0 && sync_field_target(&entities[i]->fields[field]) == parent)
 				TRY(route_children(r, entities[i], route->field, ids, n, except, err));
@@ -374,8 +390,8 @@ static enum sync_status route_all_children(struct sync_router *r, const struct s
 	return SYNC_OK;
 }
 
-static enum sync_status follow_children(struct sync_router *r, struct sync_routed *const *sorted, size_t n, const struct sync_set *except,
-                                        struct sync_arena *arena, struct sync_error *err)
+static enum sync_status follow_children(struct sync_router *r, struct sync_routed *const *sorted, size_t n,
+					const struct sync_set *except, struct sync_arena *arena, struct sync_error *err)
 {
 	struct sync_view *ids;
 	size_t end, n_ids;
@@ -392,7 +408,7 @@ static enum sync_status follow_children(struct sync_router *r, struct sync_route
 }
 
 enum sync_status sync_router_route(struct sync_router *r, struct sync_routed *items, size_t n, const struct sync_set *except,
-                                   struct sync_arena *arena, struct sync_error *err)
+				   struct sync_arena *arena, struct sync_error *err)
 {
 	struct sync_routed **sorted;
 
@@ -448,7 +464,7 @@ static int by_seq(const void *a, const void *b)
 	return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
-#define FIRST "(SELECT seq FROM sync_changelog ORDER BY seq LIMIT $1)"
+#define FIRST   "(SELECT seq FROM sync_changelog ORDER BY seq LIMIT $1)"
 #define COLUMNS "    RETURNING seq, entity, record_id, action, source, old, new"
 
 /*
@@ -468,7 +484,7 @@ static enum sync_status take_queue(struct sync_db *db, int64_t limit, struct que
 
 /* ["text", null, …]; *ret is NULL when the text is not that. */
 static enum sync_status read_values(struct sync_view text, const struct sync_entity *e, struct sync_arena *arena,
-                                    const struct sync_value **ret, struct sync_error *err)
+				    const struct sync_value **ret, struct sync_error *err)
 {
 	size_t n = sync_route_fields(e)->n, i = 0;
 	struct sync_json json, member;
@@ -519,7 +535,8 @@ static enum sync_status add_change(struct step *s, const struct queued *row, str
 
 static void add_resend(struct step *s, const struct queued *row)
 {
-	s->item[s->n++] = (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_RESENT, .site = row->source };
+	s->item[s->n++] =
+	    (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_RESENT, .site = row->source };
 }
 
 static enum sync_status read_items(struct step *s, struct sync_error *err)

@@ -29,7 +29,7 @@ const struct sync_routing *sync_route_fields(const struct sync_entity *e);
  * @param ids  each may be there several times
  */
 enum sync_status sync_route_values(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
-                                   struct sync_arena *arena, const struct sync_value **ret, struct sync_error *err);
+				   struct sync_arena *arena, const struct sync_value **ret, struct sync_error *err);
 /** Place of a field among routing values, or -1. */
 int sync_route_slot(const struct sync_entity *e, const char *field);
 /** Whether a condition on e's own fields holds for routing values (NULL: it does not). */
@@ -60,7 +60,7 @@ struct sync_routed {
 
 /** Something that records depend on has changed; becomes a row of sync_job. */
 struct sync_effect {
-	const char *kind;   /* "store", "transfer", "through", "condition" */
+	const char *kind; /* "store", "transfer", "through", "condition" */
 	const char *entity;
 	struct sync_view key;
 	struct sync_sites sites; /* that may gain or lose records; 0: any */
@@ -69,10 +69,10 @@ struct sync_effect {
 /** One routing transaction. */
 struct sync_router {
 	struct sync_db *db;
-	int64_t before;          /* highest seq given before it */
-	int64_t ordinal;         /* of the newest routing transaction before it */
+	int64_t before;  /* highest seq given before it */
+	int64_t ordinal; /* of the newest routing transaction before it */
 	struct sync_outbox_writer out;
-	struct sync_arena kept;  /* what the effects borrow, to the end */
+	struct sync_arena kept; /* what the effects borrow, to the end */
 	struct sync_effect *effects;
 	size_t n_effects, cap_effects;
 };
@@ -81,12 +81,13 @@ enum sync_status sync_router_open(struct sync_router *r, struct sync_db *db, str
 /** Write what is left of the outbox' rows, the jobs, and the routing transaction itself. */
 enum sync_status sync_router_end(struct sync_router *r, struct sync_error *err);
 void sync_router_close(struct sync_router *r);
-/** Route records, and the children of those that other sites get or lose. @param except children that are routed anyway; may be NULL */
+/** Route records, and the children of those that other sites get or lose. @param except children that are routed anyway; may be
+ * NULL */
 enum sync_status sync_router_route(struct sync_router *r, struct sync_routed *items, size_t n, const struct sync_set *except,
-                                   struct sync_arena *arena, struct sync_error *err);
+				   struct sync_arena *arena, struct sync_error *err);
 /** Remember an effect; copies. */
 enum sync_status sync_router_affect(struct sync_router *r, const char *kind, const char *entity, struct sync_view key,
-                                    const struct sync_sites *sites, struct sync_error *err);
+				    const struct sync_sites *sites, struct sync_error *err);
 /** Let sync_store follow a store's record; nothing for other entities. Before the step's items are routed. */
 enum sync_status sync_router_follow(struct sync_router *r, const struct sync_routed *item, struct sync_error *err);
 /** Remember what a change means for records that depend on it through a join or a condition. After the item was routed. */
