@@ -268,13 +268,6 @@ static int on_message(const struct mg_connection *mg, const char *text)
 	return 1;
 }
 
-static int on_access(const struct mg_connection *mg, const char *text)
-{
-	(void)mg;
-	(void)text;
-	return 1;
-}
-
 /* listen = IPv4 address ':' port; the name localhost is understood as well. */
 static enum sync_status read_address(const char *listen, char ret_host[static 16], int *ret_port, struct sync_error *err)
 {
@@ -334,7 +327,7 @@ static enum sync_status listen_at(struct http *h, const char *host, int port, st
 {
 	const struct central_settings *s = h->api->settings;
 	const struct mg_callbacks callbacks = { .begin_request = on_request, .http_error = on_error, .log_message = on_message,
-		                                .log_access = on_access, .init_ssl = on_tls };
+		                                .init_ssl = on_tls };
 	struct mg_server_port ports[1];
 	char at[64], threads[24], idle[24], keep_alive[24];
 	const char *options[] = { "listening_ports", at, "num_threads", threads, "request_timeout_ms", idle, "keep_alive_timeout_ms", keep_alive,
