@@ -23,7 +23,7 @@ enum sync_status api_admit(struct api *api, const struct request *r, struct answ
 	(void)ret;
 	TRY(pool_take(api->pool, api->settings->busy_ms, &lane, err));
 	status = authenticate(lane->db, r, &caller, err);
-	pool_give(api->pool, lane, status);
+	pool_give(api->pool, lane);
 	return status;
 }
 
@@ -75,7 +75,7 @@ static enum sync_status exchange_once(struct api *api, const struct request *r, 
 
 	TRY(pool_take(api->pool, api->settings->busy_ms, &lane, err));
 	status = exchange(lane, r, caller, ret, served, err);
-	pool_give(api->pool, lane, status);
+	pool_give(api->pool, lane);
 	return status;
 }
 
@@ -110,7 +110,7 @@ static enum sync_status register_site(struct api *api, struct sync_registration 
 
 	TRY(pool_take(api->pool, api->settings->busy_ms, &lane, err));
 	status = trade(lane, r, err);
-	pool_give(api->pool, lane, status);
+	pool_give(api->pool, lane);
 	return status;
 }
 
@@ -145,7 +145,7 @@ enum sync_status api_health(struct api *api, const struct request *r, struct ans
 	(void)r;
 	TRY(pool_take(api->pool, api->settings->busy_ms, &lane, err));
 	status = sync_db_number(lane->db, any, SYNC_ARGS(sync_text("role")), 0, &n, err);
-	pool_give(api->pool, lane, status);
+	pool_give(api->pool, lane);
 	TRY(status);
 	ret->type = "application/json";
 	sync_buf_addf(&ret->body, "{\"ok\":true,\"version\":\"%s\"}", SYNC_VERSION);

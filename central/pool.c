@@ -97,19 +97,11 @@ enum sync_status pool_take(struct pool *p, int64_t wait_ms, struct lane **ret, s
 	return status;
 }
 
-void pool_give(struct pool *p, struct lane *lane, enum sync_status status)
+void pool_give(struct pool *p, struct lane *lane)
 {
-	bool broken = status == SYNC_EDB || status == SYNC_EWRONGDB || status == SYNC_ENOMEM;
-
-	if (broken)
-		close_lane(lane);
 	pthread_mutex_lock(&p->lock);
-	if (broken) {
-		p->open--;
-	} else {
-		lane->next = p->idle;
-		p->idle = lane;
-	}
+	lane->next = p->idle;
+	p->idle = lane;
 	pthread_cond_signal(&p->given);
 	pthread_mutex_unlock(&p->lock);
 }

@@ -17,7 +17,6 @@ enum sync_status pool_new(struct pool **ret, struct sync_db *db, size_t most, st
 void pool_free(struct pool *p);
 /** @retval SYNC_EBUSY  none has become free for wait_ms */
 enum sync_status pool_take(struct pool *p, int64_t wait_ms, struct lane **ret, struct sync_error *err);
-/** @param status  of what was done with it: after a failure of the database it is opened anew, since the connection may be gone */
-void pool_give(struct pool *p, struct lane *lane, enum sync_status status);
+void pool_give(struct pool *p, struct lane *lane);
 
 #endif

@@ -114,12 +114,17 @@ enum sync_status sync_db_connect(struct sync_db **ret, const char *url, const st
 
 enum sync_status sync_db_clone(struct sync_db **ret, const struct sync_db *db, struct sync_error *err)
 {
+	enum sync_status status;
 	struct sync_db *clone;
 
 	TRY(open_with(&clone, db->ops, db->rest, db->url, false, err));
 	clone->role = db->role;
-	*ret = clone;
-	return SYNC_OK;
+	status = sync_db_use(clone, db->role == SYNC_CENTRAL ? SYNC_USE_SERVER : SYNC_USE_SHARED, err);
+	if (status != SYNC_OK)
+		sync_db_close(clone);
+	else
+		*ret = clone;
+	return status;
 }
 
 void sync_db_close(struct sync_db *db)
@@ -147,6 +152,11 @@ const char *sync_db_url(const struct sync_db *db)
 const struct sync_dialect *sync_db_dialect(const struct sync_db *db)
 {
 	return db->ops->sql;
+}
+
+enum sync_status sync_db_use(struct sync_db *db, enum sync_use use, struct sync_error *err)
+{
+	return db->ops->use ? db->ops->use(db, use, err) : SYNC_OK;
 }
 
 enum sync_role sync_db_role(const struct sync_db *db)

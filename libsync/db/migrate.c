@@ -37,7 +37,7 @@ struct opening {
 	enum sync_role role;
 	struct sync_facts facts;
 	/* from sync_meta; has_role is false when it is not ours yet */
-	bool has_role, other_role, loading;
+	bool has_role, other_role;
 	int64_t format, schema;
 	char program[32];
 };
@@ -82,8 +82,6 @@ static enum sync_status take_meta(void *ctx, const struct sync_value *v, size_t 
 		o->format = number_of(value);
 	if (sync_view_is(v[0].s, "schema"))
 		o->schema = number_of(value);
-	if (sync_view_is(v[0].s, "loading"))
-		o->loading = sync_view_is(value, "1");
 	if (sync_view_is(v[0].s, "program"))
 		(void)snprintf(o->program, sizeof(o->program), "%.*s", SYNC_VIEW(value));
 	return sync_facts_add(&o->facts, "meta", v[0].s, value, err);
@@ -263,9 +261,6 @@ static enum sync_status triggers_current(const struct opening *o, const struct s
 {
 	char digest[17], key[96];
 
-	*ret = o->loading;
-	if (o->loading)
-		return SYNC_OK;
 	TRY(triggers_digest(o, e, digest, err));
 	triggers_key(key, e, "triggers");
 	*ret = sync_facts_has(&o->facts, "meta", key, digest, sizeof(digest)) && has_all_triggers(o, e);
@@ -362,7 +357,7 @@ static enum sync_status bring_up_entity(const struct opening *o, const struct sy
 		TRY(drop_triggers(o, e, err));
 		TRY(sync_adopt(o->db, e, !has_table(o, e), err));
 	}
-	if ((!triggers || !columns) && !o->loading)
+	if (!triggers || !columns)
 		TRY(make_triggers(o, e, err));
 	if (!columns && o->role == SYNC_CENTRAL)
 		TRY(sync_adopt(o->db, e, !has_table(o, e), err));
@@ -432,27 +427,7 @@ enum sync_status sync_db_open(struct sync_db **ret, const char *url, const struc
 		return sync_fail(err, SYNC_EUSAGE, "%s: a site's database is a SQLite file", sync_db_url(db));
 	db->role = role;
 	TRY(open_up(db, create, err));
+	TRY(sync_db_use(db, role == SYNC_CENTRAL ? SYNC_USE_SERVER : SYNC_USE_SHARED, err));
 	*ret = steal(db);
 	return SYNC_OK;
-}
-
-static enum sync_status capture(const struct opening *o, bool on, struct sync_error *err)
-{
-	static const char forget[] = "DELETE FROM sync_meta WHERE key LIKE 'triggers:%'";
-	size_t n;
-	const struct sync_entity *const *all = sync_entities(&n);
-
-	for (size_t i = 0; i < n; i++)
-		TRY(on ? make_triggers(o, all[i], err) : drop_triggers(o, all[i], err));
-	return on ? SYNC_OK : sync_db_run(o->db, forget, SYNC_NOARGS, NULL, NULL, err);
-}
-
-enum sync_status sync_db_capture(struct sync_db *db, bool on, struct sync_error *err)
-{
-	const struct opening o = { .db = db, .sql = sync_db_dialect(db), .role = sync_db_role(db) };
-
-	if (sync_db_in_transaction(db))
-		return capture(&o, on, err);
-	TRY(sync_db_begin(db, true, err));
-	return sync_db_finish(db, capture(&o, on, err), err);
 }

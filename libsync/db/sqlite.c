@@ -15,12 +15,12 @@
  * write meanwhile waits. 2 MiB of scattered pages stay below 100 ms on a slow flash disk (design.md, invariant 9).
  */
 #define CHECKPOINT_PAGES "512"
-/*
- * Central has no application that waits, and large transactions all over the tables. Its log may grow to 64 MiB before it is
- * copied; whoever writes, one at a time, has a cache for it, and gives it back with the transaction.
- */
-static const char central_writing[] = "PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768"; /* pages, KiB */
-static const char central_idle[] = "PRAGMA cache_size = -4096";
+/* Where nobody waits the log may grow to 64 MiB before it is copied: pages that change again and again are copied once. */
+static const char short_log[] = "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES;
+static const char long_log[] = "PRAGMA wal_autocheckpoint = 16384";
+/* At central whoever writes, one at a time, has a cache for it, and gives it back with the transaction. */
+static const char large_cache[] = "PRAGMA cache_size = -32768"; /* KiB */
+static const char small_cache[] = "PRAGMA cache_size = -4096";
 /* How long a statement waits for another program's transaction; at central all writers stand in this queue. */
 enum { BUSY_MS = 30000 };
 
@@ -30,6 +30,7 @@ struct sqlite_db {
 	char *path;
 	bool reading; /* the open transaction may not write */
 	bool writing; /* one that writes is open */
+	enum sync_use use;
 	struct sync_statements statements;
 	struct sync_buf sql; /* where the SQL of a batch is made */
 };
@@ -335,8 +336,8 @@ static enum sync_status begin(struct sync_db *base, bool write, struct sync_erro
 	if (write) {
 		TRY(run(base, begin_write, SYNC_NOARGS, NULL, NULL, err));
 		db->writing = true;
-		if (base->role == SYNC_CENTRAL)
-			(void)sqlite3_exec(db->handle, central_writing, NULL, NULL, NULL);
+		if (db->use == SYNC_USE_SERVER)
+			(void)sqlite3_exec(db->handle, large_cache, NULL, NULL, NULL);
 		return SYNC_OK;
 	}
 	TRY(run(base, begin_read, SYNC_NOARGS, NULL, NULL, err));
@@ -361,10 +362,23 @@ static enum sync_status end(struct sync_db *base, bool commit, struct sync_error
 	/* a full disk or a failed write may have ended the transaction already, or may not */
 	if (!sqlite3_get_autocommit(db->handle))
 		(void)run(base, forget_all, SYNC_NOARGS, NULL, NULL, NULL);
-	if (db->writing && base->role == SYNC_CENTRAL)
-		(void)sqlite3_exec(db->handle, central_idle, NULL, NULL, NULL);
+	if (db->writing && db->use == SYNC_USE_SERVER)
+		(void)sqlite3_exec(db->handle, small_cache, NULL, NULL, NULL);
 	db->writing = false;
 	return status;
+}
+
+/* After a load its long log is copied, so that no application has to. */
+static enum sync_status set_use(struct sync_db *base, enum sync_use use, struct sync_error *err)
+{
+	struct sqlite_db *db = lite(base);
+
+	TRY(script(base, use == SYNC_USE_SHARED ? short_log : long_log, err));
+	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, use != SYNC_USE_LOAD, NULL);
+	if (db->use == SYNC_USE_LOAD && use != SYNC_USE_LOAD)
+		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	db->use = use;
+	return SYNC_OK;
 }
 
 static enum sync_status catalog(struct sync_db *base, sync_row_fn *fn, void *ctx, struct sync_error *err)
@@ -419,8 +433,7 @@ static enum sync_status open_db(struct sync_db **ret, const char *path, bool cre
 		"PRAGMA temp_store = MEMORY;"
 		"PRAGMA cache_size = -8192;" /* KiB */
 		"PRAGMA mmap_size = 0;"      /* a failing disk is an error, not a signal */
-		"PRAGMA journal_size_limit = 16777216;"
-		"PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES;
+		"PRAGMA journal_size_limit = 16777216";
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
 	defer(close_dbp) struct sqlite_db *db = NULL;
 
@@ -467,5 +480,6 @@ const struct sync_db_ops sync_sqlite = {
 	.put_many = put_many,
 	.begin = begin,
 	.end = end,
+	.use = set_use,
 	.catalog = catalog,
 };

@@ -87,7 +87,6 @@ static enum sync_status renew(struct sync_db *db, const struct sync_link *old, i
 	return sync_db_run(db, set, SYNC_ARGS(sync_text(token)), NULL, NULL, err);
 }
 
-/* Until its first load is over a site captures nothing. */
 static enum sync_status begin_link(struct sync_db *db, int64_t site_id, const char *name, const char *url, const char *token,
 				   const char *installation, struct sync_error *err)
 {
@@ -100,12 +99,10 @@ static enum sync_status begin_link(struct sync_db *db, int64_t site_id, const ch
 	char branch[SYNC_BRANCH + 1];
 
 	sync_random_hex(branch, SYNC_BRANCH);
-	TRY(sync_db_run(db, put,
-			SYNC_ARGS(sync_int(site_id), sync_text(name), sync_text(url), sync_text(token), sync_text(installation),
-				  sync_text(branch)),
-			NULL, NULL, err));
-	TRY(sync_meta_put(db, "loading", sync_view_of("1"), err));
-	return sync_db_capture(db, false, err);
+	return sync_db_run(db, put,
+			   SYNC_ARGS(sync_int(site_id), sync_text(name), sync_text(url), sync_text(token),
+				     sync_text(installation), sync_text(branch)),
+			   NULL, NULL, err);
 }
 
 static enum sync_status put_link(struct sync_db *db, int64_t site_id, const char *name, const char *url, const char *token,

@@ -16,7 +16,8 @@
  * site:    load {token}          token of the next page      token …
  * central:        page 1, token          page 2, token              the last page, no token
  * site:                  applies page 1 meanwhile, and keeps its token with it
- * Pages go straight into the tables, without triggers. Then what changed meanwhile is pulled, and the site is operational.
+ * Pages go straight into the tables, without triggers. Then what changed at central meanwhile is pulled, and the site is
+ * operational.
  */
 
 enum {
@@ -179,14 +180,6 @@ static enum sync_status put_page(struct load *l, struct sync_error *err)
 	return SYNC_OK;
 }
 
-/* After the last page: what changes from here on is captured, and what changed at central since H is pulled. */
-static enum sync_status end_pages(struct load *l, const struct sync_load *last, struct sync_error *err)
-{
-	TRY(sync_stage_catch(l->db, last, err));
-	TRY(sync_meta_put(l->db, "loading", sync_view_of("0"), err));
-	return sync_db_capture(l->db, true, err);
-}
-
 static enum sync_status apply_page(struct load *l, const struct sync_load *next, struct sync_error *err)
 {
 	enum sync_status status;
@@ -194,7 +187,7 @@ static enum sync_status apply_page(struct load *l, const struct sync_load *next,
 	TRY(sync_db_begin(l->db, true, err));
 	status = put_page(l, err);
 	if (status == SYNC_OK)
-		status = next->active ? sync_stage_next(l->db, next, err) : end_pages(l, next, err);
+		status = next->active ? sync_stage_next(l->db, next, err) : sync_stage_catch(l->db, next, err);
 	if (status == SYNC_OK)
 		return sync_db_commit(l->db, err);
 	sync_db_rollback(l->db);
@@ -285,10 +278,17 @@ static enum sync_status run_pages(struct sync_db *db, const struct sync_transpor
 {
 	defer(close_load) struct load l = { .db = db, .o = o, .report = report };
 	size_t max = o->message_max < PAGE_MAX ? o->message_max : PAGE_MAX;
+	enum sync_status status;
 
 	TRY(sync_link_get(db, &l.link, err));
 	TRY(sync_talk_open(&l.talk, db, t, o, report, max, err));
-	return load_pages(&l, next, err);
+	TRY(sync_db_use(db, SYNC_USE_LOAD, err));
+	status = load_pages(&l, next, err);
+	if (status != SYNC_OK) {
+		(void)sync_db_use(db, SYNC_USE_SHARED, NULL);
+		return status;
+	}
+	return sync_db_use(db, SYNC_USE_SHARED, err);
 }
 
 static enum sync_status load(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,

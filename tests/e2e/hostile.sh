@@ -88,6 +88,14 @@ for kind in $(kinds); do
 	exec 3>&-
 	same "after its time" yes "$([ $((($(date +%s%N) - start) / 1000000)) -lt 8000 ] && echo yes)"
 	exec 3<>"/dev/tcp/127.0.0.1/${url##*:}"
+	{ sed 's/500/10/' half; for _ in 1 2 3; do sleep 1.2; printf xx; done; } >&3
+	holds "one that is only slow is waited for, however long it takes" timeout 10 grep -q 'badframe' <&3
+	exec 3>&-
+	start=$(date +%s%N)
+	ask 400 '"error":"badframe"' "a client that asks whether to go on" -H 'Expect: 100-continue' --expect100-timeout 15 -H "Authorization: Bearer $token" \
+		-H 'Content-Type: application/x-libsync' --data-binary @random "$url/sync/v1/exchange"
+	same "is told at once" yes "$([ $((($(date +%s%N) - start) / 1000000)) -lt 5000 ] && echo yes)"
+	exec 3<>"/dev/tcp/127.0.0.1/${url##*:}"
 	(printf 'GET / HTTP/1.1\r\nX: %s' "$(head -c 20000 /dev/zero | tr '\0' x)" >&3) 2>/dev/null || true # it may hang up before
 	holds "headers without end are refused" timeout 10 grep -q '^HTTP/1.1 4\|^$' <&3
 	exec 3>&-

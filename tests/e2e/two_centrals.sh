@@ -45,6 +45,12 @@ remote d.db sync --url "$url_one" >/dev/null
 same "no edit is skipped by anybody" "12 8 edit 10" "$(at d.db 'SELECT count(*) FROM requisition') $(sql 'SELECT count(*) FROM location') $(at d.db 'SELECT name FROM item')"
 same "the other site has central's newest too" "edit 10" "$(at p.db 'SELECT name FROM item')"
 
+sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()" >/dev/null
+requisition p.db lost
+eventually 15 "connections that the database has closed are opened again" remote p.db sync --url "$url_one"
+eventually 15 "by the other process too" remote d.db sync --url "$url_two"
+same "nothing was lost" "13" "$(at d.db 'SELECT count(*) FROM requisition')"
+
 requisition p.db last
 kill -9 "$pid_one"
 wait "$pid_one" 2>/dev/null || true

@@ -41,6 +41,13 @@ struct sync_table {
 /** What a database has, as sync_db_ops.catalog tells it: (SYNC_HAS_…, table, name of the column or trigger). */
 enum sync_has { SYNC_HAS_COLUMN, SYNC_HAS_TRIGGER };
 
+/** What a handle is for; a site's is SYNC_USE_SHARED and central's SYNC_USE_SERVER unless something else is said. */
+enum sync_use {
+	SYNC_USE_SHARED,  /* an application works on the same file: short transactions, a short log */
+	SYNC_USE_LOAD, /* first load: large transactions, and what this handle writes fires no trigger, an application's neither */
+	SYNC_USE_SERVER, /* large transactions all over the tables, one at a time */
+};
+
 /**
  * What a driver does. One statement at a time; it knows nothing of sync. Transactions are kept by db.c: begin is called when
  * none is open, end when one is.
@@ -61,6 +68,8 @@ struct sync_db_ops {
 	/* Upsert rows × t->n_columns values: prepared upserts in SQLite; arrays, or COPY and upsert, in PostgreSQL. */
 	enum sync_status (*put_many)(struct sync_db *db, const struct sync_table *t, const struct sync_value *v, size_t rows,
 	                             struct sync_error *err);
+	/* What the handle is for; NULL where it makes no difference. */
+	enum sync_status (*use)(struct sync_db *db, enum sync_use use, struct sync_error *err);
 	enum sync_status (*begin)(struct sync_db *db, bool write, struct sync_error *err);
 	/* Ends begin(): keep or forget all. No transaction is open afterwards, whatever is returned. */
 	enum sync_status (*end)(struct sync_db *db, bool commit, struct sync_error *err);
@@ -184,10 +193,7 @@ enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_
 /** Set one, instead of what it was. */
 enum sync_status sync_meta_put(struct sync_db *db, const char *key, struct sync_view value, struct sync_error *err);
 
-/**
- * Have the triggers of all entities, or none: without them a site does its first load (as long as the setting "loading" is "1",
- * sync_db_open() makes none either). In the open transaction or in one of its own.
- */
-enum sync_status sync_db_capture(struct sync_db *db, bool on, struct sync_error *err);
+/** Say what the handle is for from now on; outside a transaction. */
+enum sync_status sync_db_use(struct sync_db *db, enum sync_use use, struct sync_error *err);
 
 #endif
