@@ -104,7 +104,7 @@ static enum sync_status check_length(const struct call *c, struct sync_error *er
 	if (header(c, "Transfer-Encoding"))
 		return sync_fail(err, SYNC_EBADREQUEST, "Transfer-Encoding is not taken: send Content-Length alone");
 	if (!c->route->type)
-		return SYNC_OK;
+		return c->info->content_length > 0 ? sync_fail(err, SYNC_EBADREQUEST, "%s takes no body", c->route->path) : SYNC_OK;
 	if (!header(c, "Content-Length") || c->info->content_length < 0)
 		return sync_fail(err, SYNC_EBADREQUEST, "Content-Length is missing");
 	if (c->info->content_length > max)

@@ -50,6 +50,7 @@ for kind in $(kinds); do
 	ask 404 '"error":"notfound"' "a longer path" "$url/sync/v1/exchange/x"
 	ask 405 'takes POST, not GET' "another method" "$url/sync/v1/exchange"
 	ask 405 'takes GET, not POST' "another method for health" -d x "$url/sync/v1/health"
+	ask 400 'takes no body' "a body where none belongs" -X GET -d x "$url/sync/v1/health"
 	ask 415 '"error":"mediatype"' "another content type" -H "Authorization: Bearer $token" --data-binary @good "$url/sync/v1/exchange"
 	ask 401 'no token' "no token" -H 'Content-Type: application/x-libsync' --data-binary @good "$url/sync/v1/exchange"
 	ask 401 "this token is nobody's" "a wrong token" -H 'Authorization: Bearer x' -H 'Content-Type: application/x-libsync' --data-binary @good "$url/sync/v1/exchange"
