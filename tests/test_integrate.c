@@ -378,6 +378,47 @@ static void central_alone_edits_what_is_central_and_drops(void **state)
 	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE code = 'drop'"));
 }
 
+static struct sync_outcome receive_lines(struct sync_db *db, const char *const *lines, size_t n)
+{
+	defer(clear_message) struct message m = { 0 };
+	struct sync_intake in = from(7);
+	struct sync_outcome outcome = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		add_line(&m, lines[i]);
+	assert_ok(take(db, &in, &m, &outcome, err));
+	return outcome;
+}
+
+static void what_a_site_may_never_write_is_refused_even_if_malformed(void **state)
+{
+	static const char *const never[] = {
+		"{\"e\":\"item\",\"i\":\"i1\",\"a\":\"P\",\"q\":\"1\",\"d\":{\"name\":5}}",
+		"{\"e\":\"location\",\"i\":\"o8\",\"a\":\"P\",\"q\":\"2\",\"d\":{\"name\":5}}",
+		"{\"e\":\"name\",\"i\":\"p8\",\"a\":\"P\",\"q\":\"3\",\"d\":{\"name\":5}}",
+	};
+	static const char *const own[] = { "{\"e\":\"location\",\"i\":\"o7\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"name\":5,\"store_id\":\"s1\"}}" };
+	struct sync_db *db = central(state);
+	struct sync_outcome o;
+
+	RECEIVE(db, from(8), { SYNC_PUT, "location", "o8", { "store_id", "s2" }, .seq = 3 });
+	RECEIVE(db, from(7), { SYNC_PUT, "location", "o7", .seq = 1 });
+	run(db, "DELETE FROM sync_changelog");
+	o = receive_lines(db, never, COUNT(never));
+	assert_int_equal(3, o.refused);
+	assert_int_equal(0, o.waiting);
+	assert_int_equal(2, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine' AND code = 'not_owner' AND frame LIKE '%:5}}'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine' AND code = 'not_visible' AND record_id = 'p8'"));
+	assert_int_equal(3, number(db, "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND site_id = 7"));
+	assert_int_equal(3, number(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R' AND source = 7"));
+	/* what it may write waits to be put right */
+	o = receive_lines(db, own, COUNT(own));
+	assert_int_equal(1, o.waiting);
+	assert_int_equal(0, o.refused);
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_inbox WHERE record_id = 'o7' AND code = 'wrong_type' AND field = 'name'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_inbox"));
+}
+
 static void a_record_of_no_store_is_whose_who_made_it(void **state)
 {
 	struct sync_db *db = central(state);
@@ -861,6 +902,7 @@ int main(void)
 		TESTDB_BOTH(a_record_of_another_store_is_quarantined_and_leaves_no_trace),
 		TESTDB_BOTH(a_line_belongs_to_whom_its_invoice_belongs_before_and_after),
 		TESTDB_BOTH(central_alone_edits_what_is_central_and_drops),
+		TESTDB_BOTH(what_a_site_may_never_write_is_refused_even_if_malformed),
 		TESTDB_BOTH(a_record_of_no_store_is_whose_who_made_it),
 		TESTDB_BOTH(what_is_received_again_changes_nothing),
 		TESTDB_BOTH(the_later_of_two_edits_wins_and_the_other_is_kept),

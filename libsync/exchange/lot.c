@@ -139,8 +139,10 @@ void sync_item_fail(struct sync_lot *lot, struct sync_item *item, enum sync_fate
 		lot->failures++;
 	if (*group < fate)
 		*group = fate;
-	if (!item->why.code)
+	if (item->fate < fate) {
+		item->fate = fate;
 		item->why = why;
+	}
 }
 
 enum sync_status sync_larger(struct sync_arena *arena, void **array, size_t n, size_t *cap, size_t size, struct sync_error *err)

@@ -49,6 +49,7 @@ struct sync_item {
 	const char *was_code;    /* why it, or an older edit that it replaces, waited there; or NULL */
 	int64_t was_seq;
 	struct sync_reason why;
+	enum sync_fate fate;     /* what that reason speaks for */
 	bool exists;             /* central: a version is stored */
 	enum sync_merit merit;
 	const struct sync_current *current; /* central, "any" entities: or NULL */
@@ -114,7 +115,7 @@ static inline bool sync_item_applies(const struct sync_lot *lot, const struct sy
 	return sync_item_open(lot, item) && item->merit <= SYNC_WINS;
 }
 
-/** Its group waits, or worse. The first reason of a record stays. */
+/** Its group waits, or worse. Of a record's reasons the first of the worst stays. */
 void sync_item_fail(struct sync_lot *lot, struct sync_item *item, enum sync_fate fate, struct sync_reason why);
 /** Make room for one more in an array in an arena. */
 enum sync_status sync_larger(struct sync_arena *arena, void **array, size_t n, size_t *cap, size_t size,
@@ -146,7 +147,7 @@ enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_r
 
 /** Central: its versions of "any" records (conflict.c). */
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err);
-/** Central: what its sites may do (rights.c). */
+/** Central: what its sites may do, also with what is malformed (rights.c). */
 enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err);
 /** Central: what each edit of an "any" record is worth (conflict.c). */
 enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err);

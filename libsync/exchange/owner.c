@@ -241,7 +241,7 @@ static enum sync_status gather(struct sync_owners *o, struct sync_error *err)
 
 	while (sync_lot_next(o->lot, &run))
 		for (size_t i = 0; run.e && i < run.n; i++)
-			if (run.e->owner != SYNC_OWNER_CENTRAL && sync_item_open(o->lot, run.items[i]))
+			if (run.e->owner != SYNC_OWNER_CENTRAL && sync_item_owned(o->lot, run.items[i]))
 				TRY(want(o, run.e, run.items[i]->r->id, err));
 	TRY(read_facts(o, err));
 	for (int depth = 0; depth < DEPTH && from < o->n; depth++) {

@@ -44,7 +44,13 @@ struct sync_owners {
 	int64_t *sites;          /* where they are active */
 };
 
-/** Read all facts of a lot's open records, in a handful of statements; says of items whether they exist. */
+/** Whether it matters whose a record is: of what is malformed, as it is stored. */
+static inline bool sync_item_owned(const struct sync_lot *lot, const struct sync_item *item)
+{
+	return sync_item_open(lot, item) || item->r->fault;
+}
+
+/** Read all facts of those records of a lot, in a handful of statements; says of items whether they exist. */
 enum sync_status sync_owners_open(struct sync_owners *ret, struct sync_lot *lot, struct sync_error *err);
 
 /** What is known of a record, or NULL. */

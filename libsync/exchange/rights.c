@@ -11,6 +11,8 @@
  * The sender must own what is stored and what it makes of it, each through the parent that it has. What a decision needs of the
  * database besides owners is a question, asked for the whole lot.
  *
+ * What is malformed is judged by what it is about: what its sender may never write does not wait for better values.
+ *
  * A record of a store that names none belongs to nobody: a site may create it, and may change it as long as it names none and
  * came from no other site.
  */
@@ -170,10 +172,12 @@ static enum sync_status decide_item(struct rights *rights, struct sync_item *ite
 		refuse(rights, item, "not_owner", NULL, sync_say(rights->o.lot->arena, "%s is edited at central only", e->name));
 		return SYNC_OK;
 	}
+	if (!sync_item_owned(rights->o.lot, item))
+		return SYNC_OK;
 	fact = sync_fact_of(&rights->o, e, item->r->id);
 	if (fact->stored)
 		TRY(decide(rights, item, fact, false, err));
-	return item->r->action == SYNC_PUT ? decide_put(rights, item, fact, err) : SYNC_OK;
+	return item->r->action == SYNC_PUT && !item->r->fault ? decide_put(rights, item, fact, err) : SYNC_OK;
 }
 
 /* questions */
@@ -359,8 +363,7 @@ enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err)
 	TRY(sync_owners_open(&rights.o, lot, err));
 	while (sync_lot_next(lot, &run))
 		for (size_t i = 0; i < run.n; i++)
-			if (sync_item_open(lot, run.items[i]))
-				TRY(decide_item(&rights, run.items[i], err));
+			TRY(decide_item(&rights, run.items[i], err));
 	if (!rights.n_asked)
 		return SYNC_OK;
 	TRY(see_all(&rights, err));
