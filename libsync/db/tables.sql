@@ -42,7 +42,7 @@ CREATE TABLE sync_spool (
 	done    bigint NOT NULL,         -- records of it that are integrated or wait in the inbox
 	records bigint NOT NULL,
 	upto    bigint NOT NULL,         -- what counts as integrated once all of it is
-	part    bigint NOT NULL,         -- 1: its last group goes on in the next message
+	part    bigint NOT NULL,         -- 0: whole; 1: its last group goes on in the next message; 2: nothing else is left of it
 	PRIMARY KEY (source, n)
 );
 
