@@ -173,7 +173,7 @@ static void a_reset_waits_until_what_is_spooled_is_integrated(void **state)
 	char secret[30];
 
 	add(db, "Post 1", NULL, secret);
-	run(db, "INSERT INTO sync_spool(source, n, body, done, records, upto, part) VALUES (1, 1, 'x', 0, 1, 1, 0), (1, 2, 'x', 0, 1, 1, 1)");
+	run(db, "INSERT INTO sync_spool(source, n, body, done, records, upto, part, received_us) VALUES (1, 1, 'x', 0, 1, 1, 0, 0), (1, 2, 'x', 0, 1, 1, 1, 0)");
 	assert_int_equal(SYNC_EBUSY, sync_site_reset(db, "Post 1", secret, &seen));
 	assert_non_null(strstr(seen.text, "1 requests of site 'Post 1'"));
 	run(db, "DELETE FROM sync_spool WHERE n = 1");

@@ -221,6 +221,24 @@ static void after_a_failure_it_goes_on_where_it_was(void **state)
 	assert_int_equal(60 * (1 + LINES), number(db, "SELECT count(*) FROM sync_changelog")); /* each once */
 }
 
+static void an_edit_is_as_old_as_it_was_when_its_message_came(void **state)
+{
+	struct testdb *t = testdb_of(state);
+	struct sync_db *db = central(t, testdb_drivers);
+	defer(clear_letter) struct letter l = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		open_letter(&l, false);
+		write_line(&l, "{\"e\":\"barcode\",\"i\":\"b%d\",\"a\":\"P\",\"g\":\"2000\",\"d\":{\"gtin\":\"1\",\"item_id\":\"i1\"}}", i);
+		spool(&l, db, false);
+	}
+	assert_int_equal(2, number(db, "SELECT count(*) FROM sync_spool WHERE received_us > 1700000000000000"));
+	assert_ok(sync_db_script(db, "UPDATE sync_spool SET received_us = n * 10000000", err));
+	drain_whole(db, &(struct watch){ 0 });
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_version WHERE record_id = 'b0' AND received_us = 10000000 AND edited_us = 8000000"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_version WHERE record_id = 'b1' AND received_us = 20000000 AND edited_us = 18000000"));
+}
+
 static void a_group_in_parts_is_integrated_when_complete(void **state)
 {
 	struct testdb *t = testdb_of(state);
@@ -379,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TESTDB_BOTH(messages_are_integrated_in_their_order_and_gone),
 		TESTDB_BOTH(after_a_failure_it_goes_on_where_it_was),
+		TESTDB_BOTH(an_edit_is_as_old_as_it_was_when_its_message_came),
 		TESTDB_BOTH(a_group_in_parts_is_integrated_when_complete),
 		TESTDB_BOTH(slices_grow_to_the_time_they_may_take_and_pause_as_long),
 		TESTDB_BOTH(it_ends_when_asked_to_and_after_as_many_records_as_it_may),

@@ -43,6 +43,7 @@ CREATE TABLE sync_spool (
 	records bigint NOT NULL,
 	upto    bigint NOT NULL,         -- what counts as integrated once all of it is
 	part    bigint NOT NULL,         -- 0: whole; 1: its last group goes on in the next message; 2: nothing else is left of it
+	received_us bigint NOT NULL,     -- its edits are as old as they say from then on
 	PRIMARY KEY (source, n)
 );
 

@@ -28,13 +28,14 @@ enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_
 {
 	static const char newest[] = "SELECT max(n) FROM sync_spool WHERE source = $1";
 	static const char put[] =
-		"INSERT INTO sync_spool(source, n, body, done, records, upto, part) VALUES ($1, $2, $3, 0, $4, $5, $6)";
+		"INSERT INTO sync_spool(source, n, body, done, records, upto, part, received_us)"
+		"    VALUES ($1, $2, $3, 0, $4, $5, $6, $7)";
 	int64_t n;
 
 	TRY(sync_db_number(db, newest, SYNC_ARGS(sync_int(source)), 0, &n, err));
 	return sync_db_run(db, put,
 	                   SYNC_ARGS(sync_int(source), sync_int(n + 1), sync_blob(body), sync_int(records), sync_int(upto),
-	                             sync_int(part)),
+	                             sync_int(part), sync_int(sync_now_us())),
 	                   NULL, NULL, err);
 }
 
@@ -59,6 +60,7 @@ struct message {
 	int64_t n; /* 0: none */
 	int64_t upto;
 	bool part;
+	int64_t received_us;
 };
 
 /* Draining one source. */
@@ -73,6 +75,7 @@ struct drain {
 	bool ended;             /* its end frame was read */
 	/* the slice */
 	struct place from, to;  /* what is durable, and what will be with the slice */
+	int64_t received_us;    /* of the message in which it begins */
 	bool whole;             /* nothing is left of the message behind it */
 	bool held;              /* what is left is one group, whose rest is not there */
 	struct place group;     /* where its last group begins */
@@ -108,7 +111,7 @@ static enum sync_status take_message(void *ctx, const struct sync_value *v, size
 	struct found *found = ctx;
 
 	(void)n;
-	found->message = (struct message){ .n = v[0].i, .upto = v[2].i, .part = v[3].i != 0 };
+	found->message = (struct message){ .n = v[0].i, .upto = v[2].i, .part = v[3].i != 0, .received_us = v[5].i };
 	found->done = v[1].i;
 	sync_buf_reset(&found->d->body);
 	sync_buf_add_view(&found->d->body, v[4].s);
@@ -131,7 +134,7 @@ static enum sync_status open_reader(struct drain *d, int64_t done, struct sync_e
 static enum sync_status open_next(struct drain *d, bool *ret_found, struct sync_error *err)
 {
 	static const char next[] =
-		"SELECT n, done, upto, part, body FROM sync_spool WHERE source = $1 AND n > $2 ORDER BY n LIMIT 1";
+		"SELECT n, done, upto, part, body, received_us FROM sync_spool WHERE source = $1 AND n > $2 ORDER BY n LIMIT 1";
 	struct found found = { .d = d };
 
 	TRY(sync_db_run(d->db, next, SYNC_ARGS(sync_int(d->in->source), sync_int(d->message.n)), take_message, &found, err));
@@ -262,6 +265,7 @@ static enum sync_status read_slice(struct drain *d, bool *ret_found, struct sync
 	d->whole = d->held = false;
 	if (!*ret_found)
 		return SYNC_OK;
+	d->received_us = d->message.received_us;
 	TRY(take_next(d, err));
 	return read_frames(d, err);
 }
@@ -299,8 +303,10 @@ static enum sync_status integrate_slice(struct drain *d, sync_slice_fn *slice, v
                                         struct sync_error *err)
 {
 	bool finished = d->whole || d->to.n > d->from.n;
+	struct sync_intake in = *d->in;
 
-	TRY(sync_integrate(d->db, d->in, d->r, d->lines, d->n, ret, err));
+	in.now_us = d->received_us;
+	TRY(sync_integrate(d->db, &in, d->r, d->lines, d->n, ret, err));
 	TRY(still_there(d, ret_there, err));
 	if (!*ret_there)
 		return SYNC_OK;

@@ -4,7 +4,7 @@
 
 #include "exchange/integrate.h"
 
-/** Keep a message, in the caller's transaction. @param records that it carries @param upto of it */
+/** Keep a message and when it came, in the caller's transaction. @param records that it carries @param upto of it */
 enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_view body, int64_t records, int64_t upto,
                                 bool part, struct sync_error *err);
 /** Whether anything of this source is spooled. */
@@ -23,6 +23,7 @@ typedef enum sync_status sync_slice_fn(void *ctx, struct sync_db *db, int64_t up
  * between groups; a message whose last group goes on in the next waits for it. After a crash it goes on where it was.
  *
  * @param db        outside any transaction
+ * @param in        its now_us does not count: a message was received when it was kept
  * @param o         slice_us, pause, stop, progress; may be NULL
  * @param slice     may be NULL
  * @param most      records after which to return at the latest (0: until there are none)
