@@ -176,6 +176,7 @@ enum sync_status sync_reader_new(struct sync_reader **ret, struct sync_view body
 /** Read another message in the memory of the one before. */
 enum sync_status sync_reader_reset(struct sync_reader *r, struct sync_view body, const struct sync_limits *limits,
                                    struct sync_error *err);
+/** NULL does nothing. */
 void sync_reader_free(struct sync_reader *r);
 /** For defer(). */
 void sync_reader_freep(struct sync_reader **r);
