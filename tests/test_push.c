@@ -423,6 +423,30 @@ static void an_edit_that_cannot_be_sent_is_shown_until_it_is_corrected(void **st
 }
 
 /* Sends a hand-made header with one record, or none. */
+static void unknown_fields_go_with_the_record_that_an_application_deletes(void **state)
+{
+	defer(country_close) struct country c;
+
+	open_one(&c, state);
+	put_location(site_db(&c), "l1", 1, "goes");
+	put_location(site_db(&c), "l2", 1, "goes and comes again");
+	put_location(site_db(&c), "l3", 1, "stays");
+	run(site_db(&c), "INSERT INTO sync_extra(entity, record_id, data) VALUES ('location', 'l1', '{\"later\":1}'),"
+			 "    ('location', 'l2', '{\"later\":2}'), ('location', 'l3', '{\"later\":3}')");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(3, number(c.central->db, "SELECT count(*) FROM sync_extra"));
+	run(site_db(&c), "DELETE FROM location WHERE id = 'l1'; DELETE FROM location WHERE id = 'l2'");
+	put_location(site_db(&c), "l2", 1, "here again");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(0, number(site_db(&c), "SELECT count(*) FROM sync_extra WHERE record_id = 'l1'"));
+	assert_int_equal(2, number(site_db(&c), "SELECT count(*) FROM sync_extra"));
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_extra WHERE record_id = 'l1'"));
+	put_location(site_db(&c), "l1", 1, "another");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_extra WHERE record_id = 'l1'"));
+	assert_converged(&c, 0);
+}
+
 static enum sync_status send(struct country *c, const struct sync_header *h, bool record)
 {
 	struct sync_record r = { .entity = sync_entity_find(sync_view_of("location")),
@@ -646,6 +670,7 @@ int main(void)
 		TESTDB_BOTH(of_two_requests_at_once_one_is_taken),
 		ON_SQLITE(a_failure_of_the_sites_database_at_any_call_is_survived),
 		TESTDB_BOTH(a_failure_of_centrals_database_at_any_call_is_survived),
+		TESTDB_BOTH(unknown_fields_go_with_the_record_that_an_application_deletes),
 		ON_SQLITE(an_edit_that_cannot_be_sent_is_shown_until_it_is_corrected),
 		TESTDB_BOTH(a_request_that_cannot_be_is_refused_and_changes_nothing),
 		ON_SQLITE(groups_are_sent_whole_and_in_order),

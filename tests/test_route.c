@@ -230,6 +230,23 @@ static void deletes_reach_whoever_holds_the_record(void **state)
 	assert_outbox(db, 2, before, "D invoice v, X invoice_line va");
 }
 
+static void unknown_fields_of_a_deleted_record_are_forgotten(void **state)
+{
+	struct sync_db *db = country(state);
+
+	PUT(db, "item", "i8");
+	PUT(db, "item", "i9");
+	run_sql(db, "INSERT INTO sync_extra(entity, record_id, data) VALUES ('item', 'i8', '{\"later\":1}'), ('item', 'i9', '{\"later\":1}'),"
+		    "    ('barcode', 'i8', '{\"later\":1}')");
+	settle(db);
+	del(db, "item", "i8");
+	del(db, "item", "i9");
+	PUT(db, "item", "i9"); /* it exists, so it keeps them */
+	settle(db);
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_extra WHERE entity = 'item' AND record_id = 'i8'"));
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_extra"));
+}
+
 static void a_group_is_deleted_whole(void **state)
 {
 	struct sync_db *db = country(state);
@@ -581,6 +598,7 @@ int main(void)
 		TESTDB_BOTH(a_child_that_changes_its_parent_follows_it),
 		TESTDB_BOTH(a_child_that_came_before_its_parent_goes_with_it),
 		TESTDB_BOTH(deletes_reach_whoever_holds_the_record),
+		TESTDB_BOTH(unknown_fields_of_a_deleted_record_are_forgotten),
 		TESTDB_BOTH(a_group_is_deleted_whole),
 		TESTDB_BOTH(a_record_deleted_with_the_join_that_routed_it_is_deleted_there),
 		TESTDB_BOTH(a_new_store_gets_what_was_there_before_it),

@@ -440,3 +440,43 @@ enum sync_status sync_records_delete(struct sync_db *db, const struct sync_entit
 	TRY(delete_from(db, e->name, "WHERE id", (struct sync_view){ 0 }, ids, n, err));
 	return delete_from(db, "sync_extra", "WHERE record_id", sync_view_of(e->name), ids, n, err);
 }
+
+/* Those of n ids, *ret_n of them into ret, that have unknown fields; nobody gives them others before the transaction ends. */
+static enum sync_status find_extra(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n, bool *has,
+                                   struct sync_view *ret, size_t *ret_n, struct sync_error *err)
+{
+	struct fetch f = { .e = e, .exist = has };
+	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
+	defer(lookup_close) struct lookup l = { 0 };
+
+	memset(has, 0, n * sizeof(*has));
+	TRY(lookup_open(&l, ids, n, err));
+	f.ids = l;
+	sync_buf_addf(&sql, "SELECT record_id FROM sync_extra WHERE record_id IN %s AND entity = $2 ORDER BY record_id%s",
+	              sync_db_dialect(db)->in_list, sync_db_dialect(db)->for_update);
+	TRY(each_of(db, &sql, &f, sync_view_of(e->name), take_exist, err));
+	*ret_n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (has[i])
+			ret[(*ret_n)++] = ids[i];
+	return SYNC_OK;
+}
+
+enum sync_status sync_records_forget(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
+                                     struct sync_error *err)
+{
+	defer(freep) bool *flags = malloc((n ? n : 1) * sizeof(*flags));
+	defer(freep) struct sync_view *orphans = malloc((n ? n : 1) * sizeof(*orphans));
+	size_t found, gone = 0;
+
+	if (!flags || !orphans)
+		return sync_fail(err, SYNC_ENOMEM, "unknown fields of %zu records of %s", n, e->name);
+	if (!n)
+		return SYNC_OK;
+	TRY(find_extra(db, e, ids, n, flags, orphans, &found, err));
+	TRY(sync_records_exist(db, e, orphans, found, flags, err));
+	for (size_t i = 0; i < found; i++)
+		if (!flags[i])
+			orphans[gone++] = orphans[i];
+	return gone ? delete_from(db, "sync_extra", "WHERE record_id", sync_view_of(e->name), orphans, gone, err) : SYNC_OK;
+}

@@ -11,6 +11,7 @@
 
 #include "base/internal.h"
 #include "exchange/checkpoint.h"
+#include "exchange/extra.h"
 #include "exchange/integrate.h"
 #include "exchange/route.h"
 #include "exchange/spool.h"
@@ -348,13 +349,30 @@ static enum sync_status put_checkpoint(struct sync_db *db, const struct sync_che
 	return sync_db_run(db, set, SYNC_ARGS(sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq)), NULL, NULL, err);
 }
 
-static enum sync_status commit_checkpoint(struct sync_db *db, struct sync_link *link, const struct sync_checkpoint *c,
+/* Of the records whose deletes are in the message. */
+static enum sync_status forget_extra(const struct sync_push *p, struct sync_db *db, struct sync_error *err)
+{
+	defer(freep) struct sync_gone *gone = malloc((p->to - p->from + 1) * sizeof *gone);
+	size_t n = 0;
+
+	if (!gone)
+		return sync_fail(err, SYNC_ENOMEM, "unknown fields of %zu records", p->to - p->from);
+	for (size_t i = p->from; i < p->to; i++)
+		if (p->pending.row[i].entity && p->pending.row[i].action == SYNC_DELETE)
+			gone[n++] = (struct sync_gone){ p->pending.row[i].entity, p->pending.row[i].id };
+	return sync_extra_forget(db, gone, n, err);
+}
+
+static enum sync_status commit_checkpoint(const struct sync_push *p, struct sync_db *db, struct sync_link *link,
 					  struct sync_error *err)
 {
+	const struct sync_checkpoint *c = &p->made;
 	enum sync_status status;
 
 	TRY(sync_db_begin(db, true, err));
 	status = put_checkpoint(db, c, link->made.ordinal, err);
+	if (status == SYNC_OK)
+		status = forget_extra(p, db, err);
 	if (status != SYNC_OK) {
 		sync_db_rollback(db);
 		return status;
@@ -381,7 +399,7 @@ enum sync_status sync_push_write(struct sync_push *p, struct sync_db *db, struct
 	sync_db_rollback(db);
 	if (status != SYNC_OK || p->to == 0)
 		return status;
-	return commit_checkpoint(db, link, &p->made, err);
+	return commit_checkpoint(p, db, link, err);
 }
 
 /* Verdicts of the site itself have negative numbers, so they are no part of central's count. */

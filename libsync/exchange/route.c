@@ -7,9 +7,11 @@
 #include "base/internal.h"
 #include "codec/json.h"
 #include "db/keys.h"
+#include "exchange/extra.h"
+#include "exchange/lot.h"
 
 enum {
-	STEP_ROWS = 2000,   /* of the queue, per transaction */
+	STEP_ROWS = 10000,  /* of the queue, per transaction */
 	SLICE_ITEMS = 1000, /* children looked at together */
 	MAX_SQL = 8192,
 };
@@ -435,15 +437,18 @@ struct queued {
 struct queue {
 	struct sync_arena *arena;
 	struct queued *row;
-	size_t n, taken; /* rows of entities that are known; all */
+	size_t n, cap;
+	size_t taken; /* also rows of entities that are not known */
 };
 
 static enum sync_status take_queued(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	struct queue *q = ctx;
-	struct queued *row = &q->row[q->n];
+	struct queued *row;
 
 	(void)n;
+	TRY(sync_larger(q->arena, (void **)&q->row, q->n, &q->cap, sizeof *row, err));
+	row = &q->row[q->n];
 	q->taken++;
 	*row = (struct queued){ .seq = v[0].i, .entity = sync_entity_find(v[1].s), .action = v[3].s.data[0], .source = v[4].i };
 	if (!row->entity)
@@ -476,9 +481,9 @@ static enum sync_status take_queue(struct sync_db *db, int64_t limit, struct que
 	static const char take[] = "DELETE FROM sync_changelog WHERE seq IN " FIRST COLUMNS;
 	static const char take_any[] = "DELETE FROM sync_changelog WHERE seq = ANY (ARRAY" FIRST ")" COLUMNS;
 
-	TRY(sync_arena_zeros(q->arena, (size_t)limit, sizeof *q->row, &q->row, err));
 	TRY(sync_db_run(db, sync_db_dialect(db)->postgres ? take_any : take, SYNC_ARGS(sync_int(limit)), take_queued, q, err));
-	qsort(q->row, q->n, sizeof *q->row, by_seq);
+	if (q->n)
+		qsort(q->row, q->n, sizeof *q->row, by_seq);
 	return SYNC_OK;
 }
 
@@ -568,11 +573,24 @@ static enum sync_status make_items(struct step *s, const struct queue *q, struct
 	return read_items(s, err);
 }
 
+static enum sync_status forget_extra(struct sync_router *r, const struct step *s, struct sync_error *err)
+{
+	struct sync_gone *gone;
+	size_t n = 0;
+
+	TRY(sync_arena_zeros(s->arena, s->n, sizeof *gone, &gone, err));
+	for (size_t i = 0; i < s->n; i++)
+		if (s->item[i].gone)
+			gone[n++] = (struct sync_gone){ s->item[i].entity, s->item[i].id };
+	return sync_extra_forget(r->db, gone, n, err);
+}
+
 static enum sync_status route_queue(struct sync_router *r, const struct queue *q, struct sync_error *err)
 {
 	struct step s = { .arena = q->arena };
 
 	TRY(make_items(&s, q, err));
+	TRY(forget_extra(r, &s, err));
 	for (size_t i = 0; i < s.n; i++)
 		if (s.item[i].cause == SYNC_CHANGED)
 			TRY(sync_router_follow(r, &s.item[i], err));
@@ -603,9 +621,11 @@ enum sync_status sync_route_step(struct sync_db *db, int64_t limit, bool *ret_mo
 	return step(&r, limit, ret_more, err);
 }
 
+#define ROUTER "1819504238" /* "lsyn" */
+
 enum sync_status sync_route_lock(struct sync_db *db, bool *ret, struct sync_error *err)
 {
-	static const char try[] = "SELECT pg_try_advisory_xact_lock(1819504238)"; /* "lsyn" */
+	static const char try[] = "SELECT pg_try_advisory_xact_lock(" ROUTER ")";
 	int64_t got = 1;
 
 	if (sync_db_dialect(db)->postgres)
@@ -623,9 +643,10 @@ static enum sync_status route_some(struct sync_db *db, bool *ret_mine, struct sy
 	return *ret_mine ? sync_route_step(db, STEP_ROWS, &more, err) : SYNC_OK;
 }
 
-static enum sync_status queue_has_rows(struct sync_db *db, bool *ret, struct sync_error *err)
+/* By the number, so that the index passes over what is gone; PostgreSQL would read all of the table that is not yet vacuumed. */
+enum sync_status sync_route_queued(struct sync_db *db, bool *ret, struct sync_error *err)
 {
-	static const char any[] = "SELECT 1 FROM sync_changelog LIMIT 1";
+	static const char any[] = "SELECT 1 FROM sync_changelog ORDER BY seq LIMIT 1";
 	int64_t some;
 
 	TRY(sync_db_number(db, any, SYNC_NOARGS, 0, &some, err));
@@ -641,7 +662,7 @@ enum sync_status sync_route(struct sync_db *db, struct sync_error *err)
 {
 	bool mine = true, rows;
 
-	TRY(queue_has_rows(db, &rows, err));
+	TRY(sync_route_queued(db, &rows, err));
 	while (rows && mine) {
 		enum sync_status status;
 
@@ -652,7 +673,29 @@ enum sync_status sync_route(struct sync_db *db, struct sync_error *err)
 			return status;
 		}
 		TRY(sync_db_commit(db, err));
-		TRY(queue_has_rows(db, &rows, err));
+		TRY(sync_route_queued(db, &rows, err));
 	}
 	return SYNC_OK;
+}
+
+static enum sync_status route_in_turn(struct sync_db *db, bool *ret_more, struct sync_error *err)
+{
+	static const char wait[] = "SELECT 1 FROM pg_advisory_xact_lock(" ROUTER ")";
+
+	if (sync_db_dialect(db)->postgres)
+		TRY(sync_db_run(db, wait, SYNC_NOARGS, NULL, NULL, err));
+	return sync_route_step(db, STEP_ROWS, ret_more, err);
+}
+
+/* A step that finds less than it may take has taken all that was committed before; what came meanwhile is left to it as above. */
+enum sync_status sync_route_all(struct sync_db *db, struct sync_error *err)
+{
+	bool more;
+
+	TRY(sync_route_queued(db, &more, err));
+	while (more) {
+		TRY(sync_db_begin(db, true, err));
+		TRY(sync_db_finish(db, route_in_turn(db, &more, err), err));
+	}
+	return sync_route(db, err);
 }

@@ -33,6 +33,10 @@ enum sync_status sync_records_put(struct sync_db *db, const struct sync_entity *
 enum sync_status sync_records_delete(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
                                      struct sync_error *err);
 
+/** Forget the unknown fields of those of n ids, each once, that do not exist: their records were deleted by plain SQL. */
+enum sync_status sync_records_forget(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
+                                     struct sync_error *err);
+
 /** Tell which of n ids exist (ret[i]). */
 enum sync_status sync_records_exist(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
                                     bool *ret, struct sync_error *err);
