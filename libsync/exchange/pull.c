@@ -178,7 +178,8 @@ static void advance(struct applying *x)
 
 	link->out = h->stored;
 	link->integrated = h->integrated;
-	link->unanswered = false;
+	/* another push was made ahead, and is sent now that this one is stored */
+	link->unanswered = x->pushed && link->made.ordinal > link->out.ordinal;
 	link->at = x->b->end.at;
 	link->more = x->b->end.more;
 }
@@ -186,14 +187,15 @@ static void advance(struct applying *x)
 static enum sync_status put_link(const struct applying *x, struct sync_error *err)
 {
 	static const char set[] =
-	    "UPDATE sync_link SET out_ordinal = $1, out_id = $2, out_upto = $3, out_integrated = $4, unanswered = 0,"
-	    "    all_seq = $5, all_id = $6, own_seq = $7, own_id = $8, verdict = $9, more = $10";
+	    "UPDATE sync_link SET out_ordinal = $1, out_id = $2, out_upto = $3, out_integrated = $4, unanswered = $5,"
+	    "    all_seq = $6, all_id = $7, own_seq = $8, own_id = $9, verdict = $10, more = $11";
 	const struct sync_link *l = x->link;
 
 	return sync_db_run(x->db, set,
 			   SYNC_ARGS(sync_int(l->out.ordinal), sync_text(l->out.id), sync_int(l->out.seq),
-				     sync_int(l->integrated), sync_int(l->at.all.seq), sync_text(l->at.all.id),
-				     sync_int(l->at.own.seq), sync_text(l->at.own.id), sync_int(l->verdict), sync_int(l->more)),
+				     sync_int(l->integrated), sync_int(l->unanswered), sync_int(l->at.all.seq),
+				     sync_text(l->at.all.id), sync_int(l->at.own.seq), sync_text(l->at.own.id),
+				     sync_int(l->verdict), sync_int(l->more)),
 			   NULL, NULL, err);
 }
 

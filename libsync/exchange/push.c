@@ -428,29 +428,38 @@ enum sync_status sync_push_settle(struct sync_push *p, struct sync_db *db, struc
 	return SYNC_OK;
 }
 
-static enum sync_status remember(struct sync_push *p, size_t rows, struct sync_error *err)
+/* What of the message, and of those before it, is above its upto; ret may be p->sent. */
+static enum sync_status remember(const struct sync_push *p, struct sync_seqs *ret, struct sync_error *err)
 {
 	defer(sync_seqs_clear) struct sync_seqs kept = { 0 };
 
 	for (size_t i = 0; i < p->sent.cap; i++)
 		if (p->sent.slots[i] > p->made.seq)
 			TRY(sync_seqs_add(&kept, p->sent.slots[i], err));
-	for (size_t i = 0; i < rows; i++)
+	for (size_t i = 0; i < p->to; i++)
 		if (p->pending.row[i].seq > p->made.seq && kept.n < MOST_REMEMBERED)
 			TRY(sync_seqs_add(&kept, p->pending.row[i].seq, err));
-	sync_seqs_clear(&p->sent);
-	p->sent = kept;
+	sync_seqs_clear(ret);
+	*ret = kept;
 	kept = (struct sync_seqs){ 0 };
 	return SYNC_OK;
 }
 
 enum sync_status sync_push_done(struct sync_push *p, struct sync_error *err)
 {
-	size_t rows = p->to;
-
 	p->part_done = p->part ? p->to : 0;
+	if (!p->part)
+		TRY(remember(p, &p->sent, err));
 	p->from = p->to = p->n_bad = 0;
-	return p->part ? SYNC_OK : remember(p, rows, err);
+	return SYNC_OK;
+}
+
+enum sync_status sync_push_follow(struct sync_push *next, const struct sync_push *p, struct sync_error *err)
+{
+	next->record_bytes = p->record_bytes;
+	next->part_done = 0;
+	next->from = next->to = next->n_bad = 0;
+	return remember(p, &next->sent, err);
 }
 
 /* what central takes */

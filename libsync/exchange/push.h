@@ -49,6 +49,8 @@ enum sync_status sync_push_write(struct sync_push *p, struct sync_db *db, struct
 enum sync_status sync_push_settle(struct sync_push *p, struct sync_db *db, struct sync_error *err);
 /** That transaction is committed: the next message goes on from here. */
 enum sync_status sync_push_done(struct sync_push *p, struct sync_error *err);
+/** Let next go on behind the message of p, as if central had stored it; no group goes on behind that one. */
+enum sync_status sync_push_follow(struct sync_push *next, const struct sync_push *p, struct sync_error *err);
 /** How many records it carried. */
 int64_t sync_push_records(const struct sync_push *p);
 

@@ -1,6 +1,7 @@
 #include "exchange/round.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include <libsync/time.h>
 
@@ -21,7 +22,22 @@ enum {
 	MOST_POLLS = 16, /* while central integrates what it has spooled */
 	FIRST_POLL_US = 50000,
 	LAST_POLL_US = 1000000,
-	RETRIES = 1000, /* waiting records looked at after a round */
+	RETRIES = 1000,        /* waiting records looked at after a round */
+	AHEAD_US = 2000000,    /* that a message may wait to be sent: the ages in it are of when it was written */
+};
+
+/*
+ * While central works on a push, the site writes the next one, as if that push were stored already:
+ *   site     write 1   send 1   write 2           apply 1, send 2   write 3           …
+ *   central                     store 1, answer                     store 2, answer
+ * It is sent if central has stored what it follows, and if what the site holds is still what its header says; else it is
+ * forgotten, and its checkpoint with it: ordinals may have holes.
+ */
+struct ahead {
+	bool ready;
+	struct sync_header h;
+	struct sync_view message;
+	int64_t written_us;
 };
 
 struct round {
@@ -30,18 +46,20 @@ struct round {
 	struct sync_report *report;
 	struct sync_link link;
 	struct sync_talk talk;
-	struct sync_push push;
+	struct sync_push pushes[2];
+	struct sync_push *push, *next; /* of the message on its way, and of the one ahead */
+	struct ahead ahead;
 	struct sync_batch batch;
 	size_t at_once; /* adapts to o->slice_us */
 	int refused, polls;
-	bool again; /* the same message once more, without the dictionary */
 };
 
 static void close_round(struct round *r)
 {
 	if (r->talk.o)
 		sync_talk_close(&r->talk, r->db);
-	sync_push_clear(&r->push);
+	sync_push_clear(&r->pushes[0]);
+	sync_push_clear(&r->pushes[1]);
 	sync_batch_clear(&r->batch);
 }
 
@@ -105,8 +123,74 @@ static enum sync_status write_request(struct round *r, struct sync_header *h, st
 	if (ask)
 		TRY(write_question(r, h, &message, err));
 	else
-		TRY(sync_push_write(&r->push, r->db, &r->link, h, r->talk.writer, r->talk.size, &message, err));
+		TRY(sync_push_write(r->push, r->db, &r->link, h, r->talk.writer, r->talk.size, &message, err));
 	return sync_talk_start(&r->talk, message, err);
+}
+
+/* Only behind a push, with more to push, and with nothing to pull as it seems: its header has the position of now. */
+static bool may_write_ahead(const struct round *r, const struct sync_header *asked)
+{
+	bool pulls = r->batch.end.records > 0 || r->link.more > 0;
+
+	return asked->made.ordinal > 0 && asked->unpushed > 0 && !asked->part && !pulls && r->talk.quick;
+}
+
+static enum sync_status write_ahead(struct round *r, const struct sync_header *asked, struct sync_error *err)
+{
+	struct ahead *a = &r->ahead;
+	struct sync_link link = r->link;
+	struct sync_writer *w;
+
+	link.out = asked->made;
+	a->h = sync_link_header(&link);
+	a->h.want = (int64_t)r->talk.size;
+	TRY(sync_talk_ahead(&r->talk, &w, err));
+	TRY(sync_push_follow(r->next, r->push, err));
+	TRY(sync_push_write(r->next, r->db, &link, &a->h, w, r->talk.size, &a->message, err));
+	r->link.made = link.made;
+	a->ready = a->h.made.ordinal > 0;
+	a->written_us = sync_tick_us();
+	return SYNC_OK;
+}
+
+static bool same_place(const struct sync_position *a, const struct sync_position *b)
+{
+	return a->all.seq == b->all.seq && a->own.seq == b->own.seq && !strcmp(a->all.id, b->all.id) &&
+	       !strcmp(a->own.id, b->own.id);
+}
+
+static bool can_send_ahead(const struct round *r)
+{
+	const struct ahead *a = &r->ahead;
+
+	return a->ready && !strcmp(a->h.base.id, r->link.out.id) && same_place(&a->h.at, &r->link.at) &&
+	       sync_tick_us() - a->written_us < AHEAD_US;
+}
+
+static enum sync_status send_ahead(struct round *r, struct sync_header *h, struct sync_error *err)
+{
+	struct sync_push *next = r->next;
+
+	r->next = r->push;
+	r->push = next;
+	r->ahead.ready = false;
+	*h = r->ahead.h;
+	return sync_talk_start_ahead(&r->talk, r->ahead.message, err);
+}
+
+static void forget_ahead(struct round *r)
+{
+	if (r->ahead.ready)
+		r->link.unanswered = false; /* it was never asked */
+	r->ahead.ready = false;
+}
+
+static enum sync_status send(struct round *r, struct sync_header *h, struct sync_error *err)
+{
+	if (can_send_ahead(r))
+		return send_ahead(r, h, err);
+	forget_ahead(r);
+	return write_request(r, h, err);
 }
 
 /* Twice as many records when a transaction took less than half of a slice, half as many when it took more than one. */
@@ -126,7 +210,7 @@ static enum sync_status read_answer(struct round *r, const struct sync_header *a
 
 	TRY(sync_answer_read(a, &r->batch, body, r->at_once, err));
 	began_us = sync_tick_us();
-	TRY(sync_answer_apply(a, &r->batch, body, r->db, &r->link, asked, &r->push, applied, err));
+	TRY(sync_answer_apply(a, &r->batch, body, r->db, &r->link, asked, r->push, applied, err));
 	adapt(r, sync_tick_us() - began_us);
 	r->report->pushed += applied->pushed;
 	r->report->pulled += r->batch.end.records;
@@ -179,9 +263,13 @@ static enum sync_status exchange(struct round *r, bool *ret_more, struct sync_er
 	enum sync_status status;
 
 	TRY(sync_stopped(r->o, err));
-	TRY(write_request(r, &asked, err));
+	TRY(send(r, &asked, err));
+	if (may_write_ahead(r, &asked))
+		(void)write_ahead(r, &asked, NULL); /* what is wrong is found again when it is written in its turn */
 	status = sync_talk_finish(&r->talk, err);
 	*ret_more = status == SYNC_EDICTIONARY;
+	if (*ret_more)
+		r->ahead.ready = false; /* its writer is gone */
 	if (status != SYNC_OK)
 		return *ret_more ? SYNC_OK : status;
 	TRY(read_answer(r, &asked, &answer, &applied, err));
@@ -213,9 +301,12 @@ static enum sync_status retry_waiting(struct sync_db *db, struct sync_error *err
 enum sync_status sync_round_run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
 				struct sync_report *report, struct sync_error *err)
 {
-	defer(close_round) struct round r = { .db = db, .o = o, .report = report, .push.o = o, .at_once = FIRST_AT_ONCE };
+	defer(close_round) struct round r = { .db = db, .o = o, .report = report, .at_once = FIRST_AT_ONCE };
 	bool more = true;
 
+	r.push = &r.pushes[0];
+	r.next = &r.pushes[1];
+	r.push->o = r.next->o = o;
 	TRY(sync_link_get(db, &r.link, err));
 	TRY(sync_talk_open(&r.talk, db, t, o, report, o->message_max, err));
 	TRY(drain_pending(&r, err));

@@ -17,11 +17,16 @@ enum {
 
 static const char size_key[] = "message_bytes";
 
-static enum sync_status new_writer(struct sync_talk *talk, struct sync_error *err)
+static enum sync_status new_writer(const struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err)
+{
+	return sync_writer_new(ret, talk->dictionary ? sync_schema_dictionary() : NULL, LEVEL, MOST_BYTES, err);
+}
+
+static void free_writers(struct sync_talk *talk)
 {
 	sync_writer_free(talk->writer);
-	talk->writer = NULL;
-	return sync_writer_new(&talk->writer, talk->dictionary ? sync_schema_dictionary() : NULL, LEVEL, MOST_BYTES, err);
+	sync_writer_free(talk->second);
+	talk->writer = talk->second = NULL;
 }
 
 static size_t within(const struct sync_talk *talk, size_t size)
@@ -37,11 +42,13 @@ enum sync_status sync_talk_open(struct sync_talk *talk, struct sync_db *db, cons
 	defer(sync_buf_clear) struct sync_buf text = { .max = 32 };
 	bool found;
 
-	*talk = (struct sync_talk){ .t = t, .o = o, .report = report, .dictionary = true, .max = max, .body.max = MOST_BYTES };
+	*talk = (struct sync_talk){
+		.t = t, .o = o, .report = report, .dictionary = true, .max = max, .body.max = MOST_BYTES, .quick = true
+	};
 	TRY(sync_meta_get(db, size_key, &text, &found, err));
 	talk->kept_size = found ? (size_t)strtoull(text.data, NULL, 10) : FIRST_SIZE;
 	talk->size = within(talk, talk->kept_size);
-	return new_writer(talk, err);
+	return new_writer(talk, &talk->writer, err);
 }
 
 static void keep_size(const struct sync_talk *talk, struct sync_db *db)
@@ -60,7 +67,7 @@ void sync_talk_close(struct sync_talk *talk, struct sync_db *db)
 		(void)talk->t->finish(talk->t->ctx, &talk->body, NULL);
 	if (talk->writer)
 		keep_size(talk, db);
-	sync_writer_free(talk->writer);
+	free_writers(talk);
 	sync_buf_clear(&talk->body);
 	*talk = (struct sync_talk){ 0 };
 }
@@ -70,9 +77,10 @@ static void adapt(struct sync_talk *talk, bool failed)
 	int64_t took_us = sync_tick_us() - talk->began_us;
 	size_t moved = talk->sent > talk->body.len ? talk->sent : talk->body.len;
 
+	talk->quick = !failed && took_us < FAST_US;
 	if (failed || took_us > SLOW_US)
 		talk->size = within(talk, talk->size / 2);
-	else if (took_us < FAST_US && moved >= talk->size / 2)
+	else if (talk->quick && moved >= talk->size / 2)
 		talk->size = within(talk, talk->size * 2);
 }
 
@@ -91,6 +99,23 @@ enum sync_status sync_talk_start(struct sync_talk *talk, struct sync_view messag
 	return status;
 }
 
+enum sync_status sync_talk_ahead(struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err)
+{
+	if (!talk->second)
+		TRY(new_writer(talk, &talk->second, err));
+	*ret = talk->second;
+	return SYNC_OK;
+}
+
+enum sync_status sync_talk_start_ahead(struct sync_talk *talk, struct sync_view message, struct sync_error *err)
+{
+	struct sync_writer *writer = talk->second;
+
+	talk->second = talk->writer;
+	talk->writer = writer;
+	return sync_talk_start(talk, message, err);
+}
+
 enum sync_status sync_talk_finish(struct sync_talk *talk, struct sync_error *err)
 {
 	enum sync_status status;
@@ -99,7 +124,8 @@ enum sync_status sync_talk_finish(struct sync_talk *talk, struct sync_error *err
 	status = talk->t->finish(talk->t->ctx, &talk->body, err);
 	if (status == SYNC_EDICTIONARY && talk->dictionary) {
 		talk->dictionary = false;
-		TRY(new_writer(talk, err));
+		free_writers(talk);
+		TRY(new_writer(talk, &talk->writer, err));
 		return SYNC_EDICTIONARY;
 	}
 	adapt(talk, status != SYNC_OK);

@@ -10,13 +10,15 @@ struct sync_talk {
 	const struct sync_options *o;
 	struct sync_report *report;
 	struct sync_writer *writer;
-	struct sync_buf body; /* the last answer */
+	struct sync_writer *second; /* NULL until a message is written ahead */
+	struct sync_buf body;       /* the last answer */
 	bool dictionary;      /* until central says that it has another one */
 	bool waiting;         /* a request is on its way */
 	size_t size, max;     /* bytes that suit the link, between o->message_min and max */
 	size_t kept_size;     /* as the database has it */
 	size_t sent;
 	int64_t began_us;
+	bool quick; /* the last answer came soon */
 };
 
 /** Begin with the size that suited last time. @param max  bytes of a message at most */
@@ -27,6 +29,10 @@ void sync_talk_close(struct sync_talk *talk, struct sync_db *db);
 
 /** Send a message. */
 enum sync_status sync_talk_start(struct sync_talk *talk, struct sync_view message, struct sync_error *err);
+/** While it is on its way, and its writer with it: a writer for the one after. */
+enum sync_status sync_talk_ahead(struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err);
+/** Send what that one wrote. */
+enum sync_status sync_talk_start_ahead(struct sync_talk *talk, struct sync_view message, struct sync_error *err);
 /**
  * Wait for its answer, which is then in talk->body.
  *
