@@ -9,7 +9,7 @@
 #include "db/keys.h"
 
 enum {
-	FLUSH_ROWS = 4096,
+	FLUSH_ROWS = 10000,
 	MAX_SQL = 4096,
 	TIDY_EVERY = 1024, /* routing transactions */
 	KEEP_CLOSE = 64,   /* C of design.md section 9 */

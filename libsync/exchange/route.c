@@ -8,6 +8,7 @@
 #include "codec/json.h"
 #include "db/keys.h"
 #include "exchange/extra.h"
+#include "exchange/version.h"
 #include "exchange/lot.h"
 
 enum {
@@ -430,7 +431,7 @@ struct queued {
 	const struct sync_entity *entity;
 	struct sync_view id;
 	char action; /* P, D; R: send it to source again */
-	int64_t source;
+	int64_t source, at_us;
 	struct sync_view before, now; /* JSON arrays of routing values, or empty */
 };
 
@@ -450,7 +451,9 @@ static enum sync_status take_queued(void *ctx, const struct sync_value *v, size_
 	TRY(sync_larger(q->arena, (void **)&q->row, q->n, &q->cap, sizeof *row, err));
 	row = &q->row[q->n];
 	q->taken++;
-	*row = (struct queued){ .seq = v[0].i, .entity = sync_entity_find(v[1].s), .action = v[3].s.data[0], .source = v[4].i };
+	*row = (struct queued){
+		.seq = v[0].i, .entity = sync_entity_find(v[1].s), .action = v[3].s.data[0], .source = v[4].i, .at_us = v[7].i
+	};
 	if (!row->entity)
 		return SYNC_OK; /* it is routed when a build that knows it opens the database */
 	TRY(sync_arena_keep(q->arena, v[2].s, &row->id, err));
@@ -470,7 +473,7 @@ static int by_seq(const void *a, const void *b)
 }
 
 #define FIRST   "(SELECT seq FROM sync_changelog ORDER BY seq LIMIT $1)"
-#define COLUMNS "    RETURNING seq, entity, record_id, action, source, old, new"
+#define COLUMNS "    RETURNING seq, entity, record_id, action, source, old, new, at_us"
 
 /*
  * Exactly what is visible goes: rows that are committed later may have lower numbers. With IN, PostgreSQL would go through the
@@ -515,8 +518,8 @@ struct step {
 	struct sync_arena *arena;
 	struct sync_set changed; /* which item a record is */
 	struct sync_routed *item;
-	struct sync_view *first; /* per item: routing values as text before its first and after its last change */
-	struct sync_view *last;
+	struct sync_view *first; /* per item: routing values as text before its first change */
+	const struct queued **last; /* per item: its last change */
 	size_t n;
 };
 
@@ -534,7 +537,7 @@ static enum sync_status add_change(struct step *s, const struct queued *row, str
 	item->site = row->source;
 	item->gone = row->action == 'D';
 	item->moved |= item->gone || (row->before.len && !sync_view_eq(row->before, row->now));
-	s->last[*found] = row->now;
+	s->last[*found] = row;
 	return SYNC_OK;
 }
 
@@ -553,7 +556,7 @@ static enum sync_status read_items(struct step *s, struct sync_error *err)
 			continue;
 		TRY(read_values(s->first[i], item->entity, s->arena, &item->before, err));
 		if (!item->gone)
-			TRY(read_values(s->last[i], item->entity, s->arena, &item->now, err));
+			TRY(read_values(s->last[i]->now, item->entity, s->arena, &item->now, err));
 	}
 	return SYNC_OK;
 }
@@ -585,12 +588,41 @@ static enum sync_status forget_extra(struct sync_router *r, const struct step *s
 	return sync_extra_forget(r->db, gone, n, err);
 }
 
+/* Whether any site may edit the record, or might before. */
+static bool is_anybodys(const struct sync_routed *item)
+{
+	const struct sync_entity *e = item->entity;
+	const struct sync_when *w = &e->owner_when;
+
+	if (e->owner != SYNC_OWNER_ANY)
+		return false;
+	return !w->field || w->refers_field || sync_route_slot(e, w->field) < 0 || (!item->before && !item->now) ||
+	       sync_route_holds(w, e, item->before) || sync_route_holds(w, e, item->now);
+}
+
+/* Central's own edits; those of sites have brought their versions. */
+static enum sync_status make_versions(struct sync_router *r, const struct step *s, struct sync_error *err)
+{
+	struct sync_own_edit *edits;
+	size_t n = 0;
+
+	TRY(sync_arena_zeros(s->arena, s->n, sizeof *edits, &edits, err));
+	for (size_t i = 0; i < s->n; i++) {
+		const struct sync_routed *item = &s->item[i];
+
+		if (item->cause == SYNC_CHANGED && item->site == 0 && is_anybodys(item))
+			edits[n++] = (struct sync_own_edit){ item->entity, item->id, s->last[i]->seq, s->last[i]->at_us, item->gone };
+	}
+	return sync_own_versions(r->db, edits, n, err);
+}
+
 static enum sync_status route_queue(struct sync_router *r, const struct queue *q, struct sync_error *err)
 {
 	struct step s = { .arena = q->arena };
 
 	TRY(make_items(&s, q, err));
 	TRY(forget_extra(r, &s, err));
+	TRY(make_versions(r, &s, err));
 	for (size_t i = 0; i < s.n; i++)
 		if (s.item[i].cause == SYNC_CHANGED)
 			TRY(sync_router_follow(r, &s.item[i], err));

@@ -44,6 +44,11 @@ enum sync_status sync_route_step(struct sync_db *db, int64_t limit, bool *ret_mo
  *  routes at this moment. Ends when a fresh snapshot shows none. */
 enum sync_status sync_route(struct sync_db *db, struct sync_error *err);
 
+/** The same, and what was committed before the call is routed when it returns: another process that routes is waited for. */
+enum sync_status sync_route_all(struct sync_db *db, struct sync_error *err);
+/** Whether anything waits to be routed. */
+enum sync_status sync_route_queued(struct sync_db *db, bool *ret, struct sync_error *err);
+
 /** Become the one that routes, until the transaction ends; false: another process does. SQLite: a write transaction is enough. */
 enum sync_status sync_route_lock(struct sync_db *db, bool *ret, struct sync_error *err);
 

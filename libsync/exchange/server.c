@@ -149,16 +149,6 @@ static enum sync_status note_in_transaction(struct serving *x, struct sync_error
 	return status;
 }
 
-static enum sync_status is_queued(struct sync_db *db, bool *ret, struct sync_error *err)
-{
-	static const char any[] = "SELECT 1 FROM sync_changelog LIMIT 1";
-	int64_t some;
-
-	TRY(sync_db_number(db, any, SYNC_NOARGS, 0, &some, err));
-	*ret = some != 0;
-	return SYNC_OK;
-}
-
 static enum sync_status has_jobs(struct sync_db *db, bool *ret, struct sync_error *err)
 {
 	static const char any[] = "SELECT 1 FROM sync_job LIMIT 1";
@@ -174,10 +164,16 @@ static bool needs_note(const struct serving *x)
 	return !x->served.wrote && !x->taken.refused && (x->h.verdict != x->peer.verdict_seen || !x->peer.loaded);
 }
 
+/* Whoever has more to push is not kept waiting: its records are routed meanwhile. */
+static bool is_routed_later(const struct serving *x)
+{
+	return x->served.wrote && (x->served.spooled || x->h.unpushed > 0);
+}
+
 /* Begin the snapshot of the answer, once everything that it should see is written. */
 static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 {
-	bool routed = false;
+	bool routed = is_routed_later(x);
 
 	for (;;) {
 		bool queued = false;
@@ -185,7 +181,7 @@ static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 		TRY(sync_db_begin(x->db, false, err));
 		TRY(sync_peer_get(x->db, x->site_id, false, &x->peer, err));
 		if (!routed)
-			TRY(is_queued(x->db, &queued, err));
+			TRY(sync_route_queued(x->db, &queued, err));
 		if (!queued && (x->h.load.active || !needs_note(x)))
 			return SYNC_OK;
 		sync_db_rollback(x->db);
@@ -308,6 +304,7 @@ static enum sync_status answer_pull(struct serving *x, struct sync_error *err)
 	TRY(give_records(x, &end, err));
 	if (x->served.wrote)
 		TRY(has_jobs(x->db, &x->served.jobs, err));
+	x->served.jobs |= is_routed_later(x);
 	return sync_writer_end(x->w, &end, &x->answer, err);
 }
 
@@ -352,8 +349,8 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 {
 	TRY(read_header(x, err));
 	TRY(x->h.load.active ? read_nothing(x, err) : take_push(x, err));
-	if (x->served.wrote && !x->served.spooled)
-		TRY(sync_route(x->db, err));
+	if (x->served.wrote && !is_routed_later(x))
+		TRY(sync_route_all(x->db, err));
 	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
 	TRY(open_snapshot(x, err));
 	TRY(x->h.load.active ? answer_load(x, err) : answer_pull(x, err));

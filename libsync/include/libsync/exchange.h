@@ -103,7 +103,7 @@ void sync_server_free(struct sync_server *s);
 struct sync_served {
 	int64_t pushed, pulled;
 	bool spooled;     /* stored, to be integrated in the background: wake the worker */
-	bool jobs;        /* expansion jobs wait: wake the worker */
+	bool jobs;        /* rows of the queue or expansion jobs wait: wake the worker */
 	bool wrote;       /* false: an empty round that wrote nothing */
 };
 
