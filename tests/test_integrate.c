@@ -4,6 +4,7 @@
 #include <libsync/records.h>
 
 #include "exchange/integrate.h"
+#include "exchange/route.h"
 
 /*
  * Integration at central and at a site. Central has two sites, 7 with the stores s1 and s3 and 8 with s2; the item i1, the supplier n1
@@ -516,6 +517,42 @@ static void the_later_of_two_edits_wins_and_the_other_is_kept(void **state)
 	assert_int_equal(1, number(db, "SELECT count(*) FROM name WHERE name = 'of seven, again'"));
 }
 
+static struct edit gtin(const char *value, int64_t seq, const char *base)
+{
+	return (struct edit){ SYNC_PUT, "barcode", "b1", { "gtin", value }, .seq = seq, .base = base, .age_ms = 60000 };
+}
+
+/* An edit made at central by plain SQL, routed meanwhile or not, is no version that a site has seen. */
+static void what_central_itself_has_edited_is_not_overwritten_unseen(void **state)
+{
+	struct sync_db *db = central(state);
+	struct edit edit = gtin("of eight", 1, NULL);
+
+	assert_int_equal(1, receive(db, from(8), &edit, 1).applied);
+	for (int routed = 0; routed < 2; routed++) {
+		run(db, "UPDATE barcode SET gtin = 'of central'");
+		if (routed)
+			assert_ok(sync_route(db, err));
+		edit = gtin("of seven", 1 + routed, "8.0a0b0c0d.1");
+		assert_int_equal(1, receive(db, from(7), &edit, 1).conflicts);
+		assert_int_equal(1, number(db, "SELECT count(*) FROM barcode WHERE gtin = 'of central'"));
+		assert_int_equal(1 + routed, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND site_id = 7"));
+	}
+	/* a later edit wins, and central's is kept */
+	run(db, "UPDATE sync_version SET edited_us = 1");
+	edit = gtin("of seven again", 3, "8.0a0b0c0d.1");
+	assert_int_equal(1, receive(db, from(7), &edit, 1).applied);
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND site_id = 0 AND frame LIKE '%of central%'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_version WHERE record_id = 'b1' AND creator = 8 AND version LIKE '7.%'"));
+	/* whoever has seen central's version edits that */
+	run(db, "UPDATE barcode SET gtin = 'of central'; DELETE FROM sync_waiting");
+	assert_ok(sync_route(db, err));
+	run(db, "UPDATE sync_version SET version = '0.x.1' WHERE record_id = 'b1' AND version LIKE '0.%'");
+	edit = gtin("of seven at last", 4, "0.x.1");
+	assert_int_equal(0, receive(db, from(7), &edit, 1).conflicts);
+	assert_int_equal(1, number(db, "SELECT count(*) FROM barcode WHERE gtin = 'of seven at last'"));
+}
+
 static void a_delete_takes_part_in_conflicts(void **state)
 {
 	struct sync_db *db = central(state);
@@ -906,6 +943,7 @@ int main(void)
 		TESTDB_BOTH(a_record_of_no_store_is_whose_who_made_it),
 		TESTDB_BOTH(what_is_received_again_changes_nothing),
 		TESTDB_BOTH(the_later_of_two_edits_wins_and_the_other_is_kept),
+		TESTDB_BOTH(what_central_itself_has_edited_is_not_overwritten_unseen),
 		TESTDB_BOTH(a_delete_takes_part_in_conflicts),
 		TESTDB_BOTH(a_wrong_clock_wins_nothing),
 		TESTDB_BOTH(a_patient_is_edited_where_it_is_visible),

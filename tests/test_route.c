@@ -247,6 +247,34 @@ static void unknown_fields_of_a_deleted_record_are_forgotten(void **state)
 	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_extra"));
 }
 
+static void centrals_own_edits_of_what_any_site_edits_are_versions(void **state)
+{
+	struct sync_db *db = country(state);
+
+	PUT(db, "barcode", "b1", "gtin", "1", "item_id", "i1");
+	PUT(db, "name", "p9", "type", "PATIENT");
+	PUT(db, "name", "n9", "type", "FACILITY"); /* central's alone */
+	settle(db);
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_version WHERE record_id IN ('b1', 'p9') AND creator = 0 AND deleted = 0"
+					  "    AND edited_us > 0 AND received_us >= edited_us AND version LIKE '0.%.%'"));
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_version WHERE record_id = 'n9'"));
+	run_sql(db, "UPDATE sync_version SET creator = 2, version = 'old'");
+	PUT(db, "barcode", "b1", "gtin", "2", "item_id", "i1");
+	PUT(db, "barcode", "b1", "gtin", "3", "item_id", "i1");
+	settle(db);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_version WHERE record_id = 'b1' AND creator = 2 AND version LIKE '0.%'"));
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_seen WHERE record_id = 'b1'")); /* one per routing */
+	del(db, "barcode", "b1");
+	settle(db);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_version WHERE record_id = 'b1' AND creator = 2 AND deleted = 1"));
+	assert_int_equal(3, number_of(db, "SELECT count(*) FROM sync_seen WHERE record_id = 'b1'"));
+	run_sql(db, "DELETE FROM sync_version");
+	PUT(db, "barcode", "b1", "gtin", "4", "item_id", "i1");
+	made_by(db, 1); /* the integrator has its version */
+	settle(db);
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_version"));
+}
+
 static void a_group_is_deleted_whole(void **state)
 {
 	struct sync_db *db = country(state);
@@ -599,6 +627,7 @@ int main(void)
 		TESTDB_BOTH(a_child_that_came_before_its_parent_goes_with_it),
 		TESTDB_BOTH(deletes_reach_whoever_holds_the_record),
 		TESTDB_BOTH(unknown_fields_of_a_deleted_record_are_forgotten),
+		TESTDB_BOTH(centrals_own_edits_of_what_any_site_edits_are_versions),
 		TESTDB_BOTH(a_group_is_deleted_whole),
 		TESTDB_BOTH(a_record_deleted_with_the_join_that_routed_it_is_deleted_there),
 		TESTDB_BOTH(a_new_store_gets_what_was_there_before_it),

@@ -4,6 +4,8 @@
 #include <libsync/frame.h>
 #include <libsync/site.h>
 
+#include "exchange/route.h"
+
 /* What waits for a person at central, and what status shows of waiting and refused records. */
 
 static void run(struct sync_db *db, const char *sql)
@@ -136,6 +138,22 @@ static void an_accepted_delete_deletes(void **state)
 	assert_int_equal(0, number(db, "SELECT count(*) FROM currency"));
 }
 
+static void an_edit_of_central_that_lost_is_accepted_as_a_new_version(void **state)
+{
+	struct sync_db *db = central(state);
+	int64_t id = wait_for_person(db, "conflict", "{\"e\":\"name\",\"i\":\"p1\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"name\":\"Awa S.\"}}");
+	int64_t other = wait_for_person(db, "conflict", currency);
+
+	run(db, "UPDATE sync_waiting SET site_id = 0");
+	assert_ok(sync_route(db, err));
+	run(db, "UPDATE sync_version SET version = 'old'");
+	assert_ok(sync_waiting_accept(db, id, err));
+	assert_ok(sync_waiting_discard(db, other, err));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM name WHERE id = 'p1' AND name = 'Awa S.'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_version WHERE record_id = 'p1' AND version LIKE '0.%' AND creator = 0"));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_verdict"));
+}
+
 static void a_grant_is_recorded_and_lets_the_join_in(void **state)
 {
 	static const char join[] =
@@ -196,6 +214,7 @@ int main(void)
 		TESTDB_BOTH(an_edit_that_is_still_impossible_stays_open),
 		TESTDB_BOTH(a_discarded_edit_changes_nothing_and_the_site_is_told),
 		TESTDB_BOTH(an_accepted_delete_deletes),
+		TESTDB_BOTH(an_edit_of_central_that_lost_is_accepted_as_a_new_version),
 		TESTDB_BOTH(a_grant_is_recorded_and_lets_the_join_in),
 		TESTDB_BOTH(a_grant_for_what_makes_nothing_visible_is_refused),
 		TESTDB_ON(a_site_tells_what_waits_and_what_was_not_taken, TESTDB_SQLITE, "SQLite"),

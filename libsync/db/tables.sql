@@ -160,6 +160,7 @@ CREATE TABLE sync_changelog (
 	old       text,                  -- routing values before, JSON array; null for an insert
 	new       text                   -- routing values after; null for a delete
 );
+CREATE INDEX sync_changelog_own ON sync_changelog(record_id) WHERE source = 0;
 
 CREATE TABLE sync_site (
 	site_id        bigint PRIMARY KEY,

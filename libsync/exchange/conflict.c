@@ -6,6 +6,7 @@
 
 #include "base/internal.h"
 #include "exchange/lot.h"
+#include "exchange/version.h"
 
 static bool is_any(const struct sync_run *run)
 {
@@ -79,6 +80,60 @@ static enum sync_status take_current(void *ctx, const struct sync_value *v, size
 	return SYNC_OK;
 }
 
+/* What central itself did to records of the lot and the router has not seen yet: that is the present version. */
+struct own {
+	const struct sync_lot *lot;
+	struct sync_own_version version;
+};
+
+static enum sync_status take_own(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct own *own = ctx;
+	struct sync_item *item = sync_lot_find(own->lot, v[0].s, v[1].s);
+	struct sync_current *current;
+
+	(void)n;
+	if (!item)
+		return SYNC_OK;
+	current = sync_arena_get(own->lot->arena, sizeof *current);
+	if (!current)
+		return sync_fail(err, SYNC_ENOMEM, "the version of a record");
+	*current = (struct sync_current){
+		.version = sync_arena_copy(own->lot->arena, sync_own_version(&own->version, v[2].i)),
+		.edited_us = v[3].i,
+		.creator = item->current ? item->current->creator : 0,
+		.deleted = sync_view_is(v[4].s, "D"),
+	};
+	if (!current->version.data)
+		return sync_fail(err, SYNC_ENOMEM, "the version of a record");
+	item->current = current;
+	return SYNC_OK;
+}
+
+static enum sync_status load_own(struct sync_lot *lot, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_changelog WHERE source = 0 LIMIT 1";
+	struct own own = { .lot = lot };
+	struct sync_run run = { 0 };
+	struct sync_view *ids;
+	int64_t some;
+	size_t n;
+
+	TRY(sync_db_number(lot->db, any, SYNC_NOARGS, 0, &some, err));
+	if (!some)
+		return SYNC_OK;
+	TRY(sync_own_open(&own.version, lot->db, err));
+	while (sync_lot_next(lot, &run)) {
+		if (!is_any(&run))
+			continue;
+		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
+		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, seq, at_us, action FROM sync_changelog WHERE record_id IN", ids, n,
+		                 " AND entity = $2 AND source = 0 ORDER BY seq", SYNC_ARGS(sync_text(run.e->name)), take_own, &own,
+		                 err));
+	}
+	return SYNC_OK;
+}
+
 /* Whoever integrates another edit of one of them waits until this one is decided; all lock in the same order. */
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 {
@@ -95,7 +150,7 @@ enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
 		TRY(sync_run_ids(lot->db, head, ids, n, tail, SYNC_ARGS(sync_text(run.e->name)), take_current, lot, err));
 	}
-	return SYNC_OK;
+	return load_own(lot, err);
 }
 
 /* A version that central has had before. */
@@ -240,13 +295,8 @@ enum sync_status sync_keep_losers(struct sync_lot *lot, struct sync_error *err)
 
 static enum sync_status put_versions(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
 {
-	static const char *const columns[] = { "entity",      "record_id", "version", "edited_us",
-		                               "received_us", "creator",   "deleted" };
-	static const enum sync_type types[] = { SYNC_TEXT,   SYNC_TEXT,   SYNC_TEXT,  SYNC_BIGINT,
-		                                SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT };
-	static const struct sync_table table = { "sync_version", columns, types, COUNT(columns), 2, false };
-	struct sync_value *v = sync_arena_get(lot->arena, run->n * COUNT(columns) * sizeof *v);
-	size_t at = 0;
+	struct sync_version *v = sync_arena_get(lot->arena, run->n * sizeof *v);
+	size_t n = 0;
 
 	if (!v)
 		return sync_fail(err, SYNC_ENOMEM, "%zu versions of %s", run->n, run->e->name);
@@ -256,25 +306,21 @@ static enum sync_status put_versions(struct sync_lot *lot, const struct sync_run
 
 		if (!sync_item_applies(lot, item) || !version.len)
 			continue;
-		v[at++] = sync_string(item->r->name);
-		v[at++] = sync_string(item->r->id);
-		v[at++] = sync_string(version);
-		v[at++] = sync_int(item->edited_us);
-		v[at++] = sync_int(item->received_us);
-		v[at++] = sync_int(item->current ? item->current->creator : item->exists ? 0 : lot->in->source);
-		v[at++] = sync_int(item->r->action == SYNC_DELETE);
+		v[n++] = (struct sync_version){
+			.entity = item->r->name, .id = item->r->id, .version = version,
+			.edited_us = item->edited_us, .received_us = item->received_us,
+			.creator = item->current ? item->current->creator : item->exists ? 0 : lot->in->source,
+			.deleted = item->r->action == SYNC_DELETE,
+		};
 	}
-	return sync_db_put_many(lot->db, &table, v, at / COUNT(columns), err);
+	return sync_versions_put(lot->db, v, n, err);
 }
 
 /* Also of those that lost: the same edit, sent again, would be kept twice. */
 static enum sync_status put_seen(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
 {
-	static const char *const columns[] = { "entity", "record_id", "version", "at_us" };
-	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
-	static const struct sync_table table = { "sync_seen", columns, types, COUNT(columns), 3, true };
-	struct sync_value *v = sync_arena_get(lot->arena, run->n * COUNT(columns) * sizeof *v);
-	size_t at = 0;
+	struct sync_version *v = sync_arena_get(lot->arena, run->n * sizeof *v);
+	size_t n = 0;
 
 	if (!v)
 		return sync_fail(err, SYNC_ENOMEM, "%zu versions of %s", run->n, run->e->name);
@@ -283,12 +329,9 @@ static enum sync_status put_seen(struct sync_lot *lot, const struct sync_run *ru
 
 		if (!sync_item_open(lot, item) || item->merit == SYNC_REPEATS)
 			continue;
-		v[at++] = sync_string(item->r->name);
-		v[at++] = sync_string(item->r->id);
-		v[at++] = sync_string(item->version);
-		v[at++] = sync_int(lot->in->now_us);
+		v[n++] = (struct sync_version){ .entity = item->r->name, .id = item->r->id, .version = item->version };
 	}
-	return sync_db_put_many(lot->db, &table, v, at / COUNT(columns), err);
+	return sync_versions_had(lot->db, v, n, lot->in->now_us, err);
 }
 
 /* A site: the next edit begins from what came now, so the base of edits that central has integrated is forgotten. */

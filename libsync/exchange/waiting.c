@@ -107,9 +107,11 @@ static enum sync_status close_wait(struct sync_db *db, const struct wait *w, con
 	return closed ? SYNC_OK : sync_fail(err, SYNC_EINVALID, "%" PRId64 " has been decided before", w->id);
 }
 
-/* What the site was told is settled. */
+/* What the site was told is settled. Nobody was told that an edit of central itself has lost. */
 static enum sync_status tell_site(struct sync_db *db, const struct wait *w, const char *code, const char *text, struct sync_error *err)
 {
+	if (w->site_id == 0)
+		return SYNC_OK;
 	return sync_verdict_add(db, w->site_id, "resolved", &w->record, code, NULL, text, sync_now_us(), err);
 }
 
