@@ -171,6 +171,13 @@ static enum sync_status drop_confirmed(const struct applying *x, struct sync_err
 
 /* positions and records */
 
+/* Not back: a request that was written before the answer to the last one was there says an older position than is held now. */
+static void move(struct sync_checkpoint *at, const struct sync_checkpoint *to)
+{
+	if (to->seq >= at->seq)
+		*at = *to;
+}
+
 static void advance(struct applying *x)
 {
 	const struct sync_header *h = &x->a->h;
@@ -180,7 +187,8 @@ static void advance(struct applying *x)
 	link->integrated = h->integrated;
 	/* another push was made ahead, and is sent now that this one is stored */
 	link->unanswered = x->pushed && link->made.ordinal > link->out.ordinal;
-	link->at = x->b->end.at;
+	move(&link->at.all, &x->b->end.at.all);
+	move(&link->at.own, &x->b->end.at.own);
 	link->more = x->b->end.more;
 }
 

@@ -30,8 +30,8 @@ enum {
  * While central works on a push, the site writes the next one, as if that push were stored already:
  *   site     write 1   send 1   write 2           apply 1, send 2   write 3           …
  *   central                     store 1, answer                     store 2, answer
- * It is sent if central has stored what it follows, and if what the site holds is still what its header says; else it is
- * forgotten, and its checkpoint with it: ordinals may have holes.
+ * It is sent if central has stored what it follows and sent no records, which it would send again to the position in a header
+ * that was written before; else it is forgotten, and its checkpoint with it: ordinals may have holes.
  */
 struct ahead {
 	bool ready;
@@ -127,7 +127,7 @@ static enum sync_status write_request(struct round *r, struct sync_header *h, st
 	return sync_talk_start(&r->talk, message, err);
 }
 
-/* Only behind a push, with more to push, and with nothing to pull as it seems: its header has the position of now. */
+/* Only behind a push, with more to push, and with nothing to pull as it seems. */
 static bool may_write_ahead(const struct round *r, const struct sync_header *asked)
 {
 	bool pulls = r->batch.end.records > 0 || r->link.more > 0;
@@ -153,17 +153,11 @@ static enum sync_status write_ahead(struct round *r, const struct sync_header *a
 	return SYNC_OK;
 }
 
-static bool same_place(const struct sync_position *a, const struct sync_position *b)
-{
-	return a->all.seq == b->all.seq && a->own.seq == b->own.seq && !strcmp(a->all.id, b->all.id) &&
-	       !strcmp(a->own.id, b->own.id);
-}
-
 static bool can_send_ahead(const struct round *r)
 {
 	const struct ahead *a = &r->ahead;
 
-	return a->ready && !strcmp(a->h.base.id, r->link.out.id) && same_place(&a->h.at, &r->link.at) &&
+	return a->ready && !strcmp(a->h.base.id, r->link.out.id) && r->batch.end.records == 0 &&
 	       sync_tick_us() - a->written_us < AHEAD_US;
 }
 
