@@ -237,6 +237,199 @@ static void a_failure_of_the_sites_database_during_a_pull_is_survived(void **sta
 	country_close(&c);
 }
 
+/* pushes of several messages */
+
+/* A line at whose other end something happens while the site waits for an answer. */
+struct busy {
+	struct country *c;
+	void (*meanwhile)(struct country *c, int64_t message);
+};
+
+static enum sync_status start_busy(void *ctx, struct sync_view body, struct sync_error *err)
+{
+	struct loopback *line = &((struct busy *)ctx)->c->site[0].line;
+
+	return line->transport.start(line, body, err);
+}
+
+static enum sync_status finish_busy(void *ctx, struct sync_buf *ret, struct sync_error *err)
+{
+	struct busy *b = ctx;
+	struct loopback *line = &b->c->site[0].line;
+
+	b->meanwhile(b->c, line->messages);
+	return line->transport.finish(line, ret, err);
+}
+
+/* Messages are counted from this round on. */
+static void busy_round(struct country *c, void (*meanwhile)(struct country *c, int64_t message))
+{
+	struct busy b = { c, meanwhile };
+	const struct sync_transport transport = { start_busy, finish_busy, &b };
+
+	c->site[0].line.messages = 0;
+	assert_ok(sync_round(site_db(c, 0), &transport, &c->o, &c->site[0].report, err));
+}
+
+/* One record is one message. */
+static void open_slow(struct country *c, void **state)
+{
+	open_loaded(c, state, 1);
+	c->o.chunk_max = 1;
+}
+
+static void put_locations(struct country *c, int n, const char *name)
+{
+	for (int i = 1; i <= n; i++) {
+		char id[16];
+
+		snprintf(id, sizeof id, "l%d", i);
+		put_location(site_db(c, 0), id, 1, name);
+	}
+}
+
+static void assert_all_arrives(struct country *c)
+{
+	if (country_round(c, 0) != SYNC_OK)
+		fail_msg("%s", c->site[0].err.text);
+	assert_int_equal(0, c->site[0].report.unpushed);
+	assert_int_equal(0, c->site[0].report.refused);
+	assert_converged(c, 0);
+}
+
+static void expect_one_ahead(struct country *c, int64_t message)
+{
+	int64_t made = number(site_db(c, 0), "SELECT made_ordinal FROM sync_link");
+
+	assert_int_equal(message < 4 ? message + 1 : message, made);
+	assert_int_equal(1, number(site_db(c, 0), "SELECT unanswered FROM sync_link"));
+}
+
+static void the_next_push_is_written_while_central_works_on_one(void **state)
+{
+	struct country c;
+
+	open_slow(&c, state);
+	put_locations(&c, 4, "Fridge");
+	busy_round(&c, expect_one_ahead);
+	assert_int_equal(4, c.site[0].report.requests);
+	assert_int_equal(4, c.site[0].report.pushed);
+	assert_int_equal(0, c.site[0].report.unpushed);
+	assert_int_equal(0, number(site_db(&c, 0), "SELECT unanswered FROM sync_link"));
+	assert_int_equal(4, number(c.central->db, "SELECT in_ordinal FROM sync_site"));
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+static void edit_meanwhile(struct country *c, int64_t message)
+{
+	if (message < 6)
+		put_locations(c, 3, message % 2 ? "odd" : "even");
+}
+
+static void edits_made_while_a_push_waits_follow_it(void **state)
+{
+	struct country c;
+
+	open_slow(&c, state);
+	put_locations(&c, 3, "first");
+	busy_round(&c, edit_meanwhile);
+	assert_converged(&c, 0);
+	assert_int_equal(3, number(c.central->db, "SELECT count(*) FROM location WHERE name = 'odd'"));
+	country_close(&c);
+}
+
+static void change_unit_meanwhile(struct country *c, int64_t message)
+{
+	if (message == 2)
+		run(c->central->db, "UPDATE unit SET name = 'vial'");
+}
+
+static void what_changes_at_central_during_a_push_is_pulled_once(void **state)
+{
+	struct country c;
+
+	open_slow(&c, state);
+	put_locations(&c, 5, "Fridge");
+	busy_round(&c, change_unit_meanwhile);
+	assert_int_equal(5, c.site[0].report.requests);
+	assert_int_equal(5, c.site[0].report.pushed);
+	assert_int_equal(1, c.site[0].report.pulled);
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+static void faults_in_a_row_of_pushes_do_no_harm(void **state)
+{
+	static const enum loopback_fault faults[] = { LOOPBACK_LOSE_REQUEST, LOOPBACK_LOSE_ANSWER, LOOPBACK_REPEAT,
+						      LOOPBACK_DELAY,        LOOPBACK_OLD_ANSWER,  LOOPBACK_CUT_REQUEST };
+	struct country c;
+
+	open_slow(&c, state);
+	for (int n = 0; n < 4 * (int)COUNT(faults); n++) {
+		enum loopback_fault fault = faults[n / 4];
+		char name[16];
+
+		snprintf(name, sizeof name, "edit %d", n);
+		put_locations(&c, 4, name);
+		put_barcode(site_db(&c, 0), "b1", name);
+		loopback_arm(&c.site[0].line, fault, n % 4 + 1, 20);
+		(void)country_round(&c, 0);
+		put_locations(&c, 2, "later");
+		assert_all_arrives(&c);
+		if (fault == LOOPBACK_DELAY)
+			assert_int_equal(SYNC_OK, loopback_deliver(&c.site[0].line));
+		assert_all_arrives(&c);
+	}
+	country_close(&c);
+}
+
+static void a_row_of_pushes_cut_at_any_byte_goes_on(void **state)
+{
+	static const enum loopback_fault faults[] = { LOOPBACK_CUT_REQUEST, LOOPBACK_CUT_ANSWER };
+	struct country c;
+	struct loopback *line = &c.site[0].line;
+
+	open_slow(&c, state);
+	for (size_t f = 0; f < COUNT(faults); f++) {
+		bool whole = false;
+
+		for (size_t cut = 0; !whole; cut++) {
+			char name[32];
+
+			snprintf(name, sizeof name, "%zu of %zu", cut, f);
+			put_locations(&c, 3, name);
+			loopback_arm(line, faults[f], 2, cut);
+			(void)country_round(&c, 0);
+			whole = cut >= (faults[f] == LOOPBACK_CUT_ANSWER ? line->answer_bytes : line->request_bytes);
+			assert_all_arrives(&c);
+		}
+	}
+	country_close(&c);
+}
+
+static void a_failure_of_the_sites_database_in_a_row_of_pushes_is_survived(void **state)
+{
+	const struct sync_db_ops *drivers[] = { faulty_db(&sync_sqlite), NULL };
+	struct country c;
+	bool failed = true;
+
+	open_slow(&c, state);
+	for (long n = 0; failed; n++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "edit %ld", n);
+		put_locations(&c, 3, name);
+		country_reopen_site(&c, 0, drivers);
+		faulty_db_arm(n);
+		(void)country_round(&c, 0);
+		failed = faulty_db_disarm();
+		country_reopen_site(&c, 0, testdb_drivers);
+		assert_all_arrives(&c);
+	}
+	country_close(&c);
+}
+
 /* histories */
 
 static void copy_site(struct country *c, const char *to)
@@ -446,6 +639,12 @@ int main(void)
 		TESTDB_BOTH(faults_of_a_pull_do_no_harm),
 		TESTDB_BOTH(a_large_pull_is_spooled_and_integrated_in_slices),
 		ON_SQLITE(a_failure_of_the_sites_database_during_a_pull_is_survived),
+		TESTDB_BOTH(the_next_push_is_written_while_central_works_on_one),
+		TESTDB_BOTH(edits_made_while_a_push_waits_follow_it),
+		TESTDB_BOTH(what_changes_at_central_during_a_push_is_pulled_once),
+		TESTDB_BOTH(faults_in_a_row_of_pushes_do_no_harm),
+		ON_SQLITE(a_row_of_pushes_cut_at_any_byte_goes_on),
+		ON_SQLITE(a_failure_of_the_sites_database_in_a_row_of_pushes_is_survived),
 		ON_SQLITE(a_site_restored_from_an_older_copy_is_told_so),
 		TESTDB_BOTH(a_central_that_lost_a_push_is_told_from_a_lost_answer),
 		TESTDB_BOTH(a_central_that_lost_what_it_sent_says_so),
