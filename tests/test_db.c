@@ -314,20 +314,99 @@ static void drop_triggers(struct sync_db *db, const char *entity)
 	run(db, sql.data);
 }
 
-static void lost_triggers_are_restored_and_a_scan_is_asked_for(void **state)
+static void what_central_missed_without_triggers_is_queued(void **state)
 {
 	struct testdb *t = testdb_of(state);
 
 	testdb_open(t, SYNC_CENTRAL);
+	run(t->db, "INSERT INTO abbreviation(id, text, expansion) VALUES ('a', 'b', 'c'), ('f', 'b', 'c')");
+	run(t->db, "INSERT INTO barcode(id, gtin, item_id) VALUES ('x', '1', 'i')");
+	run(t->db, "DELETE FROM sync_changelog; INSERT INTO sync_outbox(site_id, entity, record_id, seq, action, source) VALUES"
+	           "    (0, 'abbreviation', 'a', 1, 'P', 0), (7, 'abbreviation', 'gone', 2, 'P', 0), (8, 'abbreviation', 'gone', 3, 'P', 0),"
+	           "    (0, 'abbreviation', 'long gone', 4, 'D', 0), (0, 'barcode', 'gone', 5, 'P', 0)");
 	reopen(t, SYNC_CENTRAL);
-	assert_meta(t->db, "recapture:abbreviation", NULL);
+	assert_int_equal(0, number(t->db, "SELECT count(*) FROM sync_changelog"));
 	drop_triggers(t->db, "abbreviation");
-	run(t->db, "INSERT INTO abbreviation(id, text, expansion) VALUES ('a', 'b', 'c')");
+	run(t->db, "UPDATE abbreviation SET text = 'd' WHERE id = 'a'");
 	reopen(t, SYNC_CENTRAL);
+	assert_int_equal(2, number(t->db, "SELECT count(*) FROM sync_changelog WHERE action = 'P' AND source = 0 AND record_id IN ('a', 'f')"));
+	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_changelog WHERE action = 'D' AND source = 0 AND record_id = 'gone'"
+	                                  "    AND new IS NULL"));
+	assert_int_equal(3, number(t->db, "SELECT count(*) FROM sync_changelog"));
 	run(t->db, "INSERT INTO abbreviation(id, text, expansion) VALUES ('d', 'b', 'c')");
-	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_changelog"));
-	assert_meta(t->db, "recapture:abbreviation", "1");
-	assert_meta(t->db, "recapture:barcode", NULL);
+	reopen(t, SYNC_CENTRAL);
+	assert_int_equal(4, number(t->db, "SELECT count(*) FROM sync_changelog"));
+}
+
+/* Site 7 with store s1; s2 is elsewhere. What is pulled is not captured; what is edited has rows up to 4, of which central has 2. */
+static void make_site(struct testdb *t)
+{
+	testdb_open(t, SYNC_SITE);
+	run(t->db, "INSERT INTO sync_link VALUES (1, 7, 'Seven', 'http://x', 't', 'i', '0a0b0c0d', 0, '', 0, 0, '', 2, 2, 0, 0, '', 0, '', 0,"
+	           "    NULL, 0, 0, 0);"
+	           "INSERT INTO store(id, code, site_id, store_mode, is_disabled, name_id) VALUES ('s1', 'A', 7, 'STORE', 0, 'n'),"
+	           "    ('s2', 'B', 8, 'STORE', 0, 'n');"
+	           "INSERT INTO item(id, name, code, ven_category, default_pack_size, type, is_active, is_vaccine, vaccine_doses,"
+	           "    volume_per_pack, legacy_record) VALUES ('i1', 'Item', 'I', 'NOT_ASSIGNED', 1, 'STOCK', 1, 0, 0, 0, '{}');"
+	           "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('theirs', 'n', 'c', 0, 's2', 1);"
+	           "INSERT INTO barcode(id, gtin, item_id) VALUES ('b1', '1', 'i1');"
+	           "INSERT INTO sync_version VALUES ('barcode', 'b1', '8.x.1', 0, 0, 8, 0);"
+	           "DELETE FROM sync_changelog;"
+	           "INSERT INTO barcode(id, gtin, item_id) VALUES ('dropped', '2', 'i1');"
+	           "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('old', 'n', 'c', 0, 's1', 1),"
+	           "    ('gone', 'n', 'c', 0, 's1', 1);"
+	           "INSERT INTO barcode(id, gtin, item_id) VALUES ('b2', '2', 'i1')");
+}
+
+static void what_a_site_missed_without_triggers_is_pending(void **state)
+{
+	struct testdb *t = testdb_of(state);
+	static const char *const rebuilt[] = { "location", "barcode", "stocktake", "stocktake_line", "item" };
+
+	make_site(t);
+	for (size_t i = 0; i < COUNT(rebuilt); i++)
+		drop_triggers(t->db, rebuilt[i]);
+	run(t->db, "DELETE FROM location WHERE id = 'gone'; DELETE FROM barcode WHERE id IN ('b2', 'dropped');"
+	           "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('new', 'n', 'c', 0, 's1', 1);"
+	           "INSERT INTO stocktake(id, store_id, user_id, stocktake_number, status, created_datetime, is_locked, is_initial_stocktake)"
+	           "    VALUES ('t1', 's1', 'u', 1, 'NEW', '2024-02-29T12:00:00', 0, 0), ('t2', 's2', 'u', 1, 'NEW', '2024-02-29T12:00:00', 0, 0);"
+	           "INSERT INTO stocktake_line(id, stocktake_id, snapshot_number_of_packs, item_id, item_name, volume_per_pack)"
+	           "    VALUES ('l1', 't1', 1, 'i1', 'Item', 0), ('l2', 't2', 1, 'i1', 'Item', 0)");
+	reopen(t, SYNC_SITE);
+	assert_int_equal(2, number(t->db, "SELECT count(*) FROM sync_changelog WHERE entity = 'location' AND action = 'P' AND seq > 4"
+	                                  "    AND record_id IN ('old', 'new')"));
+	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_changelog WHERE record_id = 'gone' AND action = 'D' AND seq > 4"));
+	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_changelog WHERE record_id = 'b1' AND base = '8.x.1' AND at_us = 0"));
+	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_changelog WHERE record_id = 'b2' AND action = 'D' AND seq > 4"));
+	/* central had it: it may have been dropped */
+	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_changelog WHERE record_id = 'dropped' AND action = 'P' AND seq = 1"));
+	assert_int_equal(2, number(t->db, "SELECT count(*) FROM sync_changelog WHERE record_id IN ('t1', 'l1') AND root_id = 't1'"));
+	assert_int_equal(0, number(t->db, "SELECT count(*) FROM sync_changelog WHERE record_id IN ('i1', 'theirs', 't2', 'l2')"));
+	assert_int_equal(8, number(t->db, "SELECT count(*) FROM sync_changelog"));
+	/* triggers go on behind it, and nothing is put up twice */
+	run(t->db, "UPDATE location SET code = 'd' WHERE id = 'new'");
+	assert_int_equal(number(t->db, "SELECT max(seq) FROM sync_changelog"), number(t->db, "SELECT seq FROM sync_changelog WHERE record_id = 'new'"));
+	int64_t newest = number(t->db, "SELECT max(seq) FROM sync_changelog");
+	reopen(t, SYNC_SITE);
+	assert_int_equal(newest, number(t->db, "SELECT max(seq) FROM sync_changelog"));
+}
+
+/* Every declaration gives statements that run. */
+static void every_entity_can_be_captured_again(void **state)
+{
+	struct testdb *t = testdb_of(state);
+	enum sync_role role = t->kind == TESTDB_SQLITE ? SYNC_SITE : SYNC_CENTRAL;
+	size_t n;
+
+	testdb_open(t, role);
+	for (const struct sync_entity *const *e = sync_entities(&n); n > 0; n--, e++) {
+		defer(sync_buf_clear) struct sync_buf sql = { .max = 100000 };
+
+		sync_ddl_recapture(&sql, *e, sync_db_dialect(t->db), role);
+		assert_int_equal(role == SYNC_SITE && (*e)->owner == SYNC_OWNER_CENTRAL, sql.len == 0);
+		if (sql.len)
+			run(t->db, sql.data);
+	}
 }
 
 static void triggers_of_an_older_build_are_replaced_without_a_scan(void **state)
@@ -335,10 +414,10 @@ static void triggers_of_an_older_build_are_replaced_without_a_scan(void **state)
 	struct testdb *t = testdb_of(state);
 
 	testdb_open(t, SYNC_CENTRAL);
+	run(t->db, "INSERT INTO abbreviation(id, text, expansion) VALUES ('a', 'b', 'c'); DELETE FROM sync_changelog");
 	run(t->db, "UPDATE sync_meta SET value = 'older' WHERE key = 'triggers:abbreviation'");
 	reopen(t, SYNC_CENTRAL);
 	assert_int_equal(0, number(t->db, "SELECT count(*) FROM sync_meta WHERE value = 'older'"));
-	assert_meta(t->db, "recapture:abbreviation", NULL);
 }
 
 static void what_a_first_load_writes_is_not_captured_and_what_an_application_writes_is(void **state)
@@ -408,7 +487,6 @@ static void at_a_site_that_is_no_edit(void **state)
 	assert_int_equal(0, number(t->db, "SELECT count(*) FROM sync_changelog"));
 	run(t->db, "UPDATE barcode SET pack_size = 1 WHERE id = 'a'");
 	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_changelog"));
-	assert_int_equal(0, number(t->db, "SELECT count(*) FROM sync_meta WHERE key LIKE 'recapture:%'"));
 }
 
 /* More of them than a page holds. */
@@ -445,7 +523,6 @@ static void records_of_an_entity_that_was_unknown_move_into_its_table(void **sta
 	assert_int_equal(1203, number(t->db, "SELECT count(*) FROM sync_changelog WHERE action = 'P' AND old IS NULL"));
 	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_inbox WHERE record_id = 'bad' AND code = 'missing_field'"
 	                                  "    AND field = 'expansion'"));
-	assert_meta(t->db, "recapture:abbreviation", NULL);
 }
 
 /* failures */
@@ -625,7 +702,9 @@ int main(void)
 		TESTDB_BOTH(processes_that_open_at_once_do_not_disturb_each_other),
 		TESTDB_BOTH(an_older_database_is_migrated_step_by_step_and_once),
 		TESTDB_BOTH(a_migration_that_fails_changes_nothing),
-		TESTDB_BOTH(lost_triggers_are_restored_and_a_scan_is_asked_for),
+		TESTDB_BOTH(what_central_missed_without_triggers_is_queued),
+		TESTDB_ON(what_a_site_missed_without_triggers_is_pending, TESTDB_SQLITE, "SQLite"),
+		TESTDB_BOTH(every_entity_can_be_captured_again),
 		TESTDB_BOTH(triggers_of_an_older_build_are_replaced_without_a_scan),
 		TESTDB_ON(what_a_first_load_writes_is_not_captured_and_what_an_application_writes_is, TESTDB_SQLITE, "SQLite"),
 		TESTDB_BOTH(a_field_that_was_unknown_moves_into_its_new_column),

@@ -180,6 +180,21 @@ static void a_record_whose_store_changes_moves_with_its_children(void **state)
 	assert_outbox(db, 2, before, "P stocktake t, P stocktake_line ta, P stocktake_line tb");
 }
 
+static void a_record_of_which_nobody_knows_where_it_was_leaves_whoever_held_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t above;
+
+	PUT(db, "location", "o1", "store_id", "s1");
+	settle(db);
+	above = newest_seq(db);
+	PUT(db, "location", "o1", "store_id", "s2");
+	run_sql(db, "UPDATE sync_changelog SET old = '[]'");
+	settle(db);
+	assert_outbox(db, 1, above, "X location o1");
+	assert_outbox(db, 2, above, "P location o1");
+}
+
 static void a_child_that_changes_its_parent_follows_it(void **state)
 {
 	struct sync_db *db = country(state);
@@ -623,6 +638,7 @@ int main(void)
 		TESTDB_BOTH(a_join_changed_moves_what_it_makes_visible),
 		TESTDB_BOTH(a_name_that_becomes_a_patient_leaves_those_who_may_not_see_it),
 		TESTDB_BOTH(a_record_whose_store_changes_moves_with_its_children),
+		TESTDB_BOTH(a_record_of_which_nobody_knows_where_it_was_leaves_whoever_held_it),
 		TESTDB_BOTH(a_child_that_changes_its_parent_follows_it),
 		TESTDB_BOTH(a_child_that_came_before_its_parent_goes_with_it),
 		TESTDB_BOTH(deletes_reach_whoever_holds_the_record),

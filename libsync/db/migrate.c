@@ -131,6 +131,11 @@ static enum sync_status admit(const struct opening *o, bool create, struct sync_
 	return SYNC_OK;
 }
 
+static bool has_table(const struct opening *o, const struct sync_entity *e)
+{
+	return has_column(o, e->name, e->fields[0].name);
+}
+
 /* our own tables */
 
 /* Append a line of tables.sql, with the dialect's words for @serial, @blob and @clustered. */
@@ -241,9 +246,9 @@ static enum sync_status triggers_digest(const struct opening *o, const struct sy
 	return SYNC_OK;
 }
 
-static void triggers_key(char ret[static 96], const struct sync_entity *e, const char *what)
+static void triggers_key(char ret[static 96], const struct sync_entity *e)
 {
-	(void)snprintf(ret, 96, "%s:%s", what, e->name);
+	(void)snprintf(ret, 96, "triggers:%s", e->name);
 }
 
 static bool has_all_triggers(const struct opening *o, const struct sync_entity *e)
@@ -262,7 +267,7 @@ static enum sync_status triggers_current(const struct opening *o, const struct s
 	char digest[17], key[96];
 
 	TRY(triggers_digest(o, e, digest, err));
-	triggers_key(key, e, "triggers");
+	triggers_key(key, e);
 	*ret = sync_facts_has(&o->facts, "meta", key, digest, sizeof(digest)) && has_all_triggers(o, e);
 	return SYNC_OK;
 }
@@ -276,7 +281,7 @@ static enum sync_status make_triggers(const struct opening *o, const struct sync
 	TRY(sync_buf_check(&sql, err));
 	TRY(sync_db_script(o->db, sql.data, err));
 	TRY(triggers_digest(o, e, digest, err));
-	triggers_key(key, e, "triggers");
+	triggers_key(key, e);
 	return sync_meta_put(o->db, key, sync_view_of(digest), err);
 }
 
@@ -291,30 +296,31 @@ static enum sync_status drop_triggers(const struct opening *o, const struct sync
 
 /*
  * Triggers that were made once and are gone were taken by somebody who rebuilt the table: what was edited meanwhile is not in
- * the changelog. The setting "recapture:ENTITY" asks for a scan.
+ * the changelog.
  */
-static enum sync_status mark_recapture(const struct opening *o, const struct sync_entity *e, struct sync_error *err)
+static enum sync_status were_lost(const struct opening *o, const struct sync_entity *e, bool *ret, struct sync_error *err)
 {
 	static const char count_key[] = "SELECT count(*) FROM sync_meta WHERE key = $1";
 	char key[96];
-	int64_t made;
+	int64_t made = 0;
 
-	if (has_all_triggers(o, e))
-		return SYNC_OK;
-	triggers_key(key, e, "triggers");
-	TRY(sync_db_number(o->db, count_key, SYNC_ARGS(sync_text(key)), 0, &made, err));
-	if (!made)
-		return SYNC_OK;
-	triggers_key(key, e, "recapture");
-	return sync_meta_put(o->db, key, sync_view_of("1"), err);
+	triggers_key(key, e);
+	if (has_table(o, e) && !has_all_triggers(o, e))
+		TRY(sync_db_number(o->db, count_key, SYNC_ARGS(sync_text(key)), 0, &made, err));
+	*ret = made > 0;
+	return SYNC_OK;
+}
+
+static enum sync_status recapture(const struct opening *o, const struct sync_entity *e, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf sql = { .max = SYNC_MAX_SQL };
+
+	sync_ddl_recapture(&sql, e, o->sql, o->role);
+	TRY(sync_buf_check(&sql, err));
+	return sql.len ? sync_db_script(o->db, sql.data, err) : SYNC_OK;
 }
 
 /* entity tables */
-
-static bool has_table(const struct opening *o, const struct sync_entity *e)
-{
-	return has_column(o, e->name, e->fields[0].name);
-}
 
 static bool has_all_columns(const struct opening *o, const struct sync_entity *e)
 {
@@ -346,13 +352,13 @@ static enum sync_status make_columns(const struct opening *o, const struct sync_
 static enum sync_status bring_up_entity(const struct opening *o, const struct sync_entity *e, struct sync_error *err)
 {
 	bool columns = has_all_columns(o, e);
-	bool triggers;
+	bool triggers, lost = false;
 
 	TRY(triggers_current(o, e, &triggers, err));
 	if (!columns)
 		TRY(make_columns(o, e, err));
-	if (!triggers && has_table(o, e))
-		TRY(mark_recapture(o, e, err));
+	if (!triggers)
+		TRY(were_lost(o, e, &lost, err));
 	if (!columns && o->role == SYNC_SITE) {
 		TRY(drop_triggers(o, e, err));
 		TRY(sync_adopt(o->db, e, !has_table(o, e), err));
@@ -361,7 +367,7 @@ static enum sync_status bring_up_entity(const struct opening *o, const struct sy
 		TRY(make_triggers(o, e, err));
 	if (!columns && o->role == SYNC_CENTRAL)
 		TRY(sync_adopt(o->db, e, !has_table(o, e), err));
-	return SYNC_OK;
+	return lost ? recapture(o, e, err) : SYNC_OK;
 }
 
 static enum sync_status is_current(const struct opening *o, bool *ret, struct sync_error *err)

@@ -157,7 +157,7 @@ CREATE TABLE sync_changelog (
 	action    text NOT NULL,         -- P put, D delete
 	source    bigint NOT NULL,       -- site whose record the integrator applied; 0 is central itself
 	at_us     bigint NOT NULL,
-	old       text,                  -- routing values before, JSON array; null for an insert
+	old       text,                  -- routing values before, JSON array; null for an insert; [] when nobody knows
 	new       text                   -- routing values after; null for a delete
 );
 CREATE INDEX sync_changelog_own ON sync_changelog(record_id) WHERE source = 0;

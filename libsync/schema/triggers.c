@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/internal.h"
+#include "schema/capture.h"
 #include "schema/declared.h"
 
 /* Microseconds since 1970 UTC, as sync_now_us(); SQLite's clock has milliseconds. */
@@ -84,13 +85,20 @@ static bool has_event(const struct capture *c, const struct sync_dialect *sql, e
 	return false;
 }
 
-/* JSON array of a row's (NEW, OLD or an alias) routing values, each as text or null. */
+void sync_capture_routing(struct sync_buf *b, const struct sync_entity *e, const char *function, const char *row)
+{
+	size_t routing[SYNC_MAX_FIELDS];
+	size_t n = sync_entity_routing(e, routing);
+
+	sync_buf_addf(b, "%s(", function);
+	for (size_t i = 0; i < n; i++)
+		sync_buf_addf(b, "%sCAST(%s.\"%s\" AS text)", i ? ", " : "", row, e->fields[routing[i]].name);
+	sync_buf_add_char(b, ')');
+}
+
 static void add_routing(const struct capture *c, const char *function, const char *row)
 {
-	sync_buf_addf(c->b, "%s(", function);
-	for (size_t i = 0; i < c->n_routing; i++)
-		sync_buf_addf(c->b, "%sCAST(%s.\"%s\" AS text)", i ? ", " : "", row, c->e->fields[c->routing[i]].name);
-	sync_buf_add_char(c->b, ')');
+	sync_capture_routing(c->b, c->e, function, row);
 }
 
 /* The columns that travel, or those that stay in this database. */
@@ -112,13 +120,14 @@ static void take_mark(const struct capture *c, const char *row)
 	sync_buf_addf(c->b, "\tDELETE FROM sync_mark WHERE entity = '%s' AND record_id = %s.id;\n", c->e->name, row);
 }
 
-/* Id of the root record of the row's group, or NULL. */
-static void add_root(const struct capture *c, const char *row)
+void sync_capture_root(struct sync_buf *b, const struct sync_entity *e, const char *row)
 {
-	if (c->e->parent)
-		sync_buf_addf(c->b, "%s.\"%s\"", row, c->e->parent);
+	if (e->parent)
+		sync_buf_addf(b, "%s.\"%s\"", row, e->parent);
+	else if (sync_entity_grouped(e))
+		sync_buf_addf(b, "%s.id", row);
 	else
-		sync_buf_addf(c->b, sync_entity_grouped(c->e) ? "%s.id" : "NULL", row);
+		sync_buf_add_text(b, "NULL");
 }
 
 /* Where the row came from, for a child that may have changed its group. */
@@ -156,7 +165,7 @@ static void add_site_row(const struct capture *c, enum event event, const char *
 	bool any = c->e->owner == SYNC_OWNER_ANY;
 
 	sync_buf_addf(c->b, insert, name, row, name, row);
-	add_root(c, row);
+	sync_capture_root(c->b, c->e, row);
 	sync_buf_add_text(c->b, ", ");
 	add_old_root(c, event);
 	sync_buf_add_text(c->b, ",\n\t       " SQLITE_NOW ", ");

@@ -22,6 +22,16 @@ bool sync_ddl_trigger_name(char ret[static SYNC_TRIGGER_NAME], const struct sync
                            enum sync_role role, size_t n);
 /** DROP TRIGGER for all of them, for the first load. */
 void sync_ddl_drop_triggers(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql);
+/**
+ * What triggers have missed: statements that put up all of an entity that this database may say anything about, and delete what
+ * is gone. Nothing for what a site may not edit.
+ */
+void sync_ddl_recapture(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql, enum sync_role role);
+/**
+ * Central: INSERT into the queue, as edits made here at that time, the records t of the entity for which a WHERE holds that
+ * may follow. What routing values they had before is not known.
+ */
+void sync_ddl_queue(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql, int64_t at_us);
 /** Whether a column of the database is this field: PostgreSQL keeps the first 63 bytes of a name. */
 bool sync_ddl_is_column(const struct sync_field *f, struct sync_view column);
 
