@@ -167,9 +167,9 @@ struct batch {
 	struct sync_sites *ret;
 };
 
-/* Values of a field among the records, and which of them each has. Neighbours share, for lines come with lines of their
- * document. */
+/* Values of a field among the records, each once, and which of them each record has. */
 struct keys {
+	struct sync_set set;
 	struct sync_view *value;
 	size_t n;
 	uint32_t *of; /* NO_KEY: none */
@@ -181,18 +181,20 @@ static enum sync_status find_keys(const struct batch *b, const char *field, cons
 {
 	int slot = sync_route_slot(b->e, field);
 
-	*ret = (struct keys){ 0 };
+	*ret = (struct keys){ .set.arena = b->arena };
 	TRY(sync_arena_zeros(b->arena, b->n, sizeof *ret->value, &ret->value, err));
 	TRY(sync_arena_zeros(b->arena, b->n, sizeof *ret->of, &ret->of, err));
 	for (size_t i = 0; i < b->n; i++) {
 		const struct sync_value *v = wanted[i] && b->values[i] && slot >= 0 ? &b->values[i][slot] : NULL;
+		uint32_t *key;
 
 		ret->of[i] = NO_KEY;
 		if (!v || v->kind != SYNC_STRING)
 			continue;
-		if (!ret->n || !sync_view_eq(ret->value[ret->n - 1], v->s))
+		TRY(sync_set_add(&ret->set, (struct sync_view){ 0 }, v->s, (uint32_t)ret->n, &key, err));
+		if (*key == ret->n)
 			ret->value[ret->n++] = v->s;
-		ret->of[i] = (uint32_t)(ret->n - 1);
+		ret->of[i] = *key;
 	}
 	return SYNC_OK;
 }
