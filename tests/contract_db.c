@@ -442,6 +442,27 @@ static void a_batch_of_keys_alone_adds_what_is_missing(void **state)
 	assert_int_equal(7, number(db, "SELECT n FROM things WHERE id = 'a'"));
 }
 
+/* More rows than go as arrays. */
+static void a_batch_without_a_key_is_numbered_row_by_row(void **state)
+{
+	static const char *const columns[] = { "n" };
+	static const enum sync_type types[] = { SYNC_BIGINT };
+	static const struct sync_table rows = { "numbered", columns, types, COUNT(columns), 0, false };
+	defer(freep) struct sync_value *v = calloc(5000, sizeof(*v));
+	struct sync_db *db = open_things(testdb_of(state));
+	defer(sync_buf_clear) struct sync_buf sql = { .max = 1000 };
+
+	sync_buf_addf(&sql, "CREATE TABLE numbered(id %s, n bigint)", sync_db_dialect(db)->serial);
+	assert_ok(sync_db_script(db, sql.data, err));
+	for (size_t i = 0; i < 5000; i++)
+		v[i] = sync_int((int64_t)i / 2);
+	assert_ok(sync_db_put_many(db, &rows, v, 3, err));
+	assert_ok(sync_db_put_many(db, &rows, v, 5000, err));
+	assert_int_equal(5003, number(db, "SELECT count(*) FROM numbered"));
+	assert_int_equal(5003, number(db, "SELECT count(DISTINCT id) FROM numbered"));
+	assert_int_equal(4, number(db, "SELECT count(*) FROM numbered WHERE n = 0"));
+}
+
 static void a_batch_leaves_other_columns_alone(void **state)
 {
 	static const char *const columns[] = { "id", "note" };
@@ -542,6 +563,7 @@ int contract_db_run(void)
 		TESTDB_BOTH(batches_follow_each_other_in_one_transaction),
 		TESTDB_BOTH(of_a_repeated_key_the_last_row_counts_and_with_keep_the_first),
 		TESTDB_BOTH(a_batch_of_keys_alone_adds_what_is_missing),
+		TESTDB_BOTH(a_batch_without_a_key_is_numbered_row_by_row),
 		TESTDB_BOTH(a_batch_leaves_other_columns_alone),
 		TESTDB_BOTH(a_failing_batch_keeps_nothing),
 		TESTDB_BOTH(the_catalog_has_columns_and_triggers),

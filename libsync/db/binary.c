@@ -45,7 +45,7 @@ enum sync_status sync_shadows_find(struct sync_shadows *s, const struct sync_tab
 	size_t size = power_above(2 * rows);
 	defer(freep) size_t *seen = NULL;
 
-	if (t->keep || t->n_key == t->n_columns || rows == 1)
+	if (t->keep || !t->n_key || t->n_key == t->n_columns || rows == 1)
 		return SYNC_OK;
 	seen = calloc(size, sizeof(*seen));
 	s->rows = calloc(rows, 1);

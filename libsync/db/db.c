@@ -347,7 +347,7 @@ enum sync_status sync_db_text(struct sync_db *db, const char *sql, const struct 
 enum sync_status sync_db_put_many(struct sync_db *db, const struct sync_table *t, const struct sync_value *v, size_t rows,
                                   struct sync_error *err)
 {
-	assert(t->n_columns > 0 && t->n_columns <= SYNC_MAX_COLUMNS && t->n_key > 0 && t->n_key <= t->n_columns);
+	assert(t->n_columns > 0 && t->n_columns <= SYNC_MAX_COLUMNS && t->n_key <= t->n_columns);
 	if (rows == 0)
 		return SYNC_OK;
 	if (db->in_transaction)
@@ -369,6 +369,8 @@ void sync_sql_columns(struct sync_buf *b, const struct sync_table *t)
 
 void sync_sql_conflict(struct sync_buf *b, const struct sync_table *t)
 {
+	if (!t->n_key)
+		return;
 	sync_buf_add_text(b, " ON CONFLICT (");
 	add_names(b, t->columns, t->n_key);
 	if (t->keep || t->n_key == t->n_columns) {

@@ -58,7 +58,7 @@ struct sync_statement *sync_statement_take_any(struct sync_statements *all);
 
 /** The columns of a batch, quoted, with commas. */
 void sync_sql_columns(struct sync_buf *b, const struct sync_table *t);
-/** Its ON CONFLICT clause. */
+/** Its ON CONFLICT clause, if it has a key. */
 void sync_sql_conflict(struct sync_buf *b, const struct sync_table *t);
 
 /** What a later format of our own tables changes; sections as in tables.sql, which always has the newest format. */

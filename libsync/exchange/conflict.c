@@ -231,22 +231,21 @@ static int64_t site_of(struct sync_view version)
 }
 
 /* What central has of a record that an incoming edit overwrites; a delete is kept as one. */
-static enum sync_status keep_stored(struct sync_lot *lot, const struct sync_item *item, struct sync_record *stored,
-                                    struct sync_error *err)
+static enum sync_status keep_stored(const struct sync_lot *lot, const struct sync_item *item, struct sync_record *stored,
+                                    struct sync_question *ret, struct sync_error *err)
 {
-	struct sync_view frame;
-
 	if (!stored->values) {
 		stored->action = SYNC_DELETE;
 		stored->root = item->r->root;
 	}
 	stored->version = item->current->version;
-	TRY(sync_frame_of(lot->arena, stored, &frame, err));
-	return sync_waiting_put(lot, "conflict", site_of(stored->version), stored, frame, &stored_lost, err);
+	*ret = (struct sync_question){ .kind = "conflict", .site = site_of(stored->version), .r = stored, .why = &stored_lost };
+	return sync_frame_of(lot->arena, stored, &ret->frame, err);
 }
 
 static enum sync_status keep_overwritten(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
 {
+	struct sync_question *questions;
 	struct sync_record *stored;
 	struct sync_view *ids;
 	size_t n;
@@ -254,28 +253,32 @@ static enum sync_status keep_overwritten(struct sync_lot *lot, const struct sync
 	TRY(sync_run_select(lot, run, has_won, &ids, &n, err));
 	if (!n)
 		return SYNC_OK;
+	questions = sync_arena_get(lot->arena, n * sizeof *questions);
 	stored = sync_arena_get(lot->arena, n * sizeof *stored);
-	if (!stored)
+	if (!stored || !questions)
 		return sync_fail(err, SYNC_ENOMEM, "%zu conflicts", n);
 	TRY(sync_records_get(lot->db, run->e, (struct sync_view){ 0 }, ids, n, lot->arena, stored, err));
 	for (size_t i = 0; i < n; i++)
-		TRY(keep_stored(lot, sync_lot_find(lot, stored[i].name, stored[i].id), &stored[i], err));
-	return SYNC_OK;
+		TRY(keep_stored(lot, sync_lot_find(lot, stored[i].name, stored[i].id), &stored[i], &questions[i], err));
+	return sync_waiting_put(lot, questions, n, err);
 }
 
 static enum sync_status keep_incoming(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
 {
-	struct sync_view frame;
+	struct sync_question *questions = sync_arena_get(lot->arena, run->n * sizeof *questions);
+	size_t n = 0;
 
+	if (!questions)
+		return sync_fail(err, SYNC_ENOMEM, "%zu conflicts", run->n);
 	for (size_t i = 0; i < run->n; i++) {
 		const struct sync_item *item = run->items[i];
 
 		if (!sync_item_open(lot, item) || item->merit != SYNC_LOSES)
 			continue;
-		TRY(sync_item_frame(lot, item, &frame, err));
-		TRY(sync_waiting_put(lot, "conflict", lot->in->source, item->r, frame, &incoming_lost, err));
+		questions[n] = (struct sync_question){ .kind = "conflict", .site = lot->in->source, .r = item->r, .why = &incoming_lost };
+		TRY(sync_item_frame(lot, item, &questions[n++].frame, err));
 	}
-	return SYNC_OK;
+	return sync_waiting_put(lot, questions, n, err);
 }
 
 enum sync_status sync_keep_losers(struct sync_lot *lot, struct sync_error *err)

@@ -162,9 +162,15 @@ enum sync_status sync_keep_refused(struct sync_lot *lot, struct sync_error *err)
 /** Central: tell the sender what became of its edits (verdict.c). */
 enum sync_status sync_tell_sender(struct sync_lot *lot, struct sync_error *err);
 
-/** One row of sync_waiting, by which a person is asked. */
-enum sync_status sync_waiting_put(struct sync_lot *lot, const char *kind, int64_t site, const struct sync_record *r,
-                                  struct sync_view frame, const struct sync_reason *why, struct sync_error *err);
+/** Something about which a person is asked: a row of sync_waiting. */
+struct sync_question {
+	const char *kind;
+	int64_t site;
+	const struct sync_record *r;
+	struct sync_view frame;
+	const struct sync_reason *why;
+};
+enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_question *q, size_t n, struct sync_error *err);
 /** A record's frame: as it came, or written anew into the arena. */
 enum sync_status sync_item_frame(const struct sync_lot *lot, const struct sync_item *item, struct sync_view *ret,
                                  struct sync_error *err);

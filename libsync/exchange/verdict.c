@@ -74,19 +74,31 @@ enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view 
 	                    SYNC_ARGS(sync_string(entity), sync_int(site), sync_int(sync_now_us())), NULL, NULL, err);
 }
 
-/* Bulk is not worth a form of its own here: sites rarely try what they may not do, and conflicts are rare. */
-enum sync_status sync_waiting_put(struct sync_lot *lot, const char *kind, int64_t site, const struct sync_record *r,
-                                  struct sync_view frame, const struct sync_reason *why, struct sync_error *err)
+enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_question *q, size_t n, struct sync_error *err)
 {
-	static const char put[] =
-		"INSERT INTO sync_waiting(kind, site_id, entity, record_id, seq, frame, code, field, text, at_us)"
-		"    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+	static const char *const columns[] = { "kind",  "site_id", "entity", "record_id", "seq",
+		                               "frame", "code",    "field",  "text",      "at_us" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT,
+		                                SYNC_TEXT, SYNC_TEXT,   SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
+	static const struct sync_table table = { "sync_waiting", columns, types, COUNT(columns), 0, false };
+	defer(freep) struct sync_value *v = malloc((n + 1) * COUNT(columns) * sizeof *v);
+	size_t at = 0;
 
-	return sync_db_run(lot->db, put,
-	                   SYNC_ARGS(sync_text(kind), sync_int(site), sync_string(r->name), sync_string(r->id), sync_int(r->seq),
-	                             sync_string(frame), sync_text(why->code), sync_text(why->field), sync_text(why->text),
-	                             sync_int(lot->in->now_us)),
-	                   NULL, NULL, err);
+	if (!v)
+		return sync_fail(err, SYNC_ENOMEM, "%zu questions", n);
+	for (size_t i = 0; i < n; i++) {
+		v[at++] = sync_text(q[i].kind);
+		v[at++] = sync_int(q[i].site);
+		v[at++] = sync_string(q[i].r->name);
+		v[at++] = sync_string(q[i].r->id);
+		v[at++] = sync_int(q[i].r->seq);
+		v[at++] = sync_string(q[i].frame);
+		v[at++] = sync_text(q[i].why->code);
+		v[at++] = sync_text(q[i].why->field);
+		v[at++] = sync_text(q[i].why->text);
+		v[at++] = sync_int(lot->in->now_us);
+	}
+	return sync_db_put_many(lot->db, &table, v, n, err);
 }
 
 static bool is_refused(const struct sync_lot *lot, const struct sync_item *item)
@@ -156,30 +168,34 @@ static const struct sync_reason *reason_of(const struct sync_item *item)
 	return item->why.code ? &item->why : &of_group;
 }
 
-static enum sync_status quarantine(struct sync_lot *lot, struct sync_item *item, struct sync_error *err)
+static enum sync_status quarantine(const struct sync_lot *lot, const struct sync_item *item, struct sync_question *ret,
+                                   struct sync_error *err)
 {
 	const char *kind = asks_grant(item) ? "grant" : "quarantine";
-	struct sync_view frame;
 
-	TRY(sync_item_frame(lot, item, &frame, err));
-	return sync_waiting_put(lot, kind, lot->in->source, item->r, frame, reason_of(item), err);
+	*ret = (struct sync_question){ .kind = kind, .site = lot->in->source, .r = item->r, .why = reason_of(item) };
+	return sync_item_frame(lot, item, &ret->frame, err);
 }
 
 enum sync_status sync_keep_refused(struct sync_lot *lot, struct sync_error *err)
 {
+	struct sync_question *questions = sync_arena_get(lot->arena, (lot->n + 1) * sizeof *questions);
 	struct open_rows open = { 0 };
+	size_t n = 0;
 
+	if (!questions)
+		return sync_fail(err, SYNC_ENOMEM, "%zu edits that are refused", lot->n);
 	for (size_t i = 0; i < lot->n; i++) {
-		struct sync_item *item = &lot->items[i];
+		const struct sync_item *item = &lot->items[i];
 
 		if (!is_refused(lot, item))
 			continue;
 		if (!open.lot)
 			TRY(find_open(lot, &open, err));
 		if (!is_open_already(&open, item->r))
-			TRY(quarantine(lot, item, err));
+			TRY(quarantine(lot, item, &questions[n++], err));
 	}
-	return SYNC_OK;
+	return sync_waiting_put(lot, questions, n, err);
 }
 
 static enum sync_status undo(struct sync_lot *lot, struct sync_error *err)

@@ -28,7 +28,7 @@ struct sync_dialect {
 	const char *lock;         /* statement by which one process at a time brings a database up to date; or NULL */
 };
 
-/** A table and the columns a batch has; the first n_key of them are the primary key. */
+/** A table and the columns a batch has; the first n_key of them are the primary key. 0: the table numbers its rows itself. */
 struct sync_table {
 	const char *name;
 	const char *const *columns;
@@ -145,7 +145,8 @@ enum sync_status sync_db_run_text(struct sync_db *db, const char *sql, const str
 /** Several statements without parameters or rows. */
 enum sync_status sync_db_script(struct sync_db *db, const char *sql, struct sync_error *err);
 /**
- * Upsert many rows: all of them or, on failure, none, in the open transaction or in one of its own.
+ * Upsert many rows, or insert them where the batch has no key: all of them or, on failure, none, in the open transaction or in
+ * one of its own.
  *
  * @param v  rows × t->n_columns values, row by row, of kinds that suit t->types; of a repeated key the last row counts
  *           (with t->keep the first)
