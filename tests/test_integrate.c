@@ -297,8 +297,8 @@ static void the_reason_names_what_is_missing_and_anybody_may_bring_it(void **sta
 	                               " AND needs_entity = 'location_type' AND needs_id = 'cold'"));
 	RECEIVE(db, from(0), { SYNC_PUT, "location_type", "cold" });
 	assert_int_equal(2, number(db, "SELECT count(*) FROM location"));
-	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog WHERE record_id = 'o1' AND source = 7"));
-	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog WHERE record_id = 'o2' AND source = 8"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog WHERE record_id = 'o1' AND action = 'P' AND source = 7"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog WHERE record_id = 'o2' AND action = 'P' AND source = 8"));
 	assert_int_equal(2, number(db, "SELECT count(*) FROM sync_verdict WHERE kind = 'resolved'"));
 
 	/* what nobody told the integrator of is found later */
@@ -307,6 +307,20 @@ static void the_reason_names_what_is_missing_and_anybody_may_bring_it(void **sta
 	retry(db);
 	assert_int_equal(3, number(db, "SELECT count(*) FROM location"));
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_inbox"));
+	assert_clean(db);
+}
+
+static void what_waited_goes_back_to_its_sender_when_it_is_applied(void **state)
+{
+	struct sync_db *db = central(state);
+
+	RECEIVE(db, from(7), { SYNC_PUT, "location", "o1", { "location_type_id", "cold" }, .seq = 1 },
+	        { SYNC_PUT, "location", "o2", .seq = 2 });
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R'"));
+	RECEIVE(db, from(0), { SYNC_PUT, "location_type", "cold" });
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog r JOIN sync_changelog p ON p.record_id = r.record_id"
+	                               " WHERE r.action = 'R' AND r.source = 7 AND r.record_id = 'o1' AND p.action = 'P' AND p.seq < r.seq"));
 	assert_clean(db);
 }
 
@@ -640,6 +654,39 @@ static void a_site_shows_itself_what_it_made_or_was_granted(void **state)
 	assert_int_equal(1, o.applied);
 }
 
+static struct edit join_of(int n, int64_t seq, char id[static 16])
+{
+	(void)snprintf(id, 16, "j%d", n);
+	return (struct edit){ SYNC_PUT, "name_store_join", id, { "name_id", "p8" }, .seq = seq };
+}
+
+static void a_site_asks_for_so_many_grants_and_no_more(void **state)
+{
+	enum { MOST_GRANTS = 200 };
+	struct sync_db *db = central(state);
+	char id[16];
+
+	for (int i = 0; i < MOST_GRANTS; i++) {
+		struct edit edit = join_of(i, i + 1, id);
+
+		receive(db, from(7), &edit, 1);
+	}
+	assert_int_equal(MOST_GRANTS, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND code = 'needs_grant'"));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_verdict WHERE kind = 'refused'"));
+	struct edit edits[] = { join_of(0, 1, id), { SYNC_PUT, "name_store_join", "more", { "name_id", "p8" }, .seq = 900 } };
+	receive(db, from(7), edits, 2); /* one is asked again, one is new */
+	assert_int_equal(MOST_GRANTS, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine' AND code = 'too_many_grants' AND record_id = 'more'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND code = 'too_many_grants'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R' AND source = 7 AND record_id = 'more'"));
+	/* one decided, one more may ask */
+	run(db, "UPDATE sync_waiting SET done_us = 1, verdict = 'discarded' WHERE record_id = 'j5'");
+	edits[1].id = "another";
+	receive(db, from(7), &edits[1], 1);
+	assert_int_equal(MOST_GRANTS, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND done_us IS NULL"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_verdict WHERE kind = 'refused'"));
+}
+
 static void what_is_unknown_survives(void **state)
 {
 	static const char *const lines[] = {
@@ -936,6 +983,7 @@ int main(void)
 		TESTDB_BOTH(a_bad_line_makes_its_group_wait_and_no_other),
 		TESTDB_BOTH(whatever_order_they_come_in_what_waits_is_integrated),
 		TESTDB_BOTH(the_reason_names_what_is_missing_and_anybody_may_bring_it),
+		TESTDB_BOTH(what_waited_goes_back_to_its_sender_when_it_is_applied),
 		TESTDB_BOTH(a_record_of_another_store_is_quarantined_and_leaves_no_trace),
 		TESTDB_BOTH(a_line_belongs_to_whom_its_invoice_belongs_before_and_after),
 		TESTDB_BOTH(central_alone_edits_what_is_central_and_drops),
@@ -948,6 +996,7 @@ int main(void)
 		TESTDB_BOTH(a_wrong_clock_wins_nothing),
 		TESTDB_BOTH(a_patient_is_edited_where_it_is_visible),
 		TESTDB_BOTH(a_site_shows_itself_what_it_made_or_was_granted),
+		TESTDB_BOTH(a_site_asks_for_so_many_grants_and_no_more),
 		TESTDB_BOTH(what_is_unknown_survives),
 		TESTDB_BOTH(only_a_record_that_exists_may_omit_a_required_field),
 		TESTDB_BOTH(what_is_still_named_is_not_deleted),

@@ -117,6 +117,15 @@ static bool is_undone(const struct sync_lot *lot, const struct sync_item *item)
 	return (is_refused(lot, item) && !asks_grant(item)) || (sync_item_open(lot, item) && item->merit == SYNC_LOSES);
 }
 
+/*
+ * An edit that waited counts as integrated at its site, which may have pulled another version meanwhile. The row that this edit
+ * gets in the outbox would be skipped for whom it comes from.
+ */
+static bool is_sent_again(const struct sync_lot *lot, const struct sync_item *item)
+{
+	return is_undone(lot, item) || (item->waited && sync_item_applies(lot, item));
+}
+
 /* Rows of sync_waiting that are open for the sender: the same edit, sent again with its group, is not shown twice. */
 struct open_rows {
 	const struct sync_lot *lot;
@@ -198,14 +207,14 @@ enum sync_status sync_keep_refused(struct sync_lot *lot, struct sync_error *err)
 	return sync_waiting_put(lot, questions, n, err);
 }
 
-static enum sync_status undo(struct sync_lot *lot, struct sync_error *err)
+static enum sync_status send_again(struct sync_lot *lot, struct sync_error *err)
 {
 	struct sync_run run = { 0 };
 	struct sync_view *ids;
 	size_t n;
 
 	while (sync_lot_next(lot, &run)) {
-		TRY(sync_run_select(lot, &run, is_undone, &ids, &n, err));
+		TRY(sync_run_select(lot, &run, is_sent_again, &ids, &n, err));
 		if (run.e && n > 0) /* what this build does not know has no route */
 			TRY(sync_resend(lot->db, lot->in->source, run.items[0]->r->name, ids, n, err));
 	}
@@ -300,5 +309,5 @@ enum sync_status sync_tell_sender(struct sync_lot *lot, struct sync_error *err)
 			n++;
 	}
 	TRY(tell(lot->db, lot->in->source, news, n, lot->in->now_us, err));
-	return undo(lot, err);
+	return send_again(lot, err);
 }
