@@ -18,8 +18,12 @@
 /* Where nobody waits the log may grow to 64 MiB before it is copied: pages that change again and again are copied once. */
 static const char short_log[] = "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES;
 static const char long_log[] = "PRAGMA wal_autocheckpoint = 16384";
-/* At central whoever writes, one at a time, has a cache for it, and gives it back with the transaction. */
+/*
+ * At central whoever writes, one at a time, has a cache for it, and gives it back with the transaction. A first load appends,
+ * and needs less than what comes after it.
+ */
 static const char large_cache[] = "PRAGMA cache_size = -32768"; /* KiB */
+static const char usual_cache[] = "PRAGMA cache_size = -8192";
 static const char small_cache[] = "PRAGMA cache_size = -4096";
 /* How long a statement waits for another program's transaction; at central all writers stand in this queue. */
 enum { BUSY_MS = 30000 };
@@ -374,6 +378,7 @@ static enum sync_status set_use(struct sync_db *base, enum sync_use use, struct 
 	struct sqlite_db *db = lite(base);
 
 	TRY(script(base, use == SYNC_USE_SHARED ? short_log : long_log, err));
+	TRY(script(base, use == SYNC_USE_LOAD ? small_cache : usual_cache, err));
 	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, use != SYNC_USE_LOAD, NULL);
 	if (db->use == SYNC_USE_LOAD && use != SYNC_USE_LOAD)
 		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -431,7 +436,6 @@ static enum sync_status open_db(struct sync_db **ret, const char *path, bool cre
 		"PRAGMA synchronous = FULL;" /* what is acknowledged survives a power cut */
 		"PRAGMA foreign_keys = OFF;" /* the integrator checks references */
 		"PRAGMA temp_store = MEMORY;"
-		"PRAGMA cache_size = -8192;" /* KiB */
 		"PRAGMA mmap_size = 0;"      /* a failing disk is an error, not a signal */
 		"PRAGMA journal_size_limit = 16777216";
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
@@ -449,6 +453,7 @@ static enum sync_status open_db(struct sync_db **ret, const char *path, bool cre
 		return fail_db(db, err);
 	(void)sqlite3_busy_timeout(db->handle, BUSY_MS);
 	TRY(script(&db->base, settings, err));
+	TRY(script(&db->base, usual_cache, err));
 	*ret = &steal(db)->base;
 	return SYNC_OK;
 }

@@ -22,7 +22,8 @@
 
 enum {
 	RUN = 500, /* records in memory at once, besides the page */
-	PAGE_MAX = 1 << 20,
+	PAGE_MAX = 768 << 10, /* a page and what it is cut too late by fit a buffer of 1 MiB */
+	MOST_REQUEST = 4096,
 	MAX_SQL = 1024,
 };
 
@@ -32,6 +33,7 @@ struct load {
 	struct sync_report *report;
 	struct sync_link link;
 	struct sync_talk talk;
+	struct sync_buf request;
 	struct sync_batch batch;
 	const struct sync_record *put[RUN];
 };
@@ -40,22 +42,30 @@ static void close_load(struct load *l)
 {
 	if (l->talk.o)
 		sync_talk_close(&l->talk, l->db);
+	sync_buf_clear(&l->request);
 	sync_batch_clear(&l->batch);
 }
 
 /* pages */
 
+/* A writer has a few MiB, as a reader has: they are not kept while the page before is read. */
 static enum sync_status ask(struct load *l, const struct sync_load *next, struct sync_error *err)
 {
 	struct sync_header h = sync_link_header(&l->link);
 	struct sync_end end = { 0 };
 	struct sync_view message;
+	struct sync_writer *w;
 
 	h.load = *next;
 	h.want = (int64_t)l->talk.size;
-	sync_writer_begin(l->talk.writer, &h, true);
-	TRY(sync_writer_end(l->talk.writer, &end, &message, err));
-	return sync_talk_start(&l->talk, message, err);
+	TRY(sync_talk_writer(&l->talk, &w, err));
+	sync_writer_begin(w, &h, true);
+	TRY(sync_writer_end(w, &end, &message, err));
+	sync_buf_reset(&l->request);
+	sync_buf_add_view(&l->request, message);
+	sync_talk_rest(&l->talk);
+	TRY(sync_buf_check(&l->request, err));
+	return sync_talk_start(&l->talk, sync_buf_view(&l->request), err);
 }
 
 static enum sync_status open_page(const struct load *l, struct sync_reader **ret, struct sync_error *err)
@@ -276,7 +286,7 @@ static enum sync_status make_ready(struct sync_db *db, struct sync_report *repor
 static enum sync_status run_pages(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
 				  struct sync_report *report, struct sync_load *next, struct sync_error *err)
 {
-	defer(close_load) struct load l = { .db = db, .o = o, .report = report };
+	defer(close_load) struct load l = { .db = db, .o = o, .report = report, .request.max = MOST_REQUEST };
 	size_t max = o->message_max < PAGE_MAX ? o->message_max : PAGE_MAX;
 	enum sync_status status;
 

@@ -103,27 +103,30 @@ static enum sync_status asks_first(struct round *r, bool *ret, struct sync_error
 	return SYNC_OK;
 }
 
-static enum sync_status write_question(struct round *r, struct sync_header *h, struct sync_view *ret, struct sync_error *err)
+static enum sync_status write_question(struct round *r, struct sync_header *h, struct sync_writer *w, struct sync_view *ret,
+				       struct sync_error *err)
 {
 	struct sync_end end = { 0 };
 
 	TRY(sync_unpushed(r->db, &h->unpushed, err));
-	sync_writer_begin(r->talk.writer, h, true);
-	return sync_writer_end(r->talk.writer, &end, ret, err);
+	sync_writer_begin(w, h, true);
+	return sync_writer_end(w, &end, ret, err);
 }
 
 static enum sync_status write_request(struct round *r, struct sync_header *h, struct sync_error *err)
 {
 	struct sync_view message;
+	struct sync_writer *w;
 	bool ask;
 
+	TRY(sync_talk_writer(&r->talk, &w, err));
 	*h = sync_link_header(&r->link);
 	h->want = (int64_t)r->talk.size;
 	TRY(asks_first(r, &ask, err));
 	if (ask)
-		TRY(write_question(r, h, &message, err));
+		TRY(write_question(r, h, w, &message, err));
 	else
-		TRY(sync_push_write(r->push, r->db, &r->link, h, r->talk.writer, r->talk.size, &message, err));
+		TRY(sync_push_write(r->push, r->db, &r->link, h, w, r->talk.size, &message, err));
 	return sync_talk_start(&r->talk, message, err);
 }
 

@@ -17,16 +17,32 @@ enum {
 
 static const char size_key[] = "message_bytes";
 
-static enum sync_status new_writer(const struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err)
+static enum sync_status get_writer(struct sync_talk *talk, size_t i, struct sync_writer **ret, struct sync_error *err)
 {
-	return sync_writer_new(ret, talk->dictionary ? sync_schema_dictionary() : NULL, LEVEL, MOST_BYTES, err);
+	const struct sync_dictionary *dictionary = talk->dictionary ? sync_schema_dictionary() : NULL;
+
+	if (!talk->writers[i])
+		TRY(sync_writer_new(&talk->writers[i], dictionary, LEVEL, MOST_BYTES, err));
+	*ret = talk->writers[i];
+	return SYNC_OK;
 }
 
-static void free_writers(struct sync_talk *talk)
+enum sync_status sync_talk_writer(struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err)
 {
-	sync_writer_free(talk->writer);
-	sync_writer_free(talk->second);
-	talk->writer = talk->second = NULL;
+	return get_writer(talk, 0, ret, err);
+}
+
+enum sync_status sync_talk_ahead(struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err)
+{
+	return get_writer(talk, 1, ret, err);
+}
+
+void sync_talk_rest(struct sync_talk *talk)
+{
+	for (size_t i = 0; i < COUNT(talk->writers); i++) {
+		sync_writer_free(talk->writers[i]);
+		talk->writers[i] = NULL;
+	}
 }
 
 static size_t within(const struct sync_talk *talk, size_t size)
@@ -48,7 +64,7 @@ enum sync_status sync_talk_open(struct sync_talk *talk, struct sync_db *db, cons
 	TRY(sync_meta_get(db, size_key, &text, &found, err));
 	talk->kept_size = found ? (size_t)strtoull(text.data, NULL, 10) : FIRST_SIZE;
 	talk->size = within(talk, talk->kept_size);
-	return new_writer(talk, &talk->writer, err);
+	return SYNC_OK;
 }
 
 static void keep_size(const struct sync_talk *talk, struct sync_db *db)
@@ -65,9 +81,9 @@ void sync_talk_close(struct sync_talk *talk, struct sync_db *db)
 {
 	if (talk->waiting)
 		(void)talk->t->finish(talk->t->ctx, &talk->body, NULL);
-	if (talk->writer)
+	if (talk->size > 0)
 		keep_size(talk, db);
-	free_writers(talk);
+	sync_talk_rest(talk);
 	sync_buf_clear(&talk->body);
 	*talk = (struct sync_talk){ 0 };
 }
@@ -99,20 +115,12 @@ enum sync_status sync_talk_start(struct sync_talk *talk, struct sync_view messag
 	return status;
 }
 
-enum sync_status sync_talk_ahead(struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err)
-{
-	if (!talk->second)
-		TRY(new_writer(talk, &talk->second, err));
-	*ret = talk->second;
-	return SYNC_OK;
-}
-
 enum sync_status sync_talk_start_ahead(struct sync_talk *talk, struct sync_view message, struct sync_error *err)
 {
-	struct sync_writer *writer = talk->second;
+	struct sync_writer *ahead = talk->writers[1];
 
-	talk->second = talk->writer;
-	talk->writer = writer;
+	talk->writers[1] = talk->writers[0];
+	talk->writers[0] = ahead;
 	return sync_talk_start(talk, message, err);
 }
 
@@ -124,8 +132,7 @@ enum sync_status sync_talk_finish(struct sync_talk *talk, struct sync_error *err
 	status = talk->t->finish(talk->t->ctx, &talk->body, err);
 	if (status == SYNC_EDICTIONARY && talk->dictionary) {
 		talk->dictionary = false;
-		free_writers(talk);
-		TRY(new_writer(talk, &talk->writer, err));
+		sync_talk_rest(talk);
 		return SYNC_EDICTIONARY;
 	}
 	adapt(talk, status != SYNC_OK);

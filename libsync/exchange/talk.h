@@ -9,8 +9,7 @@ struct sync_talk {
 	const struct sync_transport *t;
 	const struct sync_options *o;
 	struct sync_report *report;
-	struct sync_writer *writer;
-	struct sync_writer *second; /* NULL until a message is written ahead */
+	struct sync_writer *writers[2]; /* of the message on its way, or next, and of the one after; NULL until needed */
 	struct sync_buf body;       /* the last answer */
 	bool dictionary;      /* until central says that it has another one */
 	bool waiting;         /* a request is on its way */
@@ -27,7 +26,11 @@ enum sync_status sync_talk_open(struct sync_talk *talk, struct sync_db *db, cons
 /** Wait for what is on its way, keep the size, free the rest. Outside any transaction. */
 void sync_talk_close(struct sync_talk *talk, struct sync_db *db);
 
-/** Send a message. */
+/** What to write the next message with. */
+enum sync_status sync_talk_writer(struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err);
+/** Give its memory back, and with it that message, until the next one is written. */
+void sync_talk_rest(struct sync_talk *talk);
+/** Send a message; it is read until its answer is there. */
 enum sync_status sync_talk_start(struct sync_talk *talk, struct sync_view message, struct sync_error *err);
 /** While it is on its way, and its writer with it: a writer for the one after. */
 enum sync_status sync_talk_ahead(struct sync_talk *talk, struct sync_writer **ret, struct sync_error *err);
