@@ -26,9 +26,8 @@ static enum sync_status start(void *ctx, struct sync_view body, struct sync_erro
 static enum sync_status serve(struct loopback *l, struct sync_view body, struct sync_error *err)
 {
 	struct sync_view answer;
-	struct sync_served served;
 
-	l->answered = sync_server_answer(l->server, l->site_id, body, &answer, &served, err);
+	l->answered = sync_server_answer(l->server, l->site_id, body, &answer, &l->served, err);
 	if (l->answered != SYNC_OK)
 		return l->answered;
 	l->answer_bytes = answer.len;

@@ -27,6 +27,7 @@ struct loopback {
 	int64_t messages;                   /* sent so far */
 	size_t request_bytes, answer_bytes; /* of the last message, before any cut */
 	enum sync_status answered;          /* what central made of the last message that it got */
+	struct sync_served served;          /* what it did when that went well */
 	struct sync_buf request, answer, delayed;
 };
 

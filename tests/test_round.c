@@ -214,6 +214,55 @@ static void a_large_pull_is_spooled_and_integrated_in_slices(void **state)
 	country_close(&c);
 }
 
+/* A message that is kept for later, in which a stocktake of a site's store is in parts. */
+static void spool_part(struct country *c, size_t site, const char *id)
+{
+	const struct sync_options o = { .pause = c->o.pause, .chunk_max = 2 };
+	struct country_site *s = &c->site[site];
+
+	put_stocktake(s->db.db, id, (int)site + 1, 3);
+	loopback_arm(&s->line, LOOPBACK_LOSE_REQUEST, 2, 0);
+	assert_int_equal(SYNC_ENET, sync_round(s->db.db, &s->line.transport, &o, &s->report, NULL));
+}
+
+static void what_fails_in_the_background_does_not_stop_the_rest(void **state)
+{
+	struct sync_error seen;
+	struct country c;
+	bool more;
+
+	open_loaded(&c, state, 2);
+	spool_part(&c, 0, "t1");
+	spool_part(&c, 1, "t2");
+	assert_int_equal(2, number(c.central->db, "SELECT count(*) FROM sync_site WHERE spooled = 1"));
+	run(c.central->db, "UPDATE sync_spool SET body = %s WHERE source = %d",
+	    sync_db_dialect(c.central->db)->postgres ? "decode('00', 'hex')" : "x'00'", (int)c.site[0].line.site_id);
+	run(c.central->db, "UPDATE unit SET name = 'vial'");
+	run(c.central->db, "UPDATE store SET name_id = 'name1' WHERE id = 'store2'");
+	assert_int_equal(SYNC_EBADFRAME, sync_server_work(c.site[0].line.server, &more, &seen));
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM sync_spool WHERE part = 2"));
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_changelog"));
+	while (more)
+		(void)sync_server_work(c.site[0].line.server, &more, &seen);
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_job"));
+	country_close(&c);
+}
+
+static void a_request_that_routes_says_that_jobs_were_left(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 1);
+	country_settle(&c);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_false(c.site[0].line.served.jobs);
+	run(c.central->db, "INSERT INTO store(id, code, site_id, store_mode, is_disabled, name_id)"
+			   " SELECT 'another', 'a', site_id, store_mode, is_disabled, name_id FROM store WHERE id = 'store1'");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_true(c.site[0].line.served.jobs);
+	country_close(&c);
+}
+
 static void a_failure_of_the_sites_database_during_a_pull_is_survived(void **state)
 {
 	const struct sync_db_ops *drivers[] = { faulty_db(&sync_sqlite), NULL };
@@ -638,6 +687,8 @@ int main(void)
 		TESTDB_BOTH(a_pull_cut_at_any_byte_changes_nothing),
 		TESTDB_BOTH(faults_of_a_pull_do_no_harm),
 		TESTDB_BOTH(a_large_pull_is_spooled_and_integrated_in_slices),
+		TESTDB_BOTH(what_fails_in_the_background_does_not_stop_the_rest),
+		TESTDB_BOTH(a_request_that_routes_says_that_jobs_were_left),
 		ON_SQLITE(a_failure_of_the_sites_database_during_a_pull_is_survived),
 		TESTDB_BOTH(the_next_push_is_written_while_central_works_on_one),
 		TESTDB_BOTH(edits_made_while_a_push_waits_follow_it),

@@ -85,7 +85,7 @@ struct serving {
 	struct sync_header h;
 	struct sync_peer peer;
 	struct sync_taken taken;
-	bool known; /* that position was known before */
+	bool routed; /* by itself, what was in the queue */
 	int64_t now_us;
 	struct sync_writer *w;
 	struct sync_served served;
@@ -149,16 +149,6 @@ static enum sync_status note_in_transaction(struct serving *x, struct sync_error
 	return status;
 }
 
-static enum sync_status has_jobs(struct sync_db *db, bool *ret, struct sync_error *err)
-{
-	static const char any[] = "SELECT 1 FROM sync_job LIMIT 1";
-	int64_t some;
-
-	TRY(sync_db_number(db, any, SYNC_NOARGS, 0, &some, err));
-	*ret = some != 0;
-	return SYNC_OK;
-}
-
 static bool needs_note(const struct serving *x)
 {
 	return !x->served.wrote && !x->taken.refused && (x->h.verdict != x->peer.verdict_seen || !x->peer.loaded);
@@ -189,6 +179,7 @@ static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 			TRY(note_in_transaction(x, err));
 		if (queued)
 			TRY(sync_route(x->db, err));
+		x->routed = x->routed || queued;
 		routed = queued || routed;
 	}
 }
@@ -302,9 +293,6 @@ static enum sync_status answer_pull(struct serving *x, struct sync_error *err)
 	sync_writer_begin(x->w, &h, false);
 	TRY(give_verdicts(x, err));
 	TRY(give_records(x, &end, err));
-	if (x->served.wrote)
-		TRY(has_jobs(x->db, &x->served.jobs, err));
-	x->served.jobs |= is_routed_later(x);
 	return sync_writer_end(x->w, &end, &x->answer, err);
 }
 
@@ -345,6 +333,18 @@ static enum sync_status answer_load(struct serving *x, struct sync_error *err)
 	return sync_writer_end(x->w, &end, &x->answer, err);
 }
 
+/* In the snapshot: whether it left work, which a request that changed nothing cannot have. */
+static enum sync_status find_jobs(struct serving *x, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_job LIMIT 1";
+	int64_t some = 0;
+
+	if (x->served.wrote || x->routed)
+		TRY(sync_db_number(x->db, any, SYNC_NOARGS, 0, &some, err));
+	x->served.jobs = some != 0 || is_routed_later(x);
+	return SYNC_OK;
+}
+
 static enum sync_status serve(struct serving *x, struct sync_error *err)
 {
 	TRY(read_header(x, err));
@@ -354,6 +354,7 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
 	TRY(open_snapshot(x, err));
 	TRY(x->h.load.active ? answer_load(x, err) : answer_pull(x, err));
+	TRY(find_jobs(x, err));
 	x->served.pulled = sync_writer_records(x->w);
 	sync_db_rollback(x->db);
 	return x->h.load.active ? SYNC_OK : sync_seen_put(x->s->seen, x->site_id, &x->h, x->now_us, !x->served.wrote, err);
@@ -467,11 +468,33 @@ static enum sync_status take_site(void *ctx, const struct sync_value *v, size_t 
 	return SYNC_OK;
 }
 
+/* The first failure of several things that are done one after another, whatever happens to those before. */
+struct failure {
+	enum sync_status status;
+	struct sync_error err;
+};
+
+static void keep_first(struct failure *first, enum sync_status status, const struct sync_error *err)
+{
+	if (status != SYNC_OK && first->status == SYNC_OK)
+		*first = (struct failure){ status, *err };
+}
+
+static void drain_some(struct sync_server *s, const struct ids *ids, bool *ret_more, struct failure *first)
+{
+	for (size_t i = 0; i < ids->n; i++) {
+		struct sync_error err = { 0 };
+
+		keep_first(first, drain_site(s, ids->id[i], ret_more, &err), &err);
+	}
+}
+
 /* Who has waited longest is not known; each step gives every site its turn. */
 static enum sync_status drain_sites(struct sync_server *s, bool *ret_more, struct sync_error *err)
 {
 	static const char behind[] =
 	    "SELECT site_id FROM sync_site WHERE spooled > 0 AND site_id > $1 ORDER BY site_id LIMIT $2";
+	struct failure first = { 0 };
 	struct ids ids;
 	int64_t last = 0;
 
@@ -479,11 +502,12 @@ static enum sync_status drain_sites(struct sync_server *s, bool *ret_more, struc
 		ids.n = 0;
 		TRY(sync_db_run(s->db, behind, SYNC_ARGS(sync_int(last), sync_int((int64_t)COUNT(ids.id))), take_site, &ids,
 				err));
-		for (size_t i = 0; i < ids.n; i++)
-			TRY(drain_site(s, ids.id[i], ret_more, err));
+		drain_some(s, &ids, ret_more, &first);
 		last = ids.n ? ids.id[ids.n - 1] : last;
 	} while (ids.n == COUNT(ids.id));
-	return SYNC_OK;
+	if (first.status != SYNC_OK && err)
+		*err = first.err;
+	return first.status;
 }
 
 static enum sync_status retry_waiting(struct sync_server *s, struct sync_error *err)
@@ -508,14 +532,18 @@ static enum sync_status retry_waiting(struct sync_server *s, struct sync_error *
 
 enum sync_status sync_server_work(struct sync_server *s, bool *ret_more, struct sync_error *err)
 {
+	struct failure first = { 0 };
+	struct sync_error at = { 0 };
 	bool more = false, jobs = false;
 
-	TRY(drain_sites(s, &more, err));
-	TRY(retry_waiting(s, err));
-	TRY(sync_route(s->db, err));
-	TRY(sync_route_job(s->db, JOB_RECORDS, &jobs, err));
+	keep_first(&first, drain_sites(s, &more, &at), &at);
+	keep_first(&first, retry_waiting(s, &at), &at);
+	keep_first(&first, sync_route(s->db, &at), &at);
+	keep_first(&first, sync_route_job(s->db, JOB_RECORDS, &jobs, &at), &at);
 	*ret_more = more || jobs;
-	return SYNC_OK;
+	if (first.status != SYNC_OK && err)
+		*err = first.err;
+	return first.status;
 }
 
 enum sync_status sync_server_flush(struct sync_db *db, struct sync_error *err)

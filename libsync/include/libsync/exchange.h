@@ -123,9 +123,10 @@ enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, stru
 
 /**
  * Central's background work, a bounded step: integrate spooled requests, route what is in the queue, run expansion jobs, retry what
- * waits. Several processes may run it on one PostgreSQL.
+ * waits. Several processes may run it on one PostgreSQL. What fails does not keep the rest from being done; the first failure is
+ * returned.
  *
- * @param ret_more  whether to call again at once
+ * @param ret_more  whether to call again at once: what did not fail has more to do
  */
 enum sync_status sync_server_work(struct sync_server *s, bool *ret_more, struct sync_error *err);
 
