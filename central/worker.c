@@ -109,19 +109,19 @@ static bool stopped(struct worker *w)
 	return stop;
 }
 
-/* Steps until nothing is left; false after a failure, which is tried again later. */
+/* Steps until nothing is left that can go on; false after a failure, which is tried again later. */
 static bool work(struct worker *w)
 {
 	struct sync_error err = { 0 };
-	bool more = true;
+	bool more = true, well = true;
 
 	while (more && !stopped(w)) {
-		if (sync_server_work(w->server, &more, &err) != SYNC_OK) {
-			complain("work failed", &err);
-			return false;
-		}
+		if (sync_server_work(w->server, &more, &err) == SYNC_OK)
+			continue;
+		complain("work failed", &err);
+		well = false;
 	}
-	return true;
+	return well;
 }
 
 /* Wait until there is work, or for some seconds; returns up to which time it was said to be there. */
@@ -151,15 +151,14 @@ static void *run(void *ctx)
 {
 	struct worker *w = ctx;
 	time_t flushed = time(NULL);
-	bool done = work(w);
+	bool well = work(w);
 
+	/* nobody says so when psql or another program leaves work behind, or a process dies with it */
 	while (!stopped(w)) {
-		uint64_t asked = wait_for_work(w, done ? FLUSH_S : RETRY_S);
+		uint64_t asked = wait_for_work(w, well ? FLUSH_S : RETRY_S);
 
-		if (asked != w->done || !done) {
-			done = work(w);
-			settle(w, asked);
-		}
+		well = work(w);
+		settle(w, asked);
 		if (time(NULL) - flushed >= FLUSH_S) {
 			flush(w);
 			flushed = time(NULL);

@@ -56,6 +56,12 @@ kill -9 "$pid_one"
 wait "$pid_one" 2>/dev/null || true
 refused "one process is gone" 1 "Connection refused\|connect" remote p.db sync --url "$url_one"
 holds "the other takes over" remote p.db sync --url "$url_two"
+routed()
+{
+	[ "$(sql 'SELECT count(*) FROM sync_changelog')" = 0 ]
+}
+sql "UPDATE item SET name = 'by hand' WHERE id = 'i1'"
+eventually 15 "work of which no request speaks is found" routed
 central site revoke Post >/dev/null
 refused "a revocation holds in all of them at once" 1 "has been revoked" remote p.db sync --url "$url_two"
 stop "$pid_two"
