@@ -31,13 +31,21 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libsyncConfig.cmake ${CMAKE_CURRENT_BI
 	DESTINATION ${config_dir} COMPONENT dev)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libsync.pc DESTINATION ${pkgconfig_dir} COMPONENT dev)
 
+file(GLOB documents CONFIGURE_DEPENDS docs/*.md)
+foreach(component dev central remote)
+	set(doc_dir ${CMAKE_INSTALL_DATADIR}/doc/libsync-${component})
+	install(FILES LICENSE RENAME copyright DESTINATION ${doc_dir} COMPONENT ${component})
+	install(FILES ${documents} DESTINATION ${doc_dir} COMPONENT ${component})
+endforeach()
+
+# At installation, which may name another prefix than configuration did, as cpack does.
 foreach(program central remote)
 	install(TARGETS ${program} RUNTIME COMPONENT ${program})
-	file(GLOB units CONFIGURE_DEPENDS cmake/${program}*.service)
-	install(FILES ${units} DESTINATION lib/systemd/system COMPONENT ${program})
-endforeach()
-foreach(component dev central remote)
-	install(FILES LICENSE RENAME copyright DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libsync-${component} COMPONENT ${component})
+	install(CODE "set(SYNC_BIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+		set(SYNC_DOC \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/doc/libsync-${program}\")
+		configure_file(\"${CMAKE_CURRENT_SOURCE_DIR}/cmake/${program}.service.in\" \"${CMAKE_CURRENT_BINARY_DIR}/${program}.service\" @ONLY)"
+		COMPONENT ${program})
+	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${program}.service DESTINATION lib/systemd/system COMPONENT ${program})
 endforeach()
 
 set(CPACK_GENERATOR DEB)

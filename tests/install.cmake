@@ -7,6 +7,13 @@ set(consumer ${CMAKE_CURRENT_LIST_DIR}/consumer)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK}/moved)
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/first)
+foreach(program central remote)
+	file(STRINGS ${WORK}/first/lib/systemd/system/${program}.service unit REGEX "^(ExecStart|Documentation)=")
+	list(JOIN unit " " unit)
+	if(NOT unit MATCHES "ExecStart=${WORK}/first/bin/${program} " OR NOT unit MATCHES "file:(${WORK}/first/[^ ]+)" OR NOT EXISTS ${CMAKE_MATCH_1})
+		message(FATAL_ERROR "${program}.service does not name what was installed: ${unit}")
+	endif()
+endforeach()
 file(RENAME ${WORK}/first ${WORK}/moved/prefix) # where it was installed must not matter
 set(prefix ${WORK}/moved/prefix)
 
