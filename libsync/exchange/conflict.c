@@ -112,7 +112,7 @@ static enum sync_status take_own(void *ctx, const struct sync_value *v, size_t n
 
 static enum sync_status load_own(struct sync_lot *lot, struct sync_error *err)
 {
-	static const char any[] = "SELECT 1 FROM sync_changelog WHERE source = 0 LIMIT 1";
+	static const char any[] = "SELECT 1 FROM sync_changelog WHERE source = 0 ORDER BY seq LIMIT 1";
 	struct own own = { .lot = lot };
 	struct sync_run run = { 0 };
 	struct sync_view *ids;
@@ -142,15 +142,17 @@ enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 	const char *tail = sync_say(lot->arena, " AND entity = $2 ORDER BY record_id%s", sync_db_dialect(lot->db)->for_update);
 	struct sync_run run = { 0 };
 	struct sync_view *ids;
+	bool some = false;
 	size_t n;
 
 	while (sync_lot_next(lot, &run)) {
 		if (!is_any(&run))
 			continue;
+		some = true;
 		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
 		TRY(sync_run_ids(lot->db, head, ids, n, tail, SYNC_ARGS(sync_text(run.e->name)), take_current, lot, err));
 	}
-	return load_own(lot, err);
+	return some ? load_own(lot, err) : SYNC_OK;
 }
 
 /* A version that central has had before. */
