@@ -93,6 +93,8 @@ enum sync_status api_exchange(struct api *api, const struct request *r, struct a
 	}
 	if (served.spooled || served.jobs)
 		worker_wake(api->worker);
+	if (caller.site_id)
+		worker_note(api->worker);
 	record(api, &caller, r, ret, &served, began_us, err);
 	return err->status;
 }

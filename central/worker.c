@@ -10,7 +10,7 @@
 
 #include "base/internal.h"
 
-enum { FLUSH_S = 10, RETRY_S = 5, MAX_LOGGED = 1000 };
+enum { TURN_MS = 10000, RETRY_MS = 5000, FLUSH_MS = 1000, MAX_LOGGED = 1000 };
 
 struct worker {
 	struct sync_db *db;
@@ -22,6 +22,8 @@ struct worker {
 	uint64_t asked, done; /* how often there was said to be work, and up to which of these it is done */
 	struct sync_exchanged *logged; /* MAX_LOGGED of them */
 	size_t n_logged;
+	bool unflushed;           /* requests left something in memory */
+	struct timespec flush_at; /* when it is written then: all that comes until there goes along */
 };
 
 static struct timespec deadline(int64_t ms)
@@ -57,9 +59,34 @@ void worker_settle(struct worker *w, int64_t ms)
 	pthread_mutex_unlock(&w->lock);
 }
 
+static bool is_over(const struct timespec *t)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec != t->tv_sec ? now.tv_sec > t->tv_sec : now.tv_nsec >= t->tv_nsec;
+}
+
+static void note_locked(struct worker *w)
+{
+	if (w->unflushed)
+		return;
+	w->unflushed = true;
+	w->flush_at = deadline(FLUSH_MS);
+	pthread_cond_signal(&w->wakened);
+}
+
+void worker_note(struct worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	note_locked(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
 void worker_log(struct worker *w, const struct sync_exchanged *x)
 {
 	pthread_mutex_lock(&w->lock);
+	note_locked(w);
 	if (w->n_logged < MAX_LOGGED)
 		w->logged[w->n_logged++] = *x;
 	pthread_mutex_unlock(&w->lock);
@@ -95,8 +122,23 @@ static void flush(struct worker *w)
 	x = take_logged(w, &n);
 	if (sync_exchanged_put(w->db, x, n, &err) != SYNC_OK)
 		complain("log failed", &err);
-	if (sync_server_flush(w->db, &err) != SYNC_OK)
+	if (sync_server_flush(w->db, &err) != SYNC_OK) {
 		complain("flush failed", &err);
+		worker_note(w);
+	}
+}
+
+/* What is noted from now on is flushed later. */
+static bool take_flush(struct worker *w)
+{
+	bool due;
+
+	pthread_mutex_lock(&w->lock);
+	due = w->unflushed && is_over(&w->flush_at);
+	if (due)
+		w->unflushed = false;
+	pthread_mutex_unlock(&w->lock);
+	return due;
 }
 
 static bool stopped(struct worker *w)
@@ -124,16 +166,15 @@ static bool work(struct worker *w)
 	return well;
 }
 
-/* Wait until there is work, or for some seconds; returns up to which time it was said to be there. */
-static uint64_t wait_for_work(struct worker *w, int seconds)
+/* Wait until there is work or something to flush, or for some time; returns up to which time work was said to be there. */
+static uint64_t wait_for_work(struct worker *w, int64_t ms)
 {
-	struct timespec until = deadline(seconds * 1000);
+	struct timespec until = deadline(ms);
 	uint64_t asked;
 
 	pthread_mutex_lock(&w->lock);
-	while (!w->stop && w->asked == w->done)
-		if (pthread_cond_timedwait(&w->wakened, &w->lock, &until) != 0)
-			break;
+	while (!w->stop && w->asked == w->done && !is_over(&until) && !(w->unflushed && is_over(&w->flush_at)))
+		(void)pthread_cond_timedwait(&w->wakened, &w->lock, w->unflushed ? &w->flush_at : &until);
 	asked = w->asked;
 	pthread_mutex_unlock(&w->lock);
 	return asked;
@@ -150,19 +191,16 @@ static void settle(struct worker *w, uint64_t asked)
 static void *run(void *ctx)
 {
 	struct worker *w = ctx;
-	time_t flushed = time(NULL);
 	bool well = work(w);
 
 	/* nobody says so when psql or another program leaves work behind, or a process dies with it */
 	while (!stopped(w)) {
-		uint64_t asked = wait_for_work(w, well ? FLUSH_S : RETRY_S);
+		uint64_t asked = wait_for_work(w, well ? TURN_MS : RETRY_MS);
 
 		well = work(w);
 		settle(w, asked);
-		if (time(NULL) - flushed >= FLUSH_S) {
+		if (take_flush(w))
 			flush(w);
-			flushed = time(NULL);
-		}
 	}
 	flush(w);
 	return NULL;

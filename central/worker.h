@@ -12,6 +12,8 @@ enum sync_status worker_start(struct worker **ret, struct sync_db *db, struct sy
 void worker_wake(struct worker *w);
 /** There is work; wait until all that there is now is done, but at most ms. */
 void worker_settle(struct worker *w, int64_t ms);
+/** A request left something in memory that status shows: it is written about a second later. */
+void worker_note(struct worker *w);
 /** Remember an exchange, for status; when too many are waiting to be written, it is left out. */
 void worker_log(struct worker *w, const struct sync_exchanged *x);
 /** Finish the step under way, write what is in memory, end. NULL does nothing. */
