@@ -656,7 +656,7 @@ static void a_site_shows_itself_what_it_made_or_was_granted(void **state)
 
 static struct edit join_of(int n, int64_t seq, char id[static 16])
 {
-	(void)snprintf(id, 16, "j%d", n);
+	(void)snprintf(id, 16, "ask%d", n);
 	return (struct edit){ SYNC_PUT, "name_store_join", id, { "name_id", "p8" }, .seq = seq };
 }
 
@@ -680,7 +680,7 @@ static void a_site_asks_for_so_many_grants_and_no_more(void **state)
 	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND code = 'too_many_grants'"));
 	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R' AND source = 7 AND record_id = 'more'"));
 	/* one decided, one more may ask */
-	run(db, "UPDATE sync_waiting SET done_us = 1, verdict = 'discarded' WHERE record_id = 'j5'");
+	run(db, "UPDATE sync_waiting SET done_us = 1, verdict = 'discarded' WHERE record_id = 'ask5'");
 	edits[1].id = "another";
 	receive(db, from(7), &edits[1], 1);
 	assert_int_equal(MOST_GRANTS, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND done_us IS NULL"));

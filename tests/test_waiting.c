@@ -168,6 +168,32 @@ static void a_grant_is_recorded_and_lets_the_join_in(void **state)
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_waiting WHERE done_us IS NULL"));
 }
 
+static void every_grant_stays_on_record_whether_given_or_not(void **state)
+{
+	static const char join[] =
+		"{\"e\":\"name_store_join\",\"i\":\"j%d\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"store_id\":\"s1\",\"name_is_customer\":true,"
+		"\"name_is_supplier\":false,\"name_id\":\"p1\"}}";
+	struct sync_db *db = central(state);
+	char frame[300];
+	int64_t given, refused;
+
+	(void)snprintf(frame, sizeof frame, join, 1);
+	refused = wait_for_person(db, "grant", frame);
+	(void)snprintf(frame, sizeof frame, join, 2);
+	given = wait_for_person(db, "grant", frame);
+	assert_ok(sync_waiting_discard(db, refused, err));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_grant"));
+	assert_ok(sync_waiting_accept(db, given, err));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND site_id = 1 AND frame LIKE '%j1%'"
+	                               "    AND verdict = 'discarded' AND done_us > 0"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND site_id = 1 AND frame LIKE '%j2%'"
+	                               "    AND verdict = 'accepted' AND done_us > 0"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_grant WHERE site_id = 1 AND record_id = 'p1' AND at_us > 0"));
+	run(db, "DELETE FROM name_store_join");
+	assert_ok(sync_route(db, err));
+	assert_int_equal(2, number(db, "SELECT count(*) FROM sync_waiting"));
+}
+
 static void a_grant_for_what_makes_nothing_visible_is_refused(void **state)
 {
 	struct sync_db *db = central(state);
@@ -216,6 +242,7 @@ int main(void)
 		TESTDB_BOTH(an_accepted_delete_deletes),
 		TESTDB_BOTH(an_edit_of_central_that_lost_is_accepted_as_a_new_version),
 		TESTDB_BOTH(a_grant_is_recorded_and_lets_the_join_in),
+		TESTDB_BOTH(every_grant_stays_on_record_whether_given_or_not),
 		TESTDB_BOTH(a_grant_for_what_makes_nothing_visible_is_refused),
 		TESTDB_ON(a_site_tells_what_waits_and_what_was_not_taken, TESTDB_SQLITE, "SQLite"),
 	};

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include <libsync/records.h>
 
 #include "base/internal.h"
@@ -17,6 +19,8 @@
  * came from no other site.
  */
 
+enum { MOST_REQUESTS = 200 }; /* for grants, of one site, that wait for a person */
+
 enum question {
 	SEES,     /* the record is visible at the site */
 	MAY_SHOW, /* the site may make it visible to its stores: it sees or created it, or has a grant */
@@ -33,6 +37,8 @@ struct rights {
 	struct sync_owners o;
 	struct asked *asked;
 	size_t n_asked, cap_asked;
+	size_t requests; /* for grants, of the sender, that are open */
+	bool *repeated;  /* per item: it is one of them */
 };
 
 /* Rows about facts of one entity. */
@@ -327,6 +333,62 @@ static enum sync_status look_up_all(struct rights *rights, struct sync_error *er
 	return SYNC_OK;
 }
 
+static bool lacks_grant(const struct rights *rights, const struct asked *asked)
+{
+	const struct sync_fact *fact = &rights->o.facts[asked->fact];
+
+	return asked->question == MAY_SHOW && !fact->seen && !fact->found;
+}
+
+static enum sync_status take_request(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct rights *rights = ctx;
+	const struct sync_item *item = sync_lot_find(rights->o.lot, v[0].s, v[1].s);
+
+	(void)n, (void)err;
+	rights->requests++;
+	if (item && item->r->seq == v[2].i)
+		rights->repeated[item - rights->o.lot->items] = true;
+	return SYNC_OK;
+}
+
+static enum sync_status find_requests(struct rights *rights, struct sync_error *err)
+{
+	static const char find[] =
+		"SELECT entity, record_id, seq FROM sync_waiting WHERE site_id = $1 AND kind = 'grant' AND done_us IS NULL";
+	const struct sync_lot *lot = rights->o.lot;
+	size_t i = 0;
+
+	while (i < rights->n_asked && !lacks_grant(rights, &rights->asked[i]))
+		i++;
+	if (i == rights->n_asked)
+		return SYNC_OK;
+	rights->repeated = sync_arena_get(lot->arena, lot->n);
+	if (!rights->repeated)
+		return sync_fail(err, SYNC_ENOMEM, "requests for grants");
+	memset(rights->repeated, 0, lot->n);
+	return sync_db_run(lot->db, find, SYNC_ARGS(sync_int(lot->in->source)), take_request, rights, err);
+}
+
+/* Nobody reads thousands of requests; a site that asks for everything is not to be answered by habit. */
+static void ask_for_grant(struct rights *rights, struct sync_item *item, const struct sync_fact *fact)
+{
+	struct sync_arena *arena = rights->o.lot->arena;
+	const char *field = item->r->entity->creator_grants;
+	bool repeated = rights->repeated[item - rights->o.lot->items];
+
+	if (!repeated && rights->requests >= MOST_REQUESTS) {
+		refuse(rights, item, "too_many_grants", field,
+		       sync_say(arena, "%zu requests of this site wait for a grant; central has to decide those first",
+		                rights->requests));
+		return;
+	}
+	rights->requests += !repeated;
+	refuse(rights, item, "needs_grant", field,
+	       sync_say(arena, "%s '%.*s' was made elsewhere: central has to grant that this site sees it", fact->kind->e->name,
+	                SYNC_VIEW(fact->id)));
+}
+
 static void answer(struct rights *rights, const struct asked *asked)
 {
 	const struct sync_fact *fact = &rights->o.facts[asked->fact];
@@ -342,10 +404,8 @@ static void answer(struct rights *rights, const struct asked *asked)
 			       sync_say(arena, "%s '%.*s' is not visible at this site", name, SYNC_VIEW(fact->id)));
 		break;
 	case MAY_SHOW:
-		if (!fact->seen && !fact->found)
-			refuse(rights, item, "needs_grant", item->r->entity->creator_grants,
-			       sync_say(arena, "%s '%.*s' was made elsewhere: central has to grant that this site sees it", name,
-			                SYNC_VIEW(fact->id)));
+		if (lacks_grant(rights, asked))
+			ask_for_grant(rights, item, fact);
 		break;
 	case ITS_OWN:
 		if (fact->found)
@@ -368,6 +428,7 @@ enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err)
 		return SYNC_OK;
 	TRY(see_all(&rights, err));
 	TRY(look_up_all(&rights, err));
+	TRY(find_requests(&rights, err));
 	for (size_t i = 0; i < rights.n_asked; i++)
 		answer(&rights, &rights.asked[i]);
 	return SYNC_OK;
