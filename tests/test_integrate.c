@@ -792,6 +792,28 @@ static void a_group_of_a_site_that_is_busy_is_left_for_later(void **state)
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_inbox"));
 }
 
+static void what_a_trigger_alters_before_it_is_stored_is_an_edit(void **state)
+{
+	struct sync_db *db = central(state);
+
+	RECEIVE(db, from(7), { SYNC_PUT, "location", "o4", .seq = 1 });
+	run(db, "CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+	        "    IF TG_OP = 'DELETE' OR NEW.code = 'no' THEN RETURN NULL; END IF;"
+	        "    NEW.code := upper(NEW.code); RETURN NEW; END $$;"
+	        "CREATE TRIGGER loud BEFORE INSERT OR UPDATE OR DELETE ON location FOR EACH ROW EXECUTE FUNCTION loud();"
+	        "DELETE FROM sync_changelog");
+	RECEIVE(db, from(7), { SYNC_PUT, "location", "o1", { "code", "soft" }, .seq = 2 },
+	        { SYNC_PUT, "location", "o2", { "code", "LOUD", "volume", "2.5" }, .seq = 3 },
+	        { SYNC_PUT, "location", "o3", { "code", "no" }, .seq = 4 }, { SYNC_PUT, "stocktake", "t1", .seq = 5 },
+	        { SYNC_DELETE, "location", "o4", .seq = 6 });
+	assert_int_equal(3, number(db, "SELECT count(*) FROM sync_changelog WHERE source = 7 AND action = 'P'"));
+	assert_int_equal(2, number(db, "SELECT count(*) FROM sync_changelog WHERE source = 0 AND action = 'P' AND record_id IN ('o1', 'o4')"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog WHERE source = 7 AND action = 'R' AND record_id = 'o3'"));
+	assert_int_equal(6, number(db, "SELECT count(*) FROM sync_changelog"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_changelog a JOIN sync_changelog b ON a.record_id = b.record_id AND a.seq < b.seq"
+	                               "    WHERE a.record_id = 'o1' AND a.source = 7 AND b.source = 0 AND a.new = b.new"));
+}
+
 /* at a site */
 
 static struct sync_db *site(void **state)
@@ -1001,6 +1023,7 @@ int main(void)
 		TESTDB_BOTH(only_a_record_that_exists_may_omit_a_required_field),
 		TESTDB_BOTH(what_is_still_named_is_not_deleted),
 		TESTDB_BOTH(groups_that_name_what_waits_wait_too),
+		TESTDB_ON(what_a_trigger_alters_before_it_is_stored_is_an_edit, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_ON(a_group_of_a_site_that_is_busy_is_left_for_later, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_ON(what_was_pulled_is_not_captured_but_what_triggers_do_about_it_is, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_drop_that_is_still_named_is_held_back, TESTDB_SQLITE, "SQLite"),

@@ -6,6 +6,7 @@
 #include <libsync/records.h>
 
 #include "base/internal.h"
+#include "exchange/altered.h"
 #include "exchange/lot.h"
 
 /* A record and when its turn is: puts in integration order, then deletes and drops in the reverse. */
@@ -155,8 +156,10 @@ enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct syn
 	plan(steps, r, n);
 	if (own)
 		return run_steps(db, steps, n, err);
-	if (sync_db_dialect(db)->postgres)
-		return run_named(db, source, steps, n, err);
+	if (sync_db_dialect(db)->postgres) {
+		TRY(run_named(db, source, steps, n, err));
+		return sync_altered_queue(db, source, r, n, err);
+	}
 	TRY(mark(db, source, r, n, err));
 	TRY(run_steps(db, steps, n, err));
 	return unmark(db, err);

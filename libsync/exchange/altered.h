@@ -1,0 +1,15 @@
+/** What an application's own triggers made of records before they were stored. Inner header of the exchange. */
+#ifndef SYNC_ALTERED_H
+#define SYNC_ALTERED_H
+
+#include <libsync/db.h>
+#include <libsync/frame.h>
+
+/**
+ * PostgreSQL, at central, after records of a site were applied: what is stored otherwise than it was sent is an edit made here.
+ * In SQLite no trigger can alter a row before it is stored.
+ */
+enum sync_status sync_altered_queue(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+                                    struct sync_error *err);
+
+#endif
