@@ -58,8 +58,13 @@ enum sync_status central_open(struct sync_db **ret, const struct sync_call *call
 	static const struct sync_db_ops *const drivers[] = { &sync_postgres, &sync_sqlite, NULL };
 	const struct central_settings *s = call->settings;
 
+	enum sync_status status;
+
 	TRY(sync_crypto_init(err));
-	return sync_db_open(ret, s->database, drivers, SYNC_CENTRAL, create, err);
+	status = sync_db_open(ret, s->database, drivers, SYNC_CENTRAL, create, err);
+	if (status == SYNC_ENOTFOUND)
+		return sync_fail(err, status, "%s: central serve makes one; is --database or --config missing?", err->text);
+	return status;
 }
 
 int main(int argc, char **argv)

@@ -49,13 +49,13 @@ EXPORT int pthread_attr_setstacksize(pthread_attr_t *attr, size_t size)
 	return real(attr, size < STACK_BYTES ? STACK_BYTES : size);
 }
 
-static enum sync_status refused(const char *what, const char *file, struct sync_error *err)
+static enum sync_status refused(const char *what, const char *file, const char *next, struct sync_error *err)
 {
 	unsigned long (*get_error)(void) = (unsigned long (*)(void))dlsym(RTLD_DEFAULT, "ERR_get_error");
 	const char *(*reason)(unsigned long e) = (const char *(*)(unsigned long))dlsym(RTLD_DEFAULT, "ERR_reason_error_string");
 	const char *text = get_error && reason ? reason(get_error()) : NULL;
 
-	return sync_fail(err, SYNC_ETLS, "%s %s: %s", what, file, text ? text : "not usable");
+	return sync_fail(err, SYNC_ETLS, "%s %s: %s: %s", what, file, text ? text : "not usable", next);
 }
 
 enum sync_status shims_load_certificate(void *ssl_ctx, const char *cert, const char *key, struct sync_error *err)
@@ -67,8 +67,10 @@ enum sync_status shims_load_certificate(void *ssl_ctx, const char *cert, const c
 	if (!use_chain || !use_key)
 		return sync_fail(err, SYNC_ETLS, "OpenSSL is not to be found");
 	if (use_chain(ssl_ctx, cert) != 1)
-		return refused("--tls-cert", cert, err);
-	if (use_key(ssl_ctx, key ? key : cert, PEM) != 1)
-		return refused(key ? "--tls-key" : "--tls-cert", key ? key : cert, err);
+		return refused("--tls-cert", cert, "it must be a certificate with its chain, in PEM", err);
+	if (!key && use_key(ssl_ctx, cert, PEM) != 1)
+		return refused("--tls-cert", cert, "it has no key: name the key's file as --tls-key", err);
+	if (key && use_key(ssl_ctx, key, PEM) != 1)
+		return refused("--tls-key", key, "it must be the key of the certificate, in PEM and without a passphrase", err);
 	return SYNC_OK;
 }

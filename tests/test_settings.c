@@ -129,6 +129,13 @@ static void a_flag_can_be_given_and_taken_back(void **state)
 	assert_false(config.force);
 }
 
+static void the_section_of_another_program_is_passed_over(void **state)
+{
+	(void)state;
+	assert_ok(read_file("[central]\nlisten = 0.0.0.0:80\nlimit = 2KiB\n[remote]\nlimit = 3KiB\n", err));
+	assert_int_equal(3 << 10, config.limit);
+}
+
 static void a_file_may_have_comments_and_our_section(void **state)
 {
 	(void)state;
@@ -148,7 +155,7 @@ static void a_wrong_line_is_named_with_file_and_line(void **state)
 	} cases[] = {
 		{ "databse = x\n", ":4: unknown setting 'databse', see --help" },
 		{ "config = other\n", ":4: unknown setting 'config', see --help" },
-		{ "[central]\nlimit = 2KiB\n", ":5: section [central] is not ours, which is [remote]" },
+		{ "[sites]\nlimit = 2KiB\n", ":5: section [sites] is not ours, which is [remote]" },
 		{ "threads = 8\n", ":4: 'threads' for the second time (an indented line continues the one before)" },
 		{ "limit = much\n", ":4: limit: 'much' is not a number and B, KiB, MiB or GiB, such as 64KiB" },
 		{ "json = maybe\n", ":4: json: 'maybe' is not yes or no" },
@@ -271,6 +278,7 @@ int main(void)
 		CASE(a_repeated_option_is_collected_and_hides_the_others),
 		CASE(a_flag_can_be_given_and_taken_back),
 		CASE(a_file_may_have_comments_and_our_section),
+		CASE(the_section_of_another_program_is_passed_over),
 		CASE(a_wrong_line_is_named_with_file_and_line),
 		CASE(a_line_that_is_too_long_is_not_cut_in_two),
 		CASE(a_missing_file_is_named),

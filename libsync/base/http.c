@@ -30,6 +30,7 @@ struct sync_http {
 	int64_t body_bytes;    /* to be sent */
 	int64_t sent_head, sent_body, read_bytes;
 	int64_t started_us, waited_us;
+	bool plain; /* not TLS */
 	bool busy, done;
 	bool head_read; /* the empty line after the headers has come */
 	CURLcode code;  /* what became of it */
@@ -164,17 +165,28 @@ static bool is_loopback(const char *host)
 	return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
 }
 
+/* Of a URL what names the peer: the path is ours. */
+static int origin_len(const char *url)
+{
+	const char *colon = strstr(url, "://");
+	const char *host = colon ? colon + 3 : url;
+
+	return (int)(host - url + (ptrdiff_t)strcspn(host, "/"));
+}
+
 /* Keep the host for messages, and see to it that nothing secret travels in the clear. */
 static enum sync_status check_parts(struct sync_http *h, const char *url, const char *scheme, const char *host,
 				    struct sync_error *err)
 {
-	bool plain = strcmp(scheme, "http") == 0, loopback = is_loopback(host);
+	bool loopback = is_loopback(host);
 
-	if (!plain && strcmp(scheme, "https") != 0)
-		return sync_fail(err, SYNC_EUSAGE, "'%s' begins with '%s:', expected is https:", url, scheme);
-	if (plain && !loopback && !h->o.allow_plain)
+	h->plain = strcmp(scheme, "http") == 0;
+	if (!h->plain && strcmp(scheme, "https") != 0)
+		return sync_fail(err, SYNC_EUSAGE, "'%.*s' begins with '%s:', expected is https:", origin_len(url), url, scheme);
+	if (h->plain && !loopback && !h->o.allow_plain)
 		return sync_fail(err, SYNC_EUSAGE,
-				 "'%s' would send everything in the clear: use https, or allow plain HTTP by name", url);
+				 "'%.*s' would send everything in the clear: use https, or ask for it by --allow-plain",
+				 origin_len(url), url);
 	/* A proxy from the environment would take what is meant for this machine to another one. */
 	if (curl_easy_setopt(h->easy, CURLOPT_PROXY, loopback ? "" : NULL) != CURLE_OK)
 		return sync_fail(err, SYNC_ENOMEM, "%s", url);
@@ -208,8 +220,8 @@ static enum sync_status check_url(struct sync_http *h, const char *url, struct s
 	if (code == CURLUE_OUT_OF_MEMORY)
 		return sync_fail(err, SYNC_ENOMEM, "%s", url);
 	if (code != CURLUE_OK)
-		return sync_fail(err, SYNC_EUSAGE, "'%s' is no URL such as https://central.example.org (%s)", url,
-				 curl_url_strerror(code));
+		return sync_fail(err, SYNC_EUSAGE, "'%.*s' is no URL such as https://central.example.org (%s)",
+				 origin_len(url), url, curl_url_strerror(code));
 	return check_parts(h, url, scheme, host, err);
 }
 
@@ -283,6 +295,16 @@ static enum sync_status untrusted(const struct sync_http *h, struct sync_error *
 			 h->host, curl_text(h));
 }
 
+/* What a peer that speaks the other of the two looks like; "" for any other failure. */
+static const char *scheme_hint(const struct sync_http *h)
+{
+	bool silent = h->code == CURLE_GOT_NOTHING || h->code == CURLE_RECV_ERROR;
+
+	if (!h->plain && strstr(curl_text(h), "wrong version number"))
+		return ": there is no TLS at this port: is it plain http?";
+	return h->plain && silent ? ": is it https?" : "";
+}
+
 /* What curl reports, as one of ours. */
 static enum sync_status outcome(const struct sync_http *h, struct sync_error *err)
 {
@@ -310,7 +332,7 @@ static enum sync_status outcome(const struct sync_http *h, struct sync_error *er
 			return sync_fail(err, SYNC_ENET, "%s: nothing moved for %u s", h->host, h->o.idle_timeout_s);
 		return sync_fail(err, SYNC_ENET, "%s: no connection within %d s", h->host, CONNECT_TIMEOUT_S);
 	default:
-		return sync_fail(err, SYNC_ENET, "%s: %s", h->host, curl_text(h));
+		return sync_fail(err, SYNC_ENET, "%s: %s%s", h->host, curl_text(h), scheme_hint(h));
 	}
 }
 

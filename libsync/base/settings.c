@@ -242,11 +242,19 @@ struct file {
 	struct sync_error error;
 };
 
+/* One file may serve the programs of a machine: what stands in the section of another one is not looked at. */
+static bool is_others(const char *section)
+{
+	return strcmp(section, "central") == 0 || strcmp(section, "remote") == 0;
+}
+
 static enum sync_status set_line(struct file *f, const char *section, const char *name, const char *value)
 {
 	const struct sync_setting *row = sync_setting_find(f->s->table, name);
 	char where[200];
 
+	if (section[0] && strcmp(section, f->section) != 0 && is_others(section))
+		return SYNC_OK;
 	if (section[0] && strcmp(section, f->section) != 0)
 		return sync_fail(&f->error, SYNC_EUSAGE, "%s:%u: section [%s] is not ours, which is [%s]", f->path, f->line,
 				 section, f->section);

@@ -72,7 +72,8 @@ enum sync_status sync_settings_set(struct sync_settings *s, const struct sync_se
 /** Every SYNC_NAME that is set and not empty. */
 enum sync_status sync_settings_environment(struct sync_settings *s, struct sync_error *err);
 /**
- * Lines "name = value" of an INI file, in no section or in the section of that name.
+ * Lines "name = value" of an INI file, in no section or in the section of that name; [central] and [remote] are passed over
+ * when they are another program's.
  *
  * @retval SYNC_EUSAGE  cannot be opened, an unknown name, a name twice, a bad value: the text has file and line
  */
