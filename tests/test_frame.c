@@ -323,16 +323,42 @@ static void each_type_has_its_own_form_only(void **state)
 	}
 }
 
-static void an_id_that_is_too_long_is_a_fault(void **state)
+static void an_id_that_is_too_long_is_neither_written_nor_read(void **state)
 {
-	defer(sync_buf_clear) struct sync_buf line = { .max = 1000 };
+	static const char *const frames[][2] = { { "{\"e\":\"item\",\"i\":\"", "\",\"a\":\"D\"}" },
+						 { "{\"e\":\"not_yet_known\",\"i\":\"", "\",\"a\":\"P\",\"d\":{}}" },
+						 { "{\"e\":\"invoice_line\",\"i\":\"l1\",\"a\":\"D\",\"r\":\"", "\"}" } };
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	struct sync_record r;
+	char line[1000];
 
 	(void)state;
-	sync_buf_addf(&line, "{\"e\":\"item\",\"i\":\"%0256d\",\"a\":\"D\"}", 0);
-	assert_fault(line.data, "bad_value", "id");
-	sync_buf_reset(&line);
-	sync_buf_addf(&line, "{\"e\":\"not_yet_known\",\"i\":\"%0256d\",\"a\":\"D\"}", 0);
-	assert_fault(line.data, "bad_value", "id");
+	for (size_t i = 0; i < COUNT(frames); i++) {
+		defer(sync_buf_clear) struct sync_buf out = { .max = 1000 };
+
+		snprintf(line, sizeof line, "%s%0*d%s", frames[i][0], SYNC_MAX_ID, 0, frames[i][1]);
+		assert_ok(sync_record_read(&r, &arena, sync_view_of(line), &sync_default_limits, err));
+		snprintf(line, sizeof line, "%s%0*d%s", frames[i][0], SYNC_MAX_ID + 1, 0, frames[i][1]);
+		assert_int_equal(SYNC_EBADFRAME, sync_record_read(&r, &arena, sync_view_of(line), &sync_default_limits, NULL));
+		*(r.root.len && !sync_view_eq(r.root, r.id) ? &r.root : &r.id) = (struct sync_view){ line, SYNC_MAX_ID + 1 };
+		sync_record_write(&out, &r);
+		assert_int_equal(0, out.len);
+	}
+}
+
+/* A group is found by an index. */
+static void a_parent_that_is_too_long_for_an_id_is_no_group(void **state)
+{
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	struct sync_record r;
+	char line[1000];
+
+	(void)state;
+	snprintf(line, sizeof line, "{\"e\":\"invoice_line\",\"i\":\"l1\",\"a\":\"P\",\"d\":{\"invoice_id\":\"%0*d\"}}",
+		 SYNC_MAX_ID + 1, 0);
+	assert_ok(sync_record_read(&r, &arena, sync_view_of(line), &sync_default_limits, err));
+	assert_non_null(r.fault);
+	assert_true(sync_view_is(r.root, "l1"));
 }
 
 static void an_impossible_record_frame_is_refused(void **state)
@@ -936,7 +962,8 @@ int main(void)
 		cmocka_unit_test(every_entity_comes_back_as_it_was_written),
 		cmocka_unit_test(a_wrong_field_is_a_fault_that_names_it),
 		cmocka_unit_test(each_type_has_its_own_form_only),
-		cmocka_unit_test(an_id_that_is_too_long_is_a_fault),
+		cmocka_unit_test(an_id_that_is_too_long_is_neither_written_nor_read),
+		cmocka_unit_test(a_parent_that_is_too_long_for_an_id_is_no_group),
 		cmocka_unit_test(an_impossible_record_frame_is_refused),
 		cmocka_unit_test(unknown_fields_survive_byte_for_byte),
 		cmocka_unit_test(unknown_entities_survive_byte_for_byte),

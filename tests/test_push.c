@@ -422,7 +422,26 @@ static void an_edit_that_cannot_be_sent_is_shown_until_it_is_corrected(void **st
 	country_close(&c);
 }
 
-/* Sends a hand-made header with one record, or none. */
+/* Central could not put it into an index. */
+static void an_id_that_is_too_long_stays_at_its_site(void **state)
+{
+	struct country c;
+
+	open_one(&c, state);
+	run(site_db(&c), "INSERT INTO location(id, name, code, on_hold, store_id, volume)"
+			 " VALUES (hex(randomblob(5000)), 'x', 'x', 0, 'store1', 1)");
+	put_stocktake(site_db(&c), "t1", 1, 1);
+	run(site_db(&c), "UPDATE stocktake_line SET stocktake_id = hex(randomblob(5000))");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(2, c.site[0].report.refused);
+	assert_int_equal(0, c.site[0].report.unpushed);
+	run(site_db(&c), "DELETE FROM stocktake_line");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(2, number(site_db(&c), "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND code = 'bad_value'"));
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM stocktake"));
+	country_close(&c);
+}
+
 static void unknown_fields_go_with_the_record_that_an_application_deletes(void **state)
 {
 	defer(country_close) struct country c;
@@ -447,6 +466,7 @@ static void unknown_fields_go_with_the_record_that_an_application_deletes(void *
 	assert_converged(&c, 0);
 }
 
+/* Sends a hand-made header with one record, or none. */
 static enum sync_status send(struct country *c, const struct sync_header *h, bool record)
 {
 	struct sync_record r = { .entity = sync_entity_find(sync_view_of("location")),
@@ -670,6 +690,7 @@ int main(void)
 		TESTDB_BOTH(of_two_requests_at_once_one_is_taken),
 		ON_SQLITE(a_failure_of_the_sites_database_at_any_call_is_survived),
 		TESTDB_BOTH(a_failure_of_centrals_database_at_any_call_is_survived),
+		TESTDB_BOTH(an_id_that_is_too_long_stays_at_its_site),
 		TESTDB_BOTH(unknown_fields_go_with_the_record_that_an_application_deletes),
 		ON_SQLITE(an_edit_that_cannot_be_sent_is_shown_until_it_is_corrected),
 		TESTDB_BOTH(a_request_that_cannot_be_is_refused_and_changes_nothing),

@@ -272,14 +272,17 @@ enum sync_status sync_fields_read(struct sync_record *r, const struct sync_json 
 	return unknown ? read_extra(r, d, sync_json_raw_value(line, nth), arena, err) : SYNC_OK;
 }
 
-/* A root is its own group; a child's put names its root in the parent field, other frames of a child carry it. */
+/*
+ * A root is its own group; a child's put names its root in the parent field, other frames of a child carry it. What is too long
+ * for an id names none.
+ */
 static struct sync_view root_of(const struct sync_record *r)
 {
 	int parent = r->entity && r->entity->parent ? sync_field_find(r->entity, sync_view_of(r->entity->parent)) : -1;
 
 	if (r->entity && !r->entity->parent)
 		return r->id;
-	if (r->values && parent > 0 && r->values[parent].kind == SYNC_STRING)
+	if (r->values && parent > 0 && r->values[parent].kind == SYNC_STRING && r->values[parent].s.len <= SYNC_MAX_ID)
 		return r->values[parent].s;
 	return r->root.len ? r->root : r->id;
 }
@@ -336,9 +339,6 @@ void sync_record_finish(struct sync_record *r, struct sync_arena *arena)
 	r->root = root_of(r);
 	if (r->entity)
 		check_values(r, arena);
-	else if (r->id.len > SYNC_MAX_ID)
-		set_fault(r, arena, "bad_value", "id", "%.*s.id: %zu bytes, at most %d may be", SYNC_VIEW(r->name), r->id.len,
-			  SYNC_MAX_ID);
 	if (!r->fault && !is_small(r))
 		check_frame(r, arena);
 }

@@ -33,11 +33,12 @@ enum form {
 	CHECKPOINT, /* struct sync_checkpoint: "ORDINAL.SEQ.ID" */
 	PLACE,      /* struct sync_checkpoint of a pull: "SEQ.ID" */
 	LOAD,       /* struct sync_load: object */
-	VIEW,       /* struct sync_view of at most size bytes (0: any): string */
+	VIEW,       /* struct sync_view: string */
+	ID,         /* struct sync_view of at most SYNC_MAX_ID bytes: string; an index has to hold it */
 	WORD,       /* const char *: string */
 	NAME,       /* struct sync_view: an entity's name; sets .entity of a record as well */
 	ACTION,     /* enum sync_action: "P", "D" or "X" */
-	ROOT,       /* struct sync_view of a record: string; left out where it follows from the rest */
+	ROOT,       /* as ID, of a record's root; left out where it follows from the rest */
 	DATA,       /* fields of a record: object; there when the action is "P" */
 };
 
@@ -116,7 +117,7 @@ static const struct shape verdict_shape = SHAPE("verdict", verdict_members);
  * not know itself.
  */
 static const struct member record_members[] = {
-	{ "e", NAME, AT(sync_record, name), BOTH, true },     { "i", VIEW, AT(sync_record, id), BOTH, true },
+	{ "e", NAME, AT(sync_record, name), BOTH, true },     { "i", ID, AT(sync_record, id), BOTH, true },
 	{ "a", ACTION, AT(sync_record, action), BOTH, true }, { "q", BIG, AT(sync_record, seq), BOTH },
 	{ "r", ROOT, AT(sync_record, root), BOTH },           { "v", VIEW, AT(sync_record, version), BOTH },
 	{ "b", VIEW, AT(sync_record, base), BOTH },           { "g", AGE, AT(sync_record, age_ms), BOTH },
@@ -342,6 +343,7 @@ static bool is_zero(const struct member *m, const void *of)
 	case LOAD:
 		return is_idle(p);
 	case VIEW:
+	case ID:
 	case NAME:
 		return ((const struct sync_view *)p)->len == 0;
 	case WORD:
@@ -385,8 +387,10 @@ static bool write_member(struct sync_buf *b, const struct member *m, const void 
 		return true;
 	case VIEW:
 	case NAME:
-	case ROOT:
 		return sync_json_write_text(b, *(const struct sync_view *)p);
+	case ID:
+	case ROOT:
+		return sync_json_write_text(b, *(const struct sync_view *)p) && ((const struct sync_view *)p)->len <= SYNC_MAX_ID;
 	case WORD:
 		return sync_json_write_text(b, sync_view_of(*(const char *const *)p));
 	case ACTION:
@@ -421,8 +425,10 @@ static enum sync_status read_member(struct reading *in, void *ret, const struct 
 	case LOAD:
 		return read_load(in, p, m);
 	case VIEW:
-	case ROOT:
 		return read_view(in, p, m, 0);
+	case ID:
+	case ROOT:
+		return read_view(in, p, m, SYNC_MAX_ID);
 	case WORD:
 		return read_word(in, p, m);
 	case NAME:

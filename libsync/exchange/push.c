@@ -1,5 +1,6 @@
 #include "exchange/push.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,7 +179,8 @@ static const struct sync_fault *find_obstacle(struct run *run, const struct sync
 
 static enum sync_status write_run(struct sync_push *p, struct run *run, struct sync_writer *w, struct sync_error *err)
 {
-	static const struct sync_fault bad_id = { "bad_value", "id", "its id is not UTF-8 text" };
+	static const struct sync_fault bad_id = { "bad_value", "id", "its id, or its root's, is not UTF-8 text of at most 255 bytes" };
+	static_assert(SYNC_MAX_ID == 255, "as in the text");
 
 	TRY(read_run(run, p->pending.row + run->from, err));
 	for (size_t i = 0; i < run->n; i++) {
