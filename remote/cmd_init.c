@@ -49,9 +49,19 @@ static enum sync_status read_secret(const char *file, char ret[static 64], struc
 
 static enum sync_status check_options(const struct remote_settings *s, struct sync_error *err)
 {
-	if (!s->url || !s->site || !s->secret_file)
-		return sync_fail(err, SYNC_EUSAGE, "this site is not registered yet: --url, --site and --secret-file are needed");
-	return SYNC_OK;
+	const struct {
+		const char *name, *value;
+	} needed[] = { { "--url", s->url }, { "--site", s->site }, { "--secret-file", s->secret_file } };
+	defer(sync_buf_clear) struct sync_buf missing = { .max = 100 };
+
+	for (size_t i = 0; i < COUNT(needed); i++)
+		if (!needed[i].value)
+			sync_buf_addf(&missing, "%s%s", missing.len > 0 ? ", " : "", needed[i].name);
+	if (missing.len == 0)
+		return SYNC_OK;
+	TRY(sync_buf_check(&missing, err));
+	return sync_fail(err, SYNC_EUSAGE, "%s is not registered yet, and for that %s %s missing", s->database, missing.data,
+	                 strchr(missing.data, ',') ? "are" : "is");
 }
 
 /* As long as central says that it is busy: nothing has gone wrong then. */
@@ -83,7 +93,7 @@ static enum sync_status register_site(struct session *s, const struct remote_set
 	TRY(find_installation(s->site.db, r.installation, err));
 	if (snprintf(r.site, sizeof r.site, "%s", settings->site) >= (int)sizeof r.site)
 		return sync_fail(err, SYNC_EUSAGE, "--site has %zu bytes", strlen(settings->site));
-	TRY(link_http_open(&s->http, settings, settings->url, NULL, err));
+	TRY(session_connect(s, settings, NULL, err));
 	TRY(trade_secret(s, &r, err));
 	explicit_bzero(r.secret, sizeof r.secret);
 	TRY(sync_link_put(s->site.db, r.site_id, r.site, settings->url, r.token, r.installation, err));
@@ -143,7 +153,8 @@ static enum sync_status init(struct session *s, const struct sync_call *call, st
 	TRY(status);
 	TRY(check_same(&s->link, settings, err));
 	session_options(s);
-	TRY(link_http_open(&s->http, settings, settings->url ? settings->url : s->link.url, s->link.token, err));
+	TRY(session_connect(s, settings, s->link.token, err));
+	TRY(session_keep_authority(s, settings, err));
 	if (!s->link.operational)
 		TRY(load(s, &report, err));
 	sync_progress_end(&s->progress);

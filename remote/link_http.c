@@ -50,10 +50,10 @@ static enum sync_status make_url(char ret[static URL_MAX], const char *base, con
 	return SYNC_OK;
 }
 
-enum sync_status link_http_open(struct link_http *ret, const struct remote_settings *s, const char *url, const char *token,
-                                struct sync_error *err)
+enum sync_status link_http_open(struct link_http *ret, const struct remote_settings *s, const char *url, const char *ca_file,
+                                const char *token, struct sync_error *err)
 {
-	const struct sync_http_options options = { .ca_file = s->ca_file, .idle_timeout_s = (unsigned)(s->idle_ms / 1000),
+	const struct sync_http_options options = { .ca_file = ca_file, .idle_timeout_s = (unsigned)(s->idle_ms / 1000),
 		                                   .allow_plain = s->allow_plain, .stop = &remote_stop };
 
 	TRY(make_url(ret->exchange_url, url, "/sync/v1/exchange", err));

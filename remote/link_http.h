@@ -17,9 +17,9 @@ struct link_http {
 	struct sync_transport transport;
 };
 
-/** @param url  of central */
-enum sync_status link_http_open(struct link_http *ret, const struct remote_settings *s, const char *url, const char *token,
-                                struct sync_error *err);
+/** @param url  of central @param ca_file  NULL: the system's authorities; outlives the link */
+enum sync_status link_http_open(struct link_http *ret, const struct remote_settings *s, const char *url, const char *ca_file,
+                                const char *token, struct sync_error *err);
 void link_http_close(struct link_http *l);
 /** Trade the secret for a token: r's request members are set, its answer is filled. */
 enum sync_status link_http_register(struct link_http *l, struct sync_registration *r, struct sync_error *err);

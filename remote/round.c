@@ -1,11 +1,14 @@
 #include "round.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <libsync/time.h>
 
 enum { STEP_MS = 100 };
+
+static const char authority[] = "ca-file"; /* in sync_meta */
 
 static void show_progress(void *ctx, const char *what, int64_t done, int64_t total)
 {
@@ -17,14 +20,45 @@ void session_options(struct session *s)
 	s->options = (struct sync_options){ .progress = show_progress, .ctx = &s->progress, .stop = &remote_stop };
 }
 
+/* A setting wins over what was kept. */
+static enum sync_status find_authority(struct session *s, const struct remote_settings *settings, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf kept = { .max = sizeof s->ca_file - 1 };
+	const char *file = settings->ca_file;
+	bool found = false;
+
+	if (!file)
+		TRY(sync_meta_get(s->site.db, authority, &kept, &found, err));
+	if (found)
+		file = kept.data;
+	snprintf(s->ca_file, sizeof s->ca_file, "%s", file ? file : "");
+	return SYNC_OK;
+}
+
+enum sync_status session_keep_authority(struct session *s, const struct remote_settings *settings, struct sync_error *err)
+{
+	defer(freep) char *path = NULL;
+
+	if (!settings->ca_file)
+		return SYNC_OK;
+	path = realpath(settings->ca_file, NULL); /* a service starts in another folder */
+	if (!path)
+		return sync_fail(err, SYNC_EIO, "--ca-file %s: %m", settings->ca_file);
+	return sync_meta_put(s->site.db, authority, sync_view_of(path), err);
+}
+
+enum sync_status session_connect(struct session *s, const struct remote_settings *settings, const char *token, struct sync_error *err)
+{
+	TRY(find_authority(s, settings, err));
+	return link_http_open(&s->http, settings, settings->url ? settings->url : s->link.url, s->ca_file[0] ? s->ca_file : NULL, token, err);
+}
+
 enum sync_status session_open(struct session *ret, const struct sync_call *call, struct sync_error *err)
 {
-	const struct remote_settings *settings = call->settings;
-
 	TRY(site_open(&ret->site, call, false, true, err));
 	TRY(sync_link_get(ret->site.db, &ret->link, err));
 	session_options(ret);
-	return link_http_open(&ret->http, settings, settings->url ? settings->url : ret->link.url, ret->link.token, err);
+	return session_connect(ret, call->settings, ret->link.token, err);
 }
 
 void session_close(struct session *s)

@@ -11,11 +11,20 @@ struct session {
 	struct site site;
 	struct sync_link link;
 	struct link_http http;
+	char ca_file[4096]; /* of the link; empty: the system's authorities */
 	struct sync_progress progress;
 	struct sync_options options; /* borrows from the session: do not copy it */
 };
 /** Open the site and its link; it is registered. @retval SYNC_ENOTFOUND  it is not */
 enum sync_status session_open(struct session *ret, const struct sync_call *call, struct sync_error *err);
+/**
+ * Open the link by the settings, and by what was kept of earlier ones.
+ *
+ * @param token  NULL: the site is not registered yet
+ */
+enum sync_status session_connect(struct session *s, const struct remote_settings *settings, const char *token, struct sync_error *err);
+/** Keep the authority that a setting names, as the link's address is kept: later commands need not name it. */
+enum sync_status session_keep_authority(struct session *s, const struct remote_settings *settings, struct sync_error *err);
 /** Options that show progress and end on a signal. */
 void session_options(struct session *s);
 void session_close(struct session *s);
