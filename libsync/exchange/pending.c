@@ -114,21 +114,28 @@ static struct sync_view keep(struct sync_arena *arena, const struct sync_value *
 	return copy;
 }
 
-static enum sync_status read_change(struct sync_change *ret, struct sync_arena *arena, const struct sync_value *v,
+/* The text of the row before where it is the same, as that of a group's members is. */
+static struct sync_view share(struct sync_arena *arena, const struct sync_value *v, struct sync_view last, bool *whole)
+{
+	return v->kind == SYNC_STRING && last.data && sync_view_eq(v->s, last) ? last : keep(arena, v, whole);
+}
+
+static enum sync_status read_change(struct sync_change *ret, struct sync_pending *p, const struct sync_value *v,
 				    struct sync_error *err)
 {
+	struct sync_change last = p->n > 0 ? p->row[p->n - 1] : (struct sync_change){ 0 };
 	bool whole = true;
 
 	*ret = (struct sync_change){
 		.entity = sync_entity_find(v[0].s),
-		.name = keep(arena, &v[0], &whole),
-		.id = keep(arena, &v[1], &whole),
+		.name = share(&p->arena, &v[0], last.name, &whole),
+		.id = keep(&p->arena, &v[1], &whole),
 		.seq = v[2].i,
 		.action = v[3].s.len == 1 && v[3].s.data[0] == 'D' ? SYNC_DELETE : SYNC_PUT,
-		.root = keep(arena, &v[4], &whole),
-		.old_root = keep(arena, &v[5], &whole),
+		.root = share(&p->arena, &v[4], last.root, &whole),
+		.old_root = keep(&p->arena, &v[5], &whole),
 		.at_us = v[6].i,
-		.base = keep(arena, &v[7], &whole),
+		.base = keep(&p->arena, &v[7], &whole),
 	};
 	return whole ? SYNC_OK : sync_fail(err, SYNC_ENOMEM, "reading changes");
 }
@@ -142,7 +149,7 @@ static enum sync_status take_change(void *ctx, const struct sync_value *v, size_
 	(void)n;
 	if (sync_seqs_has(in->sent, v[2].i) || sync_seqs_has(&p->taken, v[2].i))
 		return SYNC_OK;
-	TRY(read_change(&c, &p->arena, v, err));
+	TRY(read_change(&c, p, v, err));
 	if (in->root && (!c.entity || sync_entity_root(c.entity) != in->root))
 		return SYNC_OK;
 	TRY(ROOM(p->row, p->cap, p->n, err));
@@ -263,85 +270,51 @@ static enum sync_status take_cluster(struct reading *in, struct sync_db *db, int
 
 /* the scan */
 
-struct page {
-	struct sync_change row[PAGE];
-	size_t n;
-	struct sync_arena arena;
+/* Goes through the changelog in pages; clusters are read while a page is. */
+struct scan {
+	struct reading in;
+	struct sync_db *db;
+	int64_t after, at;
+	size_t most, seen; /* rows of the page */
+	bool full;
 };
 
-static void free_page(struct page **page)
+/* The row begins a cluster, unless it is in one already, or central has it. */
+static enum sync_status look_at(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
-	if (*page)
-		sync_arena_clear(&(*page)->arena);
-	free(*page);
+	struct scan *s = ctx;
+	struct sync_pending *p = s->in.p;
+	size_t before = p->n;
+
+	s->seen++;
+	if (s->full)
+		return SYNC_OK;
+	s->at = v[2].i;
+	TRY(ROOM(p->scanned, p->cap_scanned, p->n_scanned, err));
+	p->scanned[p->n_scanned++] = s->at;
+	s->in.root = NULL;
+	TRY(take_change(&s->in, v, n, err));
+	return p->n > before ? take_cluster(&s->in, s->db, s->after, s->most, &s->full, err) : SYNC_OK;
 }
 
-static enum sync_status take_row(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
-{
-	struct page *page = ctx;
-
-	(void)n;
-	return read_change(&page->row[page->n++], &page->arena, v, err);
-}
-
-static enum sync_status read_page(struct sync_db *db, int64_t after, struct page *page, struct sync_error *err)
+static enum sync_status scan_page(struct scan *s, struct sync_error *err)
 {
 	static const char next[] = "SELECT " COLUMNS " FROM sync_changelog WHERE seq > $1 ORDER BY seq LIMIT $2";
 
-	page->n = 0;
-	sync_arena_reset(&page->arena);
-	return sync_db_run(db, next, SYNC_ARGS(sync_int(after), sync_int(PAGE)), take_row, page, err);
-}
-
-static bool copy_change(struct sync_change *ret, struct sync_arena *arena, const struct sync_change *c)
-{
-	struct sync_view *views[] = { &ret->name, &ret->id, &ret->root, &ret->old_root, &ret->base };
-
-	*ret = *c;
-	for (size_t i = 0; i < COUNT(views); i++) {
-		if (views[i]->data)
-			*views[i] = sync_arena_copy(arena, *views[i]);
-		if (!views[i]->data && views[i]->len)
-			return false;
-	}
-	return true;
-}
-
-static enum sync_status look_at(struct reading *in, struct sync_db *db, const struct sync_change *c, int64_t after, size_t most,
-				bool *ret_full, struct sync_error *err)
-{
-	struct sync_pending *p = in->p;
-
-	TRY(ROOM(p->scanned, p->cap_scanned, p->n_scanned, err));
-	p->scanned[p->n_scanned++] = c->seq;
-	if (sync_seqs_has(in->sent, c->seq) || sync_seqs_has(&p->taken, c->seq))
-		return SYNC_OK;
-	TRY(ROOM(p->row, p->cap, p->n, err));
-	if (!copy_change(&p->row[p->n], &p->arena, c))
-		return sync_fail(err, SYNC_ENOMEM, "choosing %zu changes", p->n);
-	p->n++;
-	return take_cluster(in, db, after, most, ret_full, err);
+	s->seen = 0;
+	return sync_db_run(s->db, next, SYNC_ARGS(sync_int(s->at), sync_int(PAGE)), look_at, s, err);
 }
 
 enum sync_status sync_pending_read(struct sync_pending *p, struct sync_db *db, int64_t after, size_t most,
 				   const struct sync_seqs *sent, struct sync_error *err)
 {
-	defer(free_page) struct page *page = calloc(1, sizeof *page);
-	struct reading in = { .p = p, .sent = sent };
-	int64_t at = after;
-	bool full = false;
+	struct scan s = { .in = { .p = p, .sent = sent }, .db = db, .after = after, .at = after, .most = most };
 
-	if (!page)
-		return sync_fail(err, SYNC_ENOMEM, "choosing changes");
 	forget(p);
-	do {
-		TRY(read_page(db, at, page, err));
-		for (size_t i = 0; i < page->n && !full; i++) {
-			at = page->row[i].seq;
-			TRY(look_at(&in, db, &page->row[i], after, most, &full, err));
-		}
-	} while (!full && page->n == PAGE);
-	p->all = !full;
+	do
+		TRY(scan_page(&s, err));
+	while (!s.full && s.seen == PAGE);
+	p->all = !s.full;
 	return SYNC_OK;
 }
 
