@@ -22,8 +22,8 @@ enum {
 	MOST_POLLS = 16, /* while central integrates what it has spooled */
 	FIRST_POLL_US = 50000,
 	LAST_POLL_US = 1000000,
-	RETRIES = 1000,        /* waiting records looked at after a round */
-	AHEAD_US = 2000000,    /* that a message may wait to be sent: the ages in it are of when it was written */
+	RETRIES = 1000,     /* waiting records looked at after a round */
+	AHEAD_US = 2000000, /* that a message may wait to be sent: the ages in it are of when it was written */
 };
 
 /*

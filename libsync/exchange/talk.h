@@ -10,11 +10,11 @@ struct sync_talk {
 	const struct sync_options *o;
 	struct sync_report *report;
 	struct sync_writer *writers[2]; /* of the message on its way, or next, and of the one after; NULL until needed */
-	struct sync_buf body;       /* the last answer */
-	bool dictionary;      /* until central says that it has another one */
-	bool waiting;         /* a request is on its way */
-	size_t size, max;     /* bytes that suit the link, between o->message_min and max */
-	size_t kept_size;     /* as the database has it */
+	struct sync_buf body;           /* the last answer */
+	bool dictionary;                /* until central says that it has another one */
+	bool waiting;                   /* a request is on its way */
+	size_t size, max;               /* bytes that suit the link, between o->message_min and max */
+	size_t kept_size;               /* as the database has it */
 	size_t sent;
 	int64_t began_us;
 	bool quick; /* the last answer came soon */
