@@ -72,5 +72,6 @@ int main(int argc, char **argv)
 	struct central_settings values = { 0 };
 	const struct sync_program program = { "central", "the central server of libsync", settings, commands, &values };
 
+	sync_sqlite_alone();
 	return sync_command_main(&program, argc, argv);
 }

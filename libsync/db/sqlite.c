@@ -430,6 +430,11 @@ static enum sync_status check_path(const char *path, bool create, struct sync_er
 	return SYNC_OK;
 }
 
+void sync_sqlite_alone(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static enum sync_status open_db(struct sync_db **ret, const char *path, bool create, struct sync_error *err)
 {
 	static const char settings[] =

@@ -79,6 +79,9 @@ struct sync_db_ops {
 
 /** The drivers. A program names those it wants; what is not named is not linked. */
 extern const struct sync_db_ops sync_sqlite, sync_postgres;
+/** For a program that uses SQLite through libsync alone, before its first database: SQLite does not count its memory, which takes
+ *  a lock at every allocation. */
+void sync_sqlite_alone(void);
 
 /** Which of the two sorts of database this is. */
 enum sync_role { SYNC_SITE, SYNC_CENTRAL };
