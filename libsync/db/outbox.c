@@ -279,13 +279,19 @@ enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[stati
 	return SYNC_OK;
 }
 
-/* The ordinal's lowest bit is 2 to the power of its trailing zero bits. What a site holds it may name again. */
-static enum sync_status thin(struct sync_db *db, int64_t ordinal, int64_t before_us, struct sync_error *err)
+/*
+ * The ordinal's lowest bit is 2 to the power of its trailing zero bits. A site holds at least what it last said, and may name any
+ * position from there on: the last answer of a round is known to nobody but the site.
+ */
+static enum sync_status thin(struct sync_db *db, int64_t seq, int64_t ordinal, int64_t before_us, struct sync_error *err)
 {
-	static const char forget[] = "DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal"
-				     "    AND id NOT IN (SELECT all_id FROM sync_site UNION SELECT own_id FROM sync_site)";
+	static const char forget[] =
+	    "DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal"
+	    "    AND seq < (SELECT coalesce(min(CASE WHEN all_seq < own_seq THEN all_seq ELSE own_seq END), $4)"
+	    "                   FROM sync_site WHERE loaded = 1 AND revoked_us IS NULL)";
 
-	return sync_db_run(db, forget, SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(ordinal)), NULL, NULL,
+	return sync_db_run(db, forget,
+			   SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(ordinal), sync_int(seq)), NULL, NULL,
 			   err);
 }
 
@@ -320,5 +326,5 @@ enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordin
 	if (ordinal % TIDY_EVERY)
 		return SYNC_OK;
 	TRY(bury(db, now_us - keep_us, err));
-	return thin(db, ordinal, now_us - keep_us, err);
+	return thin(db, seq, ordinal, now_us - keep_us, err);
 }
