@@ -15,7 +15,7 @@ static const struct sync_setting settings[] = {
 	{ "url", AT(url), NULL, "URL", "central's address, such as https://central.example.org", online },
 	{ "site", AT(site), NULL, "NAME", "which site this is, as central knows it", init },
 	{ "secret-file", AT(secret_file), NULL, "FILE", "with the one-time secret that central site add printed; - is standard input", init },
-	{ "ca-file", AT(ca_file), NULL, "FILE", "authority of central's certificate, PEM; else the system's", online },
+	{ "ca-file", AT(ca_file), NULL, "FILE", "authority of central's certificate, PEM, kept by init; else the system's", online },
 	{ "allow-plain", AT(allow_plain), NULL, NULL, "plain HTTP to other hosts than this machine", online, SYNC_SETTING_FLAG },
 	{ "idle", AT(idle_ms), "2m", "TIME", "without a byte from central until the link counts as down", online, SYNC_SETTING_TIME, 1000,
 	  3600000 },
