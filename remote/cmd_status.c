@@ -59,6 +59,22 @@ static enum sync_status verdict_json(void *ctx, const struct sync_value *v, size
 	return SYNC_OK;
 }
 
+/* An edit that central keeps until what it needs arrives; any other verdict says that it was not taken. */
+static bool is_kept(const struct sync_value *v)
+{
+	return sync_view_is(v[0].s, "waiting");
+}
+
+static enum sync_status kept_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	return is_kept(v) ? verdict_json(ctx, v, n, err) : SYNC_OK;
+}
+
+static enum sync_status refused_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	return is_kept(v) ? SYNC_OK : verdict_json(ctx, v, n, err);
+}
+
 static void exchanged_json(struct sync_buf *b, const struct gathered *g)
 {
 	char at[21];
@@ -80,8 +96,11 @@ static void exchanged_json(struct sync_buf *b, const struct gathered *g)
 	sync_show_close(b, '}');
 }
 
-static const char *state_of(const struct sync_link *l)
+/* What central said last comes first: without its leave the rest does not matter. */
+static const char *state_of(const struct sync_link *l, const struct gathered *g)
 {
+	if (g->exchanged && (g->last.code == SYNC_EREVOKED || g->last.code == SYNC_EUNAUTHORIZED))
+		return sync_status_name(g->last.code);
 	return l->operational ? "ok" : "loading";
 }
 
@@ -95,7 +114,7 @@ static enum sync_status status_json(struct sync_db *db, const struct sync_link *
 	sync_show_text(b, "site", sync_view_of(l->name));
 	sync_show_int(b, "site_id", l->site_id);
 	sync_show_text(b, "url", sync_view_of(l->url));
-	sync_show_text(b, "state", sync_view_of(state_of(l)));
+	sync_show_text(b, "state", sync_view_of(state_of(l, g)));
 	sync_show_int(b, "load_done", l->load_done);
 	sync_show_int(b, "load_total", l->load_total);
 	sync_show_int(b, "unpushed", g->unpushed);
@@ -106,8 +125,11 @@ static enum sync_status status_json(struct sync_db *db, const struct sync_link *
 	sync_show_open(b, "waiting", '[');
 	TRY(sync_inbox_each(db, inbox_json, b, err));
 	sync_show_close(b, ']');
+	sync_show_open(b, "waiting_at_central", '[');
+	TRY(sync_verdict_each(db, kept_json, b, err));
+	sync_show_close(b, ']');
 	sync_show_open(b, "refused", '[');
-	TRY(sync_verdict_each(db, verdict_json, b, err));
+	TRY(sync_verdict_each(db, refused_json, b, err));
 	sync_show_close(b, ']');
 	sync_show_close(b, '}');
 	return SYNC_OK;
@@ -129,9 +151,14 @@ static enum sync_status inbox_text(void *ctx, const struct sync_value *v, size_t
 	return SYNC_OK;
 }
 
+struct verdicts {
+	struct shown kept, refused;
+};
+
 static enum sync_status verdict_text(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
-	struct shown *s = ctx;
+	struct verdicts *verdicts = ctx;
+	struct shown *s = is_kept(v) ? &verdicts->kept : &verdicts->refused;
 
 	(void)n, (void)err;
 	if (s->n++ < SHOWN)
@@ -140,12 +167,14 @@ static enum sync_status verdict_text(void *ctx, const struct sync_value *v, size
 	return SYNC_OK;
 }
 
-static void add_shown(struct sync_buf *b, const struct shown *s, const char *what)
+/* "1 edit that central did not take" and which */
+static void add_shown(struct sync_buf *b, struct shown *s, const char *what, const char *how)
 {
-	sync_buf_addf(b, "\n%" PRId64 " %s", s->n, what);
+	sync_buf_addf(b, "\n%" PRId64 " %s%s %s", s->n, what, plural(s->n), how);
 	sync_buf_add_view(b, sync_buf_view(&s->lines));
 	if (s->n > SHOWN)
 		sync_buf_addf(b, "\n  and %" PRId64 " more: --json shows all", s->n - SHOWN);
+	sync_buf_clear(&s->lines);
 }
 
 static void exchanged_text(struct sync_buf *b, const struct gathered *g)
@@ -167,22 +196,23 @@ static void exchanged_text(struct sync_buf *b, const struct gathered *g)
 static enum sync_status status_text(struct sync_db *db, const struct sync_link *l, const struct gathered *g, struct sync_buf *b,
                                     struct sync_error *err)
 {
-	struct shown inbox = { .lines.max = MAX_REPORT }, verdicts = { .lines.max = MAX_REPORT };
+	struct shown inbox = { .lines.max = MAX_REPORT };
+	struct verdicts verdicts = { .kept.lines.max = MAX_REPORT, .refused.lines.max = MAX_REPORT };
 	enum sync_status status;
 
-	sync_buf_addf(b, "site      %s (%" PRId64 ") of %s, %s\n", l->name, l->site_id, l->url, state_of(l));
+	sync_buf_addf(b, "site      %s (%" PRId64 ") of %s, %s\n", l->name, l->site_id, l->url, state_of(l, g));
 	sync_buf_addf(b, "version   %s, schema %d\n", SYNC_VERSION, SYNC_SCHEMA_VERSION);
 	if (!l->operational)
-		sync_buf_addf(b, "load      %" PRId64 " of %" PRId64 " records: remote init goes on\n", l->load_done, l->load_total);
+		sync_buf_addf(b, "load      %" PRId64 " of %" PRId64 " record%s: remote init goes on\n", l->load_done, l->load_total, plural(l->load_total));
 	exchanged_text(b, g);
-	sync_buf_addf(b, "pending   %" PRId64 " edits to central, %" PRId64 " records from it", g->unpushed, l->more);
+	sync_buf_addf(b, "pending   %" PRId64 " edit%s to central, %" PRId64 " record%s from it", g->unpushed, plural(g->unpushed), l->more,
+	              plural(l->more));
 	status = sync_inbox_each(db, inbox_text, &inbox, err);
 	if (status == SYNC_OK)
 		status = sync_verdict_each(db, verdict_text, &verdicts, err);
-	add_shown(b, &inbox, "records wait for something to arrive");
-	add_shown(b, &verdicts, "edits that central did not take");
-	sync_buf_clear(&inbox.lines);
-	sync_buf_clear(&verdicts.lines);
+	add_shown(b, &inbox, "record", "waiting here for something to arrive");
+	add_shown(b, &verdicts.kept, "edit", "waiting at central for something to arrive");
+	add_shown(b, &verdicts.refused, "edit", "that central did not take");
 	return status;
 }
 

@@ -7,10 +7,10 @@ static enum sync_status check_complete(const struct sync_report *r, struct sync_
 {
 	if (!r->unpushed && !r->more && !r->waiting && !r->refused)
 		return SYNC_OK;
-	return sync_fail(err, SYNC_EINVALID,
-	                 "not everything went both ways: %" PRId64 " edits not at central, %" PRId64 " records not here, %" PRId64
-	                 " waiting here, %" PRId64 " edits that central did not take: remote status tells which",
-	                 r->unpushed, r->more, r->waiting, r->refused);
+	return sync_fail(err, SYNC_EINCOMPLETE,
+	                 "not everything went both ways: %" PRId64 " edit%s not at central, %" PRId64 " record%s not here, %" PRId64
+	                 " waiting here, %" PRId64 " edit%s waiting at central or not taken: remote status tells which",
+	                 r->unpushed, plural(r->unpushed), r->more, plural(r->more), r->waiting, r->refused, plural(r->refused));
 }
 
 static enum sync_status print_report(const struct session *s, const struct sync_report *r, bool json, bool ok, struct sync_error *err)
@@ -23,8 +23,8 @@ static enum sync_status print_report(const struct session *s, const struct sync_
 		report_json(&b, r, s);
 		sync_show_close(&b, '}');
 	} else {
-		sync_buf_addf(&b, "%" PRId64 " records pushed, %" PRId64 " pulled, %" PRId64 " bytes sent, %" PRId64 " received, %" PRId64 " ms",
-		              r->pushed, r->pulled, s->http.sent_bytes, s->http.read_bytes, r->ms);
+		sync_buf_addf(&b, "%" PRId64 " record%s pushed, %" PRId64 " pulled, %" PRId64 " bytes sent, %" PRId64 " received, %" PRId64 " ms",
+		              r->pushed, plural(r->pushed), r->pulled, s->http.sent_bytes, s->http.read_bytes, r->ms);
 	}
 	return sync_show_print(&b, err);
 }

@@ -68,6 +68,15 @@ void session_close(struct session *s)
 	site_close(&s->site);
 }
 
+static bool failed_before(struct session *s)
+{
+	struct sync_exchanged last;
+	struct sync_error ignored;
+	bool found = false;
+
+	return sync_exchanged_last(s->site.db, 0, &last, &found, &ignored) == SYNC_OK && found && last.code != SYNC_OK;
+}
+
 /* What it could not keep is no reason to fail: the round itself went as it went. */
 static void keep(struct session *s, const struct sync_report *r, int64_t at_us, const struct sync_error *err)
 {
@@ -75,7 +84,7 @@ static void keep(struct session *s, const struct sync_report *r, int64_t at_us, 
 		                    .bytes_out = r->bytes_out, .code = err->status };
 	struct sync_error ignored;
 
-	if (err->status == SYNC_OK && r->pushed == 0 && r->pulled == 0)
+	if (err->status == SYNC_OK && r->pushed == 0 && r->pulled == 0 && !failed_before(s))
 		return;
 	snprintf(x.text, sizeof x.text, "%.*s", (int)sizeof x.text - 1, err->text);
 	(void)sync_exchanged_put(s->site.db, &x, 1, &ignored);

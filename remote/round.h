@@ -29,7 +29,7 @@ enum sync_status session_keep_authority(struct session *s, const struct remote_s
 void session_options(struct session *s);
 void session_close(struct session *s);
 
-/** One round, kept for status unless it found nothing to do. */
+/** One round, kept for status unless it found nothing to do and all was well before. */
 enum sync_status session_round(struct session *s, struct sync_report *ret, struct sync_error *err);
 
 /** Wait for some time, or until a signal. @retval SYNC_EBUSY  a signal */

@@ -431,8 +431,8 @@ static void an_enum_is_one_of_its_values(void **state)
 {
 	(void)state;
 	assert_takes(SYNC_ENUM, TEXT("BLUE"));
-	assert_refuses(SYNC_ENUM, TEXT("Blue"), "thing.field: 'Blue' is not one of the field's values");
-	assert_refuses(SYNC_ENUM, TEXT(""), "thing.field: '' is not one of the field's values");
+	assert_refuses(SYNC_ENUM, TEXT("Blue"), "thing.field: 'Blue' is not one of RED, BLUE");
+	assert_refuses(SYNC_ENUM, TEXT(""), "thing.field: '' is not one of RED, BLUE");
 }
 
 static void a_date_is_a_day_that_exists(void **state)
@@ -539,7 +539,7 @@ static void an_error_shows_whole_characters(void **state)
 {
 	(void)state;
 	assert_refuses(SYNC_ENUM, TEXT("aຂຂຂຂຂຂຂຂຂຂຂຂຂຂຂຂຂຂຂຂ"),
-	               "thing.field: 'aຂຂຂຂຂຂຂຂຂຂຂຂຂຂຂ'… is not one of the field's values");
+	               "thing.field: 'aຂຂຂຂຂຂຂຂຂຂຂຂຂຂຂ'… is not one of RED, BLUE");
 }
 
 static void conditions_compare_a_records_own_fields(void **state)

@@ -4,6 +4,7 @@
 
 #include <libsync/buf.h>
 #include <libsync/error.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #define defer(fn) __attribute__((cleanup(fn)))
@@ -25,6 +26,12 @@
 static inline void freep(void *p)
 {
 	free(*(void **)p);
+}
+
+/** "1 record", but "2 records". */
+static inline const char *plural(int64_t n)
+{
+	return n == 1 ? "" : "s";
 }
 
 /** sync_buf_clear and sync_arena_clear fit defer() as they are: defer(sync_buf_clear) struct sync_buf b = { .max = … }; */

@@ -10,8 +10,8 @@
 /* Nesting of JSON in a field: what reads it may recurse. */
 enum { MAX_DEPTH = 32 };
 
-/* How much of a wrong value an error shows. */
-enum { SHOWN = 48 };
+/* How much of a wrong value an error shows, and how many values of an enum. */
+enum { SHOWN = 48, LISTED = 12 };
 
 /* Length of the well-formed UTF-8 character at s, 0 when there is none: no overlong forms, surrogates or NUL. */
 static size_t utf8_length(const unsigned char *s, size_t len)
@@ -340,6 +340,20 @@ static bool fits_integer(const struct sync_field *f, int64_t i)
 	return false;
 }
 
+/* A few values are told; more would not fit a line. */
+static enum sync_status not_listed(const struct sync_entity *e, const struct sync_field *f, struct sync_view shown, const char *cut,
+                                   struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf list = { .max = 400 };
+	size_t n = 0;
+
+	while (f->values[n])
+		sync_buf_addf(&list, "%s%s", n > 0 ? ", " : "", f->values[n]), n++;
+	if (n > LISTED || list.status != SYNC_OK)
+		return sync_fail(err, SYNC_EINVALID, "%s.%s: '%.*s'%s is not %s", e->name, f->name, SYNC_VIEW(shown), cut, in_words(f->type));
+	return sync_fail(err, SYNC_EINVALID, "%s.%s: '%.*s'%s is not one of %s", e->name, f->name, SYNC_VIEW(shown), cut, list.data);
+}
+
 static enum sync_status check_text(const struct sync_entity *e, const struct sync_field *f, struct sync_view s,
                                    struct sync_error *err)
 {
@@ -351,6 +365,8 @@ static enum sync_status check_text(const struct sync_entity *e, const struct syn
 	if (good < s.len)
 		return sync_fail(err, SYNC_EINVALID, "%s.%s: byte %zu of %zu, 0x%02x, is not UTF-8 text", e->name, f->name,
 		                 good + 1, s.len, (unsigned)(unsigned char)s.data[good]);
+	if (f->type == SYNC_ENUM && !fits_text(f, s))
+		return not_listed(e, f, shown, shown.len < s.len ? "…" : "", err);
 	if (!fits_text(f, s))
 		return sync_fail(err, SYNC_EINVALID, "%s.%s: '%.*s'%s is not %s", e->name, f->name, SYNC_VIEW(shown),
 		                 shown.len < s.len ? "…" : "", in_words(f->type));

@@ -52,7 +52,8 @@ refused "serve: no port" 64 "ADDR:PORT" central serve --listen localhost
 refused "serve: no address" 64 "IPv4" central serve --listen fridge:80
 refused "serve: plain HTTP for all" 64 "allow-plain" central serve --listen 0.0.0.0:0
 serve main
-refused "serve: a port that is taken" 1 "cannot listen" central serve --listen "${url#http://}"
+refused "serve: a port that is taken" 1 "cannot listen" central serve --database sqlite:second.db --listen "${url#http://}"
+refused "serve: a file that another one serves" 1 "another central serves" central serve --listen 127.0.0.1:0
 same "health" '{"ok":true,"version"' "$(curl -s "$url/sync/v1/health" | head -c 20)"
 stop "$pid_main"
 holds "SIGTERM is told" grep -q 'stopping signal=TERM' main.log

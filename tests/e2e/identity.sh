@@ -13,11 +13,11 @@ for kind in $(kinds); do
 	central site add Post --store s2 >secret 2>/dev/null
 	same "a secret stands alone on standard output" 1 "$(grep -c '^[A-Z0-9]\{5\}\(-[A-Z0-9]\{5\}\)\{4\}$' secret)"
 	refused "a site's name is taken once" 1 "a site called 'Post' exists" central site add Post
-	refused "init needs to know where and who" 64 "url, --site and --secret-file are needed" remote p.db init
+	refused "init needs to know where and who" 64 "--url, --site, --secret-file are missing" remote p.db init
 	echo WRONG-WRONG-WRONG-WRONG-WRONG >wrong
 	refused "a wrong secret" 1 "name or its secret is wrong" remote p.db init --url "$url" --site Post --secret-file wrong
 	refused "and an unknown site look alike" 1 "name or its secret is wrong" remote p.db init --url "$url" --site Nobody --secret-file wrong
-	refused "plain HTTP goes to this machine only" 64 "plain HTTP by name" remote p.db init --url http://192.0.2.1 --site Post --secret-file secret
+	refused "plain HTTP goes to this machine only" 64 "--allow-plain" remote p.db init --url http://192.0.2.1 --site Post --secret-file secret
 	holds "the right secret" remote p.db init --url "$url" --site Post --secret-file secret
 	same "no secret stays at the site" 0 "$(at p.db .dump | grep -c -f secret || true)"
 	refused "a second installation" 1 "another installation is registered as 'Post'" remote second.db init --url "$url" --site Post --secret-file secret

@@ -13,6 +13,7 @@
 	X(EREVOKED,      "revoked",      403, false, "this site has been revoked")                      \
 	X(ENOTFOUND,     "notfound",     404, false, "not found")                                       \
 	X(ETAKEN,        "taken",        409, false, "another installation is registered as this site") \
+	X(EINCOMPLETE,   "incomplete",   409, true,  "not everything went both ways")                   \
 	X(EBASE,         "base",         409, true,  "the base is not the newest checkpoint")           \
 	X(EHISTORY,      "history",      409, false, "the two histories have parted")                   \
 	X(ETOOBIG,       "toobig",       413, false, "larger than the agreed limit")                    \
