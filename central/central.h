@@ -4,6 +4,7 @@
 
 #include <libsync/command.h>
 #include <libsync/db.h>
+#include <libsync/entity.h>
 #include <libsync/error.h>
 #include <libsync/settings.h>
 
@@ -20,6 +21,9 @@ struct central_settings {
 
 /** Open central's database; create: a new one may be made. */
 enum sync_status central_open(struct sync_db **ret, const struct sync_call *call, bool create, struct sync_error *err);
+
+/** The entity of that name. @retval SYNC_EUSAGE  there is none: the text has the nearest one */
+enum sync_status central_entity(const char *name, const struct sync_entity **ret, struct sync_error *err);
 
 sync_command_fn cmd_serve;
 sync_command_fn cmd_site_add, cmd_site_list, cmd_site_show, cmd_site_reset, cmd_site_revoke;

@@ -36,12 +36,6 @@ static enum sync_status write_fd(void *ctx, const char *data, size_t len, struct
 	return SYNC_OK;
 }
 
-static enum sync_status find_entity(const char *name, const struct sync_entity **ret, struct sync_error *err)
-{
-	*ret = sync_entity_find(sync_view_of(name));
-	return *ret ? SYNC_OK : sync_fail(err, SYNC_EUSAGE, "no entity is called '%s': docs/entities.md lists all", name);
-}
-
 /* The option, else the file's suffix, else CSV. */
 static enum sync_status find_format(const char *format, const char *file, enum sync_format *ret, struct sync_error *err)
 {
@@ -86,7 +80,7 @@ static enum sync_status report_import(int64_t records, bool json, struct sync_er
 		sync_show_int(&b, "records", records);
 		sync_show_close(&b, '}');
 	} else {
-		sync_buf_addf(&b, "%" PRId64 " records imported", records);
+		sync_buf_addf(&b, "%" PRId64 " record%s imported", records, plural(records));
 	}
 	return sync_show_print(&b, err);
 }
@@ -100,7 +94,7 @@ enum sync_status cmd_import(const struct sync_call *call, struct sync_error *err
 	enum sync_format format;
 	int64_t records;
 
-	TRY(find_entity(call->args[0], &e, err));
+	TRY(central_entity(call->args[0], &e, err));
 	TRY(find_format(s->format, call->args[1], &format, err));
 	TRY(open_file(call->args[1], &fd, err));
 	TRY(central_open(&db, call, true, err));
@@ -117,7 +111,7 @@ enum sync_status cmd_export(const struct sync_call *call, struct sync_error *err
 	int64_t records;
 	int fd = STDOUT_FILENO;
 
-	TRY(find_entity(call->args[0], &e, err));
+	TRY(central_entity(call->args[0], &e, err));
 	TRY(find_format(call->json && !s->format ? "json" : s->format, NULL, &format, err));
 	TRY(central_open(&db, call, false, err));
 	return sync_export(db, e, format, write_fd, &fd, &records, err);

@@ -72,10 +72,11 @@ static enum sync_status lock_file(const char *url, int *ret, struct sync_error *
 {
 	defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
 	const char *file = strncmp(url, "sqlite:", 7) == 0 ? url + 7 : url;
+	defer(freep) char *real = realpath(file, NULL); /* NULL: it is not there yet */
 
 	if (strncmp(url, "postgres:", 9) == 0)
 		return SYNC_OK;
-	sync_buf_addf(&name, "%s-central", file);
+	sync_buf_addf(&name, "%s-central", real ? real : file);
 	TRY(sync_buf_check(&name, err));
 	*ret = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (*ret < 0)

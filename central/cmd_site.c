@@ -119,15 +119,33 @@ static enum sync_status store_json(void *ctx, const struct sync_value *v, size_t
 	return SYNC_OK;
 }
 
+/* Where stores are listed, and what their next sites are called. */
+struct listing {
+	struct sync_buf *b;
+	struct sites sites;
+};
+
 static enum sync_status store_text(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
-	struct sync_buf *b = ctx;
+	const struct listing *l = ctx;
+	struct sync_buf *b = l->b;
 
 	(void)n, (void)err;
 	sync_buf_addf(b, "store      %.*s %.*s (%.*s)%s", SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s), SYNC_VIEW(v[0].s), v[3].i ? "" : "\n");
 	if (v[3].i)
-		sync_buf_addf(b, ", waits to move to site %" PRId64 "\n", v[3].i);
+		sync_buf_addf(b, ", waits to move to site '%s'\n", sites_name(&l->sites, v[3].i));
 	return SYNC_OK;
+}
+
+static enum sync_status list_stores(struct sync_db *db, int64_t site_id, struct sync_buf *b, struct sync_error *err)
+{
+	struct listing l = { .b = b };
+	enum sync_status status = sites_get(db, &l.sites, err);
+
+	if (status == SYNC_OK)
+		status = sync_site_stores(db, site_id, store_text, &l, err);
+	sites_clear(&l.sites);
+	return status;
 }
 
 static enum sync_status show_json(struct sync_db *db, const struct sync_site *s, struct sync_buf *b, struct sync_error *err)
@@ -166,10 +184,10 @@ static enum sync_status show_text(struct sync_db *db, const struct sync_site *s,
 	add_time(b, "created    ", s->created_us);
 	add_time(b, "last seen  ", s->last_seen_us);
 	sync_buf_addf(b, "exchange   %s\n", text);
-	sync_buf_addf(b, "pending    %s records to this site, %" PRId64 " from it, %" PRId64 " requests to integrate\n", pending, s->unpushed,
-	              s->spooled);
+	sync_buf_addf(b, "pending    %s record%s to this site, %" PRId64 " from it, %" PRId64 " request%s to integrate\n", pending, plural(n),
+	              s->unpushed, s->spooled, plural(s->spooled));
 	sync_buf_addf(b, "version    %s, schema %" PRId64 "\n", s->version[0] ? s->version : "unknown", s->schema);
-	TRY(sync_site_stores(db, s->site_id, store_text, b, err));
+	TRY(list_stores(db, s->site_id, b, err));
 	if (b->len > 0 && b->data[b->len - 1] == '\n')
 		b->len--;
 	return SYNC_OK;

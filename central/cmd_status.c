@@ -101,6 +101,7 @@ static enum sync_status sites_text(struct sync_db *db, const struct sites *sites
 /* At most SHOWN of what waits; all are counted. */
 struct shown {
 	struct sync_buf *b;
+	const struct sites *sites;
 	int64_t n;
 };
 
@@ -110,7 +111,7 @@ static enum sync_status inbox_text(void *ctx, const struct sync_value *v, size_t
 
 	(void)n, (void)err;
 	if (s->n++ < SHOWN)
-		sync_buf_addf(s->b, "  site %" PRId64 ": %.*s %.*s: %.*s: %.*s\n", v[0].i, SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s),
+		sync_buf_addf(s->b, "  from %s: %.*s %.*s: %.*s: %.*s\n", sites_name(s->sites, v[0].i), SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s),
 		              SYNC_VIEW(v[3].s), SYNC_VIEW(v[7].s));
 	return SYNC_OK;
 }
@@ -135,18 +136,18 @@ static void add_rest(const struct shown *s)
 static enum sync_status status_text(struct sync_db *db, const struct sites *sites, struct sync_buf *b, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf list = { .max = MAX_REPORT };
-	struct shown inbox = { .b = &list }, decisions = { .b = &list };
+	struct shown inbox = { .b = &list, .sites = sites }, decisions = { .b = &list };
 
 	sync_buf_addf(b, "central %s, schema %d, %s\n\n", SYNC_VERSION, SYNC_SCHEMA_VERSION, sync_db_url(db));
 	TRY(sites_text(db, sites, b, err));
 	TRY(sync_inbox_each(db, inbox_text, &inbox, err));
 	add_rest(&inbox);
-	sync_buf_addf(b, "\n\n%" PRId64 " records wait for something to arrive\n", inbox.n);
+	sync_buf_addf(b, "\n\n%" PRId64 " record%s waiting for something to arrive\n", inbox.n, plural(inbox.n));
 	sync_buf_add_view(b, sync_buf_view(&list));
 	sync_buf_reset(&list);
 	TRY(sync_waiting_each(db, decision_text, &decisions, err));
 	add_rest(&decisions);
-	sync_buf_addf(b, "\n%" PRId64 " wait for a person: central waiting accept ID, or discard ID\n", decisions.n);
+	sync_buf_addf(b, "\n%" PRId64 " edit%s waiting for a person: central waiting accept ID, or discard ID\n", decisions.n, plural(decisions.n));
 	sync_buf_add_view(b, sync_buf_view(&list));
 	b->len -= b->len > 0 && b->data[b->len - 1] == '\n';
 	return SYNC_OK;

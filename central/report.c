@@ -30,6 +30,14 @@ enum sync_status sites_get(struct sync_db *db, struct sites *ret, struct sync_er
 	return sync_site_each(db, take, ret, err);
 }
 
+const char *sites_name(const struct sites *s, int64_t site_id)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->site[i].site_id == site_id)
+			return s->site[i].name;
+	return site_id ? "?" : "central";
+}
+
 void sites_clear(struct sites *s)
 {
 	free(s->site);

@@ -12,6 +12,8 @@ struct sites {
 	size_t n, cap;
 };
 enum sync_status sites_get(struct sync_db *db, struct sites *ret, struct sync_error *err);
+/** A site's name; "central" for 0, "?" for one that is not there. */
+const char *sites_name(const struct sites *s, int64_t site_id);
 void sites_clear(struct sites *s);
 
 /** "new" (not registered), "loading", "ok" or "revoked". */

@@ -106,7 +106,9 @@ static void a_bad_line_is_told_with_number_field_and_value(void **state)
 		enum sync_format format;
 		const char *file, *text;
 	} cases[] = {
-		{ SYNC_CSV, "", "line 1: the first line names the columns, and one of them must be 'id'" },
+		{ SYNC_CSV, "", "line 1: the file is empty: the first line names the columns, and one of them must be 'id'" },
+		{ SYNC_CSV, "id;rate;code\nc1;1;x\n", "line 1: 'id;rate;code' is no column: are the columns separated by ';'?" },
+		{ SYNC_CSV, "{\"id\":\"c1\"}\n", "line 1: it begins with '{' as JSON does: say --format json" },
 		{ SYNC_CSV, "rate,code\n1,x\n", "one of them must be 'id'" },
 		{ SYNC_CSV, "id,colour\nc1,red\n", "line 1: currency has no field 'colour'" },
 		{ SYNC_CSV, "id,code,id\n", "line 1: the column 'id' is there twice" },

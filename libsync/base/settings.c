@@ -53,6 +53,10 @@ static bool read_amount(int64_t *ret, const struct unit *u, const char *value)
 	n = strtoll(value, &end, 10);
 	if (errno != 0 || end == value)
 		return false;
+	if (n == 0 && !*end) {
+		*ret = 0; /* of any unit: whether it may be is a question of range */
+		return true;
+	}
 	for (; u->name; u++)
 		if (strcmp(end, u->name) == 0)
 			return !__builtin_mul_overflow(n, u->factor, ret);

@@ -178,11 +178,36 @@ static int find_field(const struct sync_entity *e, struct sync_view name)
 	return i >= 0 && e->fields[i].local ? -1 : i;
 }
 
+/* What looks like another format is told as such, instead of its first odd character. */
+static enum sync_status check_head(struct sync_rows *rows, struct sync_error *err)
+{
+	int c;
+
+	TRY(peek(rows, &c, err));
+	if (c == NO_MORE)
+		return sync_fail(err, SYNC_EINVALID, "line 1: the file is empty: the first line names the columns, and one of them must be 'id'");
+	if (c == '{' || c == '[')
+		return sync_fail(err, SYNC_EINVALID, "line 1: it begins with '%c' as JSON does: say --format json", c);
+	return SYNC_OK;
+}
+
+static enum sync_status check_separator(const struct sync_rows *rows, struct sync_error *err)
+{
+	struct sync_view only = cell_text(rows, 0);
+
+	if (rows->n_cells != 1 || !memchr(only.data, ';', only.len))
+		return SYNC_OK;
+	return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": '%.*s' is no column: are the columns separated by ';'? They must be by ','",
+	                 rows->line, SYNC_VIEW(only));
+}
+
 static enum sync_status read_head(struct sync_rows *rows, struct sync_error *err)
 {
 	bool seen[SYNC_MAX_FIELDS] = { false };
 
+	TRY(check_head(rows, err));
 	TRY(take_row(rows, err));
+	TRY(check_separator(rows, err));
 	for (size_t i = 0; i < rows->n_cells; i++) {
 		struct sync_view name = cell_text(rows, i);
 		int f = find_field(rows->e, name);

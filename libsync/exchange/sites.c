@@ -306,7 +306,9 @@ static enum sync_status check_candidate(const struct candidate *c, struct sync_v
 	bool same = sync_view_is(installation, c->installation);
 
 	if (!secret_fits(c, secret))
-		return sync_fail(err, SYNC_EUNAUTHORIZED, "the site's name or its secret is wrong: central site reset makes a new secret");
+		return sync_fail(err, SYNC_EUNAUTHORIZED,
+		                 "the site's name or its secret is wrong: compare the name with central site list; if both are right, "
+		                 "central site reset makes a new secret");
 	if (c->revoked)
 		return sync_fail(err, SYNC_EREVOKED, "site '%s' has been revoked", c->name);
 	/* the same installation asks again only while it may not have had the answer */
