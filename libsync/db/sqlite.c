@@ -2,9 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -435,6 +437,18 @@ void sync_sqlite_alone(void)
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/*
+ * SQLite would let everybody read a new file, and gives its log the mode that the file has. Only a file that is really new is
+ * touched: closing one that this process has open already would end SQLite's locks. What goes wrong, SQLite finds as well.
+ */
+static void make_file(const char *path)
+{
+	int fd = strcmp(path, ":memory:") ? open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660) : -1;
+
+	if (fd >= 0)
+		close(fd);
+}
+
 static enum sync_status open_db(struct sync_db **ret, const char *path, bool create, struct sync_error *err)
 {
 	static const char settings[] =
@@ -454,6 +468,8 @@ static enum sync_status open_db(struct sync_db **ret, const char *path, bool cre
 	db->path = strdup(path);
 	if (!db->path)
 		return sync_fail(err, SYNC_ENOMEM, "opening %s", path);
+	if (create)
+		make_file(path);
 	if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK)
 		return fail_db(db, err);
 	(void)sqlite3_busy_timeout(db->handle, BUSY_MS);
