@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,6 +154,27 @@ static void a_missing_file_is_not_found_and_not_made(void **state)
 	(void)state;
 	assert_int_equal(SYNC_ENOTFOUND, sync_db_open(&db, "sqlite:/nowhere/site.db", testdb_drivers, SYNC_SITE, false, &e));
 	assert_string_equal("/nowhere/site.db: there is no database", e.text);
+}
+
+/* There are patients in it, and a site's token. */
+static void a_new_file_is_closed_to_others(void **state)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	struct testdb *t = testdb_of(state);
+	mode_t before = umask(0);
+
+	assert_int_equal(0, unlink(strchr(t->url, ':') + 1));
+	testdb_open(t, SYNC_SITE);
+	run(t->db, "CREATE TABLE a(b integer)");
+	umask(before);
+	for (size_t i = 0; i < COUNT(suffixes); i++) {
+		char path[300];
+		struct stat st;
+
+		snprintf(path, sizeof path, "%s%s", strchr(t->url, ':') + 1, suffixes[i]);
+		assert_int_equal(0, stat(path, &st));
+		assert_int_equal(0660, st.st_mode & 0777);
+	}
 }
 
 static void a_file_that_is_no_database_is_refused_and_stays_as_it_is(void **state)
@@ -658,6 +680,13 @@ static void a_lost_connection_is_made_anew(void **state)
 	assert_ok(sync_db_begin(t->db, false, err));
 	assert_int_equal(4, number(t->db, "SELECT sum(b) FROM a"));
 	assert_ok(sync_db_commit(t->db, err));
+
+	/* outside a transaction as well: each request begins by asking who sends it */
+	end_connection(t->db, other);
+	assert_int_equal(4, number(t->db, "SELECT sum(b) FROM a"));
+	end_connection(t->db, other);
+	assert_ok(sync_db_run(t->db, put, SYNC_ARGS(sync_int(5)), NULL, NULL, err));
+	assert_int_equal(9, number(t->db, "SELECT sum(b) FROM a"));
 }
 
 /* Whichever call of an opening fails, the database can be opened later and is whole. */
@@ -694,6 +723,7 @@ int main(void)
 		TESTDB_BOTH(a_new_database_gets_our_tables_and_those_of_all_entities),
 		TESTDB_BOTH(an_empty_database_is_not_found_and_stays_empty_unless_it_is_to_be_made),
 		cmocka_unit_test(a_missing_file_is_not_found_and_not_made),
+		TESTDB_ON(a_new_file_is_closed_to_others, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_file_that_is_no_database_is_refused_and_stays_as_it_is, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_database_of_the_other_role_is_refused, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_site_has_no_postgresql, TESTDB_POSTGRES, "PostgreSQL"),

@@ -1,6 +1,7 @@
 #include "db/driver.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -192,9 +193,21 @@ static enum sync_status reconnect(struct postgres_db *db, struct sync_error *err
 	return settle(db, err);
 }
 
+/* What can be read while nothing was asked for is a notice, or the end: the server was restarted since the last use. */
+static bool hung_up(struct postgres_db *db)
+{
+	struct pollfd fd = { .fd = PQsocket(db->conn), .events = POLLIN };
+
+	while (PQstatus(db->conn) == CONNECTION_OK && poll(&fd, 1, 0) > 0)
+		if (!PQconsumeInput(db->conn))
+			return true;
+	return PQstatus(db->conn) != CONNECTION_OK;
+}
+
+/* Nothing was sent yet, so that a statement outside a transaction does not fail with the connection before. */
 static enum sync_status connected(struct postgres_db *db, struct sync_error *err)
 {
-	if (db->base.in_transaction || PQstatus(db->conn) == CONNECTION_OK)
+	if (db->base.in_transaction || !hung_up(db))
 		return SYNC_OK;
 	return reconnect(db, err);
 }
