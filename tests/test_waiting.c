@@ -102,6 +102,8 @@ static void an_edit_that_is_still_impossible_stays_open(void **state)
 		{ "{\"e\":\"currency\",\"i\":\"c1\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"rate\":1}}", "currency.code is required, and missing" },
 		{ "{\"e\":\"store\",\"i\":\"s9\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"code\":\"S\",\"site_id\":1,\"store_mode\":\"STORE\",\"is_disabled\":false,"
 		  "\"name_id\":\"n9\"}}", "name_id names name 'n9', which does not exist" },
+		{ "{\"e\":\"name\",\"i\":\"n1\",\"a\":\"D\",\"q\":\"4\"}", "name_id of store 's1' still names it: that has to go first" },
+		{ "{\"e\":\"name\",\"i\":\"p1\",\"a\":\"X\",\"q\":\"4\"}", "discard it" },
 	};
 	struct sync_db *db = central(state);
 

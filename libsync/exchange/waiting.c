@@ -9,6 +9,8 @@
 #include "exchange/integrate.h"
 #include "exchange/route.h"
 
+enum { MAX_SQL = 1024 };
+
 struct each {
 	enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err);
 	void *ctx;
@@ -143,13 +145,53 @@ static enum sync_status check_complete(struct sync_db *db, const struct sync_rec
 	return SYNC_OK;
 }
 
+static enum sync_status refuse_named(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	const struct sync_field *f = ctx;
+
+	(void)n;
+	return sync_fail(err, SYNC_EINVALID, "%s of %.*s '%.*s' still names it: that has to go first", f->name, SYNC_VIEW(v[0].s),
+	                 SYNC_VIEW(v[1].s));
+}
+
+static enum sync_status check_referrer(struct sync_db *db, const struct sync_record *r, const struct sync_entity *e,
+                                       const struct sync_field *f, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
+
+	sync_buf_addf(&sql, "SELECT '%s', id FROM \"%s\" WHERE \"%s\" = $1 LIMIT 1", e->name, e->name, f->name);
+	TRY(sync_buf_check(&sql, err));
+	return sync_db_run_text(db, sql.data, SYNC_ARGS(sync_string(r->id)), refuse_named, (void *)(uintptr_t)f, err);
+}
+
+/* What is deleted has no children, and nothing else names it. */
+static enum sync_status check_unnamed(struct sync_db *db, const struct sync_record *r, struct sync_error *err)
+{
+	size_t n;
+	const struct sync_entity *const *all = sync_entities(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < all[i]->n_fields; k++) {
+			const struct sync_field *f = &all[i]->fields[k];
+
+			if (sync_field_target(f) == r->entity && !f->soft && !f->local)
+				TRY(check_referrer(db, r, all[i], f, err));
+		}
+	}
+	return SYNC_OK;
+}
+
 /* Whether central itself could make this edit. */
 static enum sync_status check_possible(struct sync_db *db, const struct sync_record *r, struct sync_error *err)
 {
 	if (r->fault)
 		return sync_fail(err, SYNC_EINVALID, "still impossible: %s", r->fault->text);
-	if (!r->entity || r->action != SYNC_PUT)
+	if (r->action == SYNC_DROP)
+		return sync_fail(err, SYNC_EINVALID, "a site keeps a record or deletes it, what is dropped central decides: discard it");
+	if (!r->entity)
 		return SYNC_OK;
+	if (r->action == SYNC_DELETE)
+		return check_unnamed(db, r, err);
 	TRY(check_complete(db, r, err));
 	for (size_t i = 0; i < r->entity->n_fields; i++)
 		TRY(check_reference(db, &r->entity->fields[i], &r->values[i], err));
