@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -35,12 +36,25 @@ static enum sync_status file_of(const char *url, char **ret, struct sync_error *
 	return *ret ? SYNC_OK : sync_fail(err, SYNC_ENOMEM, "opening %s", url);
 }
 
+/* Whatever links lead to a file, it has one name; a new one is made, so that it has a name. */
+static enum sync_status real_name(const char *file, bool create, char **ret, struct sync_error *err)
+{
+	int made = create ? open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660) : -1;
+
+	if (made >= 0)
+		close(made);
+	*ret = realpath(file, NULL);
+	return *ret ? SYNC_OK : sync_fail(err, SYNC_EIO, "%s: %s: its folder must be there, and writable", file, strerror(errno));
+}
+
 /* The database itself is locked by SQLite in its own way, so a file beside it is. */
-static enum sync_status lock(struct site *s, struct sync_error *err)
+static enum sync_status lock(struct site *s, bool create, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
+	defer(freep) char *real = NULL;
 
-	sync_buf_addf(&name, "%s-remote", s->file);
+	TRY(real_name(s->file, create, &real, err));
+	sync_buf_addf(&name, "%s-remote", real);
 	TRY(sync_buf_check(&name, err));
 	s->lock = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0)
@@ -61,7 +75,7 @@ enum sync_status site_open(struct site *ret, const struct sync_call *call, bool 
 	TRY(sync_crypto_init(err));
 	TRY(file_of(settings->database, &ret->file, err));
 	if (exclusive && (create || access(ret->file, F_OK) == 0))
-		TRY(lock(ret, err));
+		TRY(lock(ret, create, err));
 	return sync_db_open(&ret->db, settings->database, drivers, SYNC_SITE, create, err);
 }
 

@@ -29,6 +29,8 @@ eventually 5 "edits that follow each other go together" eval '[ "$(sql "SELECT c
 same "in few rounds" yes "$([ $(($(grep -c 'name=Post' main.log) - rounds)) -le 3 ] && echo yes)"
 
 refused "a second remote on one file is refused" 1 "another remote is at work on" remote p.db sync
+ln -s p.db link.db
+refused "whatever it is called" 1 "another remote is at work on" remote link.db sync
 holds "but status may look" remote p.db status
 
 stop "$pid_main"
