@@ -538,7 +538,7 @@ static void nothing_is_numbered_when_nobody_is_to_hear_of_it(void **state)
 	assert_int_equal(before, number_of(db, "SELECT count(*) FROM sync_routing"));
 }
 
-static void old_routing_transactions_and_passed_tombstones_are_forgotten(void **state)
+static void passed_tombstones_are_forgotten(void **state)
 {
 	struct sync_db *db = country(state);
 
@@ -557,11 +557,62 @@ static void old_routing_transactions_and_passed_tombstones_are_forgotten(void **
 	    "UPDATE sync_site SET own_seq = 1000 WHERE site_id = 1");
 	PUT(db, "item", "k");
 	settle(db);
-	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 1"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 1023"));
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'l1'"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'l2'"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'i'"));
+}
+
+/* The next routing transaction tidies up; those before it are as old as they can be. */
+static void tidy(struct sync_db *db, const char *item)
+{
+	run_sql(db, "UPDATE sync_routing SET at_us = 0;"
+		    "UPDATE sync_routing SET ordinal = (ordinal / 1024 + 1) * 1024 - 1 WHERE seq = (SELECT max(seq) FROM sync_routing)");
+	PUT(db, "item", item);
+	settle(db);
+}
+
+/* Whatever it was sent since it last said what it holds, it may hold. */
+static void a_position_that_a_site_may_name_stays_known(void **state)
+{
+	static const char first[] = "SELECT count(*) FROM sync_routing WHERE ordinal = 1";
+	struct sync_db *db = country(state);
+
+	PUT(db, "item", "h");
+	settle(db);
+	tidy(db, "i");
+	assert_int_equal(1, number_of(db, first));
+	run_sql(db, "UPDATE sync_site SET all_seq = 1000, own_seq = 1000 WHERE site_id = 1");
+	tidy(db, "k");
+	assert_int_equal(1, number_of(db, first));
+	run_sql(db, "UPDATE sync_site SET revoked_us = 1 WHERE site_id <> 1");
+	tidy(db, "l");
+	assert_int_equal(0, number_of(db, first));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 3072"));
+}
+
+/* Site 1 has stored verdicts upto 5. */
+static void what_was_settled_long_ago_is_forgotten(void **state)
+{
+	struct sync_db *db = country(state);
+
+	run_sql(db,
+		"UPDATE sync_site SET verdict = 6, verdict_seen = 5 WHERE site_id = 1;"
+		"INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, text, at_us) VALUES"
+		"    (1, 1, 'refused', 'item', 'a', 1, 'x', 'x', 0), (1, 2, 'resolved', 'item', 'a', 2, 'x', 'x', 0),"
+		"    (1, 3, 'refused', 'item', 'b', 3, 'x', 'x', 0), (1, 4, 'waiting', 'item', 'c', 4, 'x', 'x', 0),"
+		"    (1, 5, 'refused', 'item', 'c', 5, 'x', 'x', 0), (1, 6, 'resolved', 'item', 'b', 6, 'x', 'x', 0);"
+		"INSERT INTO sync_seen(entity, record_id, version, at_us) VALUES ('barcode', 'a', '1', 0), ('barcode', 'b', '1', 9000000000000000);"
+		"INSERT INTO sync_waiting(kind, site_id, entity, record_id, seq, frame, code, text, at_us, done_us) VALUES"
+		"    ('quarantine', 1, 'item', 'a', 1, '', 'x', 'x', 0, 0), ('quarantine', 1, 'item', 'b', 1, '', 'x', 'x', 0, NULL);"
+		"INSERT INTO sync_version(entity, record_id, version, edited_us, received_us, creator, deleted) VALUES"
+		"    ('barcode', 'a', '1', 0, 0, 1, 1), ('barcode', 'b', '1', 0, 0, 1, 0)");
+	tidy(db, "i");
+	assert_int_equal(3, number_of(db, "SELECT count(*) FROM sync_verdict"));
+	assert_int_equal(3, number_of(db, "SELECT count(*) FROM sync_verdict WHERE n IN (3, 5, 6)"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_seen"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_waiting WHERE record_id = 'b'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_version WHERE record_id = 'b'"));
 }
 
 /* A transaction that began first and commits last. */
@@ -658,7 +709,9 @@ int main(void)
 		TESTDB_BOTH(the_rows_of_a_group_changed_together_stand_together),
 		TESTDB_BOTH(what_is_sent_again_is_nobodys_echo),
 		TESTDB_BOTH(nothing_is_numbered_when_nobody_is_to_hear_of_it),
-		TESTDB_BOTH(old_routing_transactions_and_passed_tombstones_are_forgotten),
+		TESTDB_BOTH(passed_tombstones_are_forgotten),
+		TESTDB_BOTH(a_position_that_a_site_may_name_stays_known),
+		TESTDB_BOTH(what_was_settled_long_ago_is_forgotten),
 		TESTDB_BOTH(a_change_committed_late_is_routed_late_and_not_lost),
 		TESTDB_BOTH(only_one_process_routes_at_a_time),
 		TESTDB_BOTH(owners_are_found_through_the_parent),

@@ -14,7 +14,7 @@ enum {
 	TIDY_EVERY = 1024, /* routing transactions */
 	KEEP_CLOSE = 64,   /* C of design.md section 9 */
 };
-/* How long every routing transaction and every tombstone is kept. */
+/* How long every routing transaction, every tombstone and whatever is settled is kept. */
 static const int64_t keep_us = INT64_C(90) * 24 * 3600 * 1000000;
 
 /* writing */
@@ -315,6 +315,25 @@ static enum sync_status bury(struct sync_db *db, int64_t before_us, struct sync_
 	return sync_db_run(db, everybody, SYNC_ARGS(sync_int(upto), sync_int(upto)), NULL, NULL, err);
 }
 
+/* What was settled before then. A verdict that its site has stored is settled by a later one on the record. */
+static enum sync_status forget(struct sync_db *db, int64_t before_us, struct sync_error *err)
+{
+	static const char *const settled[] = {
+		"DELETE FROM sync_verdict WHERE site_id > 0 AND kind <> 'leave' AND EXISTS ("
+		"    SELECT 1 FROM sync_verdict w JOIN sync_site s ON s.site_id = w.site_id"
+		"        WHERE w.entity = sync_verdict.entity AND w.record_id = sync_verdict.record_id"
+		"        AND w.site_id = sync_verdict.site_id AND w.n <= s.verdict_seen AND w.at_us < $1 AND w.kind <> 'leave'"
+		"        AND (w.n > sync_verdict.n OR (w.n = sync_verdict.n AND w.kind = 'resolved')))",
+		"DELETE FROM sync_seen WHERE at_us < $1",
+		"DELETE FROM sync_waiting WHERE done_us < $1",
+		"DELETE FROM sync_version WHERE deleted = 1 AND received_us < $1",
+	};
+
+	for (size_t i = 0; i < COUNT(settled); i++)
+		TRY(sync_db_run(db, settled[i], SYNC_ARGS(sync_int(before_us)), NULL, NULL, err));
+	return SYNC_OK;
+}
+
 enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordinal, int64_t now_us, struct sync_error *err)
 {
 	static const char put[] = "INSERT INTO sync_routing(seq, id, at_us, ordinal) VALUES ($1, $2, $3, $4)";
@@ -326,5 +345,6 @@ enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordin
 	if (ordinal % TIDY_EVERY)
 		return SYNC_OK;
 	TRY(bury(db, now_us - keep_us, err));
+	TRY(forget(db, now_us - keep_us, err));
 	return thin(db, seq, ordinal, now_us - keep_us, err);
 }
