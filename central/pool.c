@@ -54,7 +54,6 @@ static enum sync_status open_lane(struct pool *p, struct lane **ret, struct sync
 		return sync_fail(err, SYNC_ENOMEM, "another exchange");
 	TRY(sync_db_clone(&lane->db, p->db, err));
 	TRY(sync_server_new(&lane->server, lane->db, err));
-	p->open++;
 	*ret = steal(lane);
 	return SYNC_OK;
 }
@@ -73,6 +72,7 @@ static struct timespec after(int64_t ms)
 	return t;
 }
 
+/* An idle lane, or NULL and the right to open one. */
 static enum sync_status take_locked(struct pool *p, int64_t wait_ms, struct lane **ret, struct sync_error *err)
 {
 	struct timespec until = after(wait_ms);
@@ -80,13 +80,24 @@ static enum sync_status take_locked(struct pool *p, int64_t wait_ms, struct lane
 	while (!p->idle && p->open == p->most)
 		if (pthread_cond_timedwait(&p->given, &p->lock, &until) != 0)
 			return sync_fail(err, SYNC_EBUSY, "%zu exchanges are under way, as many as may be", p->most);
-	if (!p->idle)
-		return open_lane(p, ret, err);
 	*ret = p->idle;
-	p->idle = p->idle->next;
+	if (p->idle)
+		p->idle = p->idle->next;
+	else
+		p->open++;
 	return SYNC_OK;
 }
 
+/* Its right to a lane goes to whoever waits. */
+static void give_up(struct pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->open--;
+	pthread_cond_signal(&p->given);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* To connect may take seconds, during which others take and give what there is. */
 enum sync_status pool_take(struct pool *p, int64_t wait_ms, struct lane **ret, struct sync_error *err)
 {
 	enum sync_status status;
@@ -94,6 +105,11 @@ enum sync_status pool_take(struct pool *p, int64_t wait_ms, struct lane **ret, s
 	pthread_mutex_lock(&p->lock);
 	status = take_locked(p, wait_ms, ret, err);
 	pthread_mutex_unlock(&p->lock);
+	if (status != SYNC_OK || *ret)
+		return status;
+	status = open_lane(p, ret, err);
+	if (status != SYNC_OK)
+		give_up(p);
 	return status;
 }
 

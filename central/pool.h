@@ -12,7 +12,7 @@ struct lane {
 	struct lane *next;
 };
 
-/** @param db  outlives the pool, is used under its lock only @param most  lanes; each is opened when it is first needed */
+/** @param db  outlives the pool, is only read @param most  lanes; each is opened when it is first needed */
 enum sync_status pool_new(struct pool **ret, struct sync_db *db, size_t most, struct sync_error *err);
 void pool_free(struct pool *p);
 /** @retval SYNC_EBUSY  none has become free for wait_ms */
