@@ -36,6 +36,9 @@ static const struct sync_setting settings[] = {
 	{ 0 },
 };
 
+static const char entities[] = "- is standard input. Entities, such as name, store or item, and their fields: docs/entities.md, installed in "
+			       "share/doc/libsync-central. `central export ENTITY` of an empty table prints its columns.";
+
 static const struct sync_command commands[] = {
 	{ "serve", NULL, cmd_serve, "answer sites until SIGTERM" },
 	{ "site add", "NAME", cmd_site_add, "create a site and print its one-time secret" },
@@ -47,9 +50,9 @@ static const struct sync_command commands[] = {
 	{ "waiting list", NULL, cmd_waiting_list, "what waits for a person" },
 	{ "waiting accept", "ID", cmd_waiting_accept, "apply it as central's own edit" },
 	{ "waiting discard", "ID", cmd_waiting_discard, "close it without effect" },
-	{ "import", "ENTITY FILE", cmd_import, "records from CSV or JSON lines, all or none; - is standard input" },
-	{ "export", "ENTITY", cmd_export, "records as CSV or JSON lines to standard output" },
-	{ "status", NULL, cmd_status, "last exchange, what is pending and what waits, per site" },
+	{ "import", "ENTITY FILE", cmd_import, "records from CSV or JSON lines, all or none", entities },
+	{ "export", "ENTITY", cmd_export, "records as CSV or JSON lines to standard output", entities },
+	{ "status", NULL, cmd_status, "per site: last exchange, what is pending or waits" },
 	{ 0 },
 };
 

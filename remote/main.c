@@ -25,7 +25,7 @@ static const struct sync_setting settings[] = {
 };
 
 static const struct sync_command commands[] = {
-	{ "init", NULL, cmd_init, "register this site and load its records; again: go on where it stopped" },
+	{ "init", NULL, cmd_init, "register this site and load its records; repeated, it goes on" },
 	{ "sync", NULL, cmd_sync, "one round now; succeeds only if everything went both ways" },
 	{ "run", NULL, cmd_run, "rounds on an interval and after local edits, until SIGTERM" },
 	{ "status", NULL, cmd_status, "last exchange, what is pending, waits or was refused" },

@@ -154,7 +154,7 @@ static void misuse_is_explained_and_ends_with_64(void **state)
 	} cases[] = {
 		{ { "central" }, "central: no command given\n" },
 		{ { "central", "sit" }, "central: no command 'sit'\n" },
-		{ { "central", "site", "ad" }, "central: no command 'site ad'\n" },
+		{ { "central", "site", "ad" }, "central: no command 'site ad': there are site add, site list\n" },
 		{ { "central", "site", "add" }, "central site add: arguments are missing, expected: NAME\n" },
 		{ { "central", "site", "add", "A", "B" }, "central site add: 'B' is one argument too many\n" },
 		{ { "central", "site", "list", "--store=A" }, "central site list: unrecognized option '--store=A'\n" },
@@ -220,6 +220,26 @@ static void help_of_a_command_has_only_its_options(void **state)
 	assert_non_null(strstr(got.out.data, "--store=ID"));
 }
 
+static void help_of_a_first_word_lists_what_may_follow(void **state)
+{
+	(void)state;
+	RUN("site", "--help");
+	assert_int_equal(0, got.code);
+	assert_non_null(strstr(got.out.data, "  site add NAME "));
+	assert_non_null(strstr(got.out.data, "  site list "));
+	assert_null(strstr(got.out.data, "export"));
+	assert_non_null(strstr(got.out.data, "--store=ID"));
+}
+
+static void misuse_with_json_is_an_object(void **state)
+{
+	(void)state;
+	RUN("site", "add", "--json");
+	assert_int_equal(64, got.code);
+	assert_string_equal("{\"ok\":false,\"error\":\"usage\",\"text\":\"arguments are missing, expected: NAME\"}\n", got.out.data);
+	assert_string_equal("", got.err.data);
+}
+
 static void the_version_is_told(void **state)
 {
 	(void)state;
@@ -283,6 +303,8 @@ int main(void)
 		cmocka_unit_test(a_failure_with_json_is_an_object),
 		cmocka_unit_test(help_lists_commands_and_settings),
 		cmocka_unit_test(help_of_a_command_has_only_its_options),
+		cmocka_unit_test(help_of_a_first_word_lists_what_may_follow),
+		cmocka_unit_test(misuse_with_json_is_an_object),
 		cmocka_unit_test(the_version_is_told),
 		cmocka_unit_test(reports_nest_and_escape),
 		cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),

@@ -2,6 +2,7 @@
 
 #include <argp.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,6 +53,22 @@ static void find_command(struct run *r)
 			r->command = command;
 }
 
+/* Whether the command is one of those that begin with the first word: "site add" with "site". */
+static bool in_group(const struct sync_command *command, const struct run *r)
+{
+	size_t first = r->n_words > 0 ? strlen(r->words[0]) : 0;
+
+	return first > 0 && strncmp(command->name, r->words[0], first) == 0 && command->name[first] == ' ';
+}
+
+static bool has_group(const struct run *r)
+{
+	for (const struct sync_command *command = r->p->commands; command->name; command++)
+		if (in_group(command, r))
+			return true;
+	return false;
+}
+
 /* How many arguments a command takes: words, those in brackets may be missing. */
 static void count_args(const struct sync_command *command, size_t *ret_least, size_t *ret_most)
 {
@@ -76,22 +93,72 @@ static error_t on_word(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+static bool wants_json(const struct run *r)
+{
+	const struct sync_setting *row = sync_setting_find(r->p->settings, "json");
+
+	return row && *(const bool *)((const char *)r->p->values + row->offset);
+}
+
+static void report_failure(const struct run *r, const struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf b = { .max = TEXT_MAX };
+	const char *text = err->text[0] ? err->text : sync_status_text(err->status);
+
+	if (!wants_json(r)) {
+		fprintf(stderr, "%s: %s\n", r->p->name, text);
+		return;
+	}
+	sync_show_open(&b, NULL, '{');
+	sync_show_bool(&b, "ok", false);
+	sync_show_text(&b, "error", sync_view_of(sync_status_name(err->status)));
+	sync_show_text(&b, "text", sync_view_of(text));
+	sync_show_close(&b, '}');
+	(void)sync_show_print(&b, NULL);
+}
+
+/* Say what is wrong with the words of the call, and exit as argp does. */
+__attribute__((format(printf, 3, 4))) static _Noreturn void misused(const struct run *r, const struct argp_state *state,
+								    const char *format, ...)
+{
+	struct sync_error err = { .status = SYNC_EUSAGE };
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(err.text, sizeof err.text, format, args);
+	va_end(args);
+	if (wants_json(r))
+		report_failure(r, &err);
+	else
+		argp_error(state, "%s", err.text);
+	exit(SYNC_EXIT_MISUSED);
+}
+
+/* "no command 'site ad': site add, site list" */
+static _Noreturn void refuse_command(const struct run *r, const struct argp_state *state)
+{
+	defer(sync_buf_clear) struct sync_buf b = { .max = TEXT_MAX };
+
+	if (r->n_words == 0)
+		misused(r, state, "no command given");
+	for (const struct sync_command *command = r->p->commands; command->name; command++)
+		if (in_group(command, r))
+			sync_buf_addf(&b, "%s%s", b.len > 0 ? ", " : ": there are ", command->name);
+	misused(r, state, "no command '%s%s%s'%s", r->words[0], r->n_words > 1 ? " " : "", r->n_words > 1 ? r->words[1] : "",
+		b.len > 0 ? b.data : "");
+}
+
 static void check_args(const struct run *r, const struct argp_state *state)
 {
 	size_t least, most;
 
-	if (!r->command && r->n_words == 0)
-		argp_error(state, "no command given");
 	if (!r->command)
-		argp_error(state, "no command '%s%s%s'", r->words[0], r->n_words > 1 ? " " : "",
-			   r->n_words > 1 ? r->words[1] : "");
-	if (!r->command)
-		return; /* argp_error() does not return, which the compiler cannot know */
+		refuse_command(r, state);
 	count_args(r->command, &least, &most);
 	if (r->n_args < least)
-		argp_error(state, "arguments are missing, expected: %s", r->command->args);
+		misused(r, state, "arguments are missing, expected: %s", r->command->args);
 	if (r->n_args > most)
-		argp_error(state, "'%s' is one argument too many", r->args[most]);
+		misused(r, state, "'%s' is one argument too many", r->args[most]);
 }
 
 static error_t set_option(struct run *r, const struct sync_setting *row, const char *arg, const struct argp_state *state)
@@ -102,7 +169,7 @@ static error_t set_option(struct run *r, const struct sync_setting *row, const c
 	sync_buf_addf(&where, "--%s", row->name);
 	if (sync_buf_check(&where, &err) != SYNC_OK ||
 	    sync_settings_set(&r->settings, row, arg, SYNC_FROM_OPTION, where.data, &err) != SYNC_OK)
-		argp_error(state, "%s", err.text);
+		misused(r, state, "%s", err.text);
 	return 0;
 }
 
@@ -140,19 +207,57 @@ static const char *option_doc(struct run *r, const struct sync_setting *row)
 	return sync_arena_copy(&r->settings.arena, sync_buf_view(&b)).data;
 }
 
-/* The rows that apply to the command; all while none is known. */
+/* Rows of the same commands are a group, named by the first of them; those of all commands come first, as argp sorts them. */
+static int group_of(const struct run *r, const struct sync_setting *row)
+{
+	const struct sync_setting *first = r->p->settings;
+
+	while (row->commands && first->commands != row->commands)
+		first++;
+	return row->commands ? (int)(first - r->p->settings) + 2 : 1;
+}
+
+/* "For import, export:" */
+static const char *group_head(struct run *r, const struct sync_setting *row)
+{
+	defer(sync_buf_clear) struct sync_buf b = { .max = TEXT_MAX };
+
+	sync_buf_add_text(&b, row->commands ? "For " : "For all commands:");
+	for (const char *const *name = row->commands; name && *name; name++)
+		sync_buf_addf(&b, "%s%s", *name, name[1] ? ", " : ":");
+	return sync_arena_copy(&r->settings.arena, sync_buf_view(&b)).data;
+}
+
+/* Whether the command takes it, or one of those that the first word may mean, or any while nothing is known. */
+static bool applies(const struct run *r, const struct sync_setting *row)
+{
+	if (r->command || !has_group(r))
+		return sync_setting_for(row, r->command ? r->command->name : NULL);
+	for (const struct sync_command *command = r->p->commands; command->name; command++)
+		if (in_group(command, r) && sync_setting_for(row, command->name))
+			return true;
+	return false;
+}
+
+/* The rows that apply; without a command in groups with a head each. */
 static struct argp_option *make_options(struct run *r)
 {
-	struct argp_option *options = calloc(r->n_settings + 1, sizeof *options);
+	struct argp_option *options = calloc(2 * r->n_settings + 1, sizeof *options);
 	size_t used = 0;
+	int group, last = 0;
 
 	for (size_t i = 0; options && i < r->n_settings; i++) {
 		const struct sync_setting *row = &r->p->settings[i];
 
-		if (sync_setting_for(row, r->command ? r->command->name : NULL))
-			options[used++] = (struct argp_option){
-				.name = row->name, .key = FIRST_KEY + (int)i, .arg = row->arg, .doc = option_doc(r, row)
-			};
+		if (!applies(r, row))
+			continue;
+		group = r->command ? 0 : group_of(r, row);
+		if (group > last)
+			options[used++] = (struct argp_option){ .doc = group_head(r, row), .group = group };
+		last = group > last ? group : last;
+		options[used++] = (struct argp_option){
+			.name = row->name, .key = FIRST_KEY + (int)i, .arg = row->arg, .doc = option_doc(r, row), .group = group
+		};
 	}
 	return options;
 }
@@ -162,22 +267,24 @@ static int command_width(const struct sync_command *command)
 	return (int)(strlen(command->name) + (command->args ? strlen(command->args) + 1 : 0));
 }
 
-/* What stands after '\v' follows the options. */
+/* What stands after '\v' follows the options. After the first word of several commands only those are listed. */
 static void write_doc(struct run *r)
 {
+	bool all = !has_group(r);
 	int width = 0;
 
 	if (r->command) {
-		sync_buf_add_text(&r->doc, r->command->help);
+		sync_buf_addf(&r->doc, "%s%s%s", r->command->help, r->command->more ? "\v" : "", r->command->more ? r->command->more : "");
 		return;
 	}
-	sync_buf_addf(&r->doc, "%s\vCommands:\n", r->p->description);
+	sync_buf_addf(&r->doc, "%s\n\nCommands:\n", r->p->description);
 	for (const struct sync_command *command = r->p->commands; command->name; command++)
 		width = command_width(command) > width ? command_width(command) : width;
 	for (const struct sync_command *command = r->p->commands; command->name; command++)
-		sync_buf_addf(&r->doc, "  %s%s%s%*s  %s\n", command->name, command->args ? " " : "",
-			      command->args ? command->args : "", width - command_width(command), "", command->help);
-	sync_buf_addf(&r->doc, "\nOptions of a command: %s COMMAND --help", r->p->name);
+		if (all || in_group(command, r))
+			sync_buf_addf(&r->doc, "  %s%s%s%*s  %s\n", command->name, command->args ? " " : "",
+				      command->args ? command->args : "", width - command_width(command), "", command->help);
+	sync_buf_addf(&r->doc, "\vOptions of a command: %s COMMAND --help", r->p->name);
 }
 
 static enum sync_status find_words(struct run *r, int argc, char **argv, struct sync_error *err)
@@ -215,13 +322,6 @@ static enum sync_status read_options(struct run *r, int argc, char **argv, struc
 	return sync_settings_finish(&r->settings, r->p->name, err);
 }
 
-static bool wants_json(const struct run *r)
-{
-	const struct sync_setting *row = sync_setting_find(r->p->settings, "json");
-
-	return row && *(const bool *)((const char *)r->p->values + row->offset);
-}
-
 static enum sync_status run_command(struct run *r, int argc, char **argv, struct sync_error *err)
 {
 	struct sync_call call = { .settings = r->p->values };
@@ -235,23 +335,6 @@ static enum sync_status run_command(struct run *r, int argc, char **argv, struct
 	call.n_args = r->n_args;
 	call.json = wants_json(r);
 	return r->command->run(&call, err);
-}
-
-static void report_failure(const struct run *r, const struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf b = { .max = TEXT_MAX };
-	const char *text = err->text[0] ? err->text : sync_status_text(err->status);
-
-	if (!wants_json(r)) {
-		fprintf(stderr, "%s: %s\n", r->p->name, text);
-		return;
-	}
-	sync_show_open(&b, NULL, '{');
-	sync_show_bool(&b, "ok", false);
-	sync_show_text(&b, "error", sync_view_of(sync_status_name(err->status)));
-	sync_show_text(&b, "text", sync_view_of(text));
-	sync_show_close(&b, '}');
-	(void)sync_show_print(&b, NULL);
 }
 
 static void clear_run(struct run *r)

@@ -32,6 +32,7 @@ struct sync_command {
 	const char *args;     /* "STORE SITE", "[ENTITY]": one word each, optional ones in brackets and last; NULL: none */
 	sync_command_fn *run;
 	const char *help;     /* one line */
+	const char *more;     /* what its --help says after the options; NULL: nothing */
 };
 
 /** A program. */
