@@ -773,6 +773,42 @@ static void groups_that_name_what_waits_wait_too(void **state)
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_inbox"));
 }
 
+/* An edit that is integrated by a process of its own, while another transaction is open; fails when it would wait for that. */
+static enum sync_status integrate_beside(struct sync_db *other, int64_t source, const struct edit *edit)
+{
+	defer(clear_message) struct message m = { 0 };
+	struct sync_intake in = from(source);
+	struct sync_outcome outcome = { 0 };
+
+	run(other, "SET lock_timeout = '1ms'");
+	add_edit(&m, edit);
+	return take(other, &in, &m, &outcome, NULL);
+}
+
+static void what_another_transaction_comes_to_name_is_not_deleted(void **state)
+{
+	static const struct edit names = { SYNC_PUT, "location", "o8", { "location_type_id", "cold", "store_id", "s2" }, .seq = 1 };
+	static const struct edit deletes = { SYNC_DELETE, "location_type", "cold", .seq = 2 };
+	struct sync_db *db = central(state);
+	defer(sync_db_closep) struct sync_db *other = NULL;
+	const struct edit *const orders[][2] = { { &names, &deletes }, { &deletes, &names } };
+
+	assert_ok(sync_db_clone(&other, db, err));
+	for (size_t i = 0; i < COUNT(orders); i++) {
+		bool named = orders[i][0] == &names;
+		defer(clear_message) struct message m = { 0 };
+		struct sync_intake in = from(named ? 8 : 0);
+		struct sync_outcome outcome = { 0 };
+
+		RECEIVE(db, from(0), { SYNC_PUT, "location_type", "cold" });
+		add_edit(&m, orders[i][0]);
+		assert_ok(sync_db_begin(db, true, err));
+		assert_ok(sync_integrate(db, &in, m.r, m.lines, m.n, &outcome, err));
+		assert_int_equal(SYNC_EBUSY, integrate_beside(other, named ? 0 : 8, orders[i][1]));
+		sync_db_rollback(db);
+	}
+}
+
 /* Of several processes on one server, none waits for another because of what waits. */
 static void a_group_of_a_site_that_is_busy_is_left_for_later(void **state)
 {
@@ -1024,6 +1060,7 @@ int main(void)
 		TESTDB_BOTH(what_is_still_named_is_not_deleted),
 		TESTDB_BOTH(groups_that_name_what_waits_wait_too),
 		TESTDB_ON(what_a_trigger_alters_before_it_is_stored_is_an_edit, TESTDB_POSTGRES, "PostgreSQL"),
+		TESTDB_ON(what_another_transaction_comes_to_name_is_not_deleted, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_ON(a_group_of_a_site_that_is_busy_is_left_for_later, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_ON(what_was_pulled_is_not_captured_but_what_triggers_do_about_it_is, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_drop_that_is_still_named_is_held_back, TESTDB_SQLITE, "SQLite"),

@@ -240,8 +240,8 @@ enum sync_status sync_records_get(struct sync_db *db, const struct sync_entity *
 	return SYNC_OK;
 }
 
-enum sync_status sync_records_exist(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
-                                    bool *ret, struct sync_error *err)
+static enum sync_status find_existing(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
+                                      const char *lock, bool *ret, struct sync_error *err)
 {
 	struct fetch f = { .e = e, .exist = ret };
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
@@ -252,8 +252,20 @@ enum sync_status sync_records_exist(struct sync_db *db, const struct sync_entity
 		return SYNC_OK;
 	TRY(lookup_open(&l, ids, n, err));
 	f.ids = l;
-	sync_buf_addf(&sql, "SELECT id FROM \"%s\" WHERE id IN %s", e->name, sync_db_dialect(db)->in_list);
+	sync_buf_addf(&sql, "SELECT id FROM \"%s\" WHERE id IN %s%s", e->name, sync_db_dialect(db)->in_list, lock);
 	return each_of(db, &sql, &f, (struct sync_view){ 0 }, take_exist, err);
+}
+
+enum sync_status sync_records_exist(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
+                                    bool *ret, struct sync_error *err)
+{
+	return find_existing(db, e, ids, n, "", ret, err);
+}
+
+enum sync_status sync_records_hold(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
+                                   bool *ret, struct sync_error *err)
+{
+	return find_existing(db, e, ids, n, sync_db_dialect(db)->for_share, ret, err);
 }
 
 /* Bit i: the record has a value for fields[i] (id always). */

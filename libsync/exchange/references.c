@@ -7,7 +7,9 @@
 
 /*
  * Hard references, for the whole lot at once: what the tables will hold after it is what they hold now, with the puts that are
- * accepted and without the deletes. A group that fails may take others with it, so the check repeats until nothing fails.
+ * accepted and without the deletes. A group that fails may take others with it, so the check repeats until nothing fails. Of two
+ * transactions, one of which deletes what the other comes to name, the second waits for the first: what is named is held, and
+ * what is to go is locked, before it is asked who names it.
  */
 
 /* A record that something in the lot refers to and that the lot itself does not bring. */
@@ -132,7 +134,7 @@ static enum sync_status look_up(struct check *c, size_t first, struct sync_error
 	for (size_t i = first; i < c->n; i++)
 		if (c->targets[i].e == e && !c->targets[i].looked_up)
 			ids[n++] = c->targets[i].id;
-	TRY(sync_records_exist(c->lot->db, e, ids, n, exist, err));
+	TRY(sync_records_hold(c->lot->db, e, ids, n, exist, err));
 	for (size_t i = first, k = 0; i < c->n; i++) {
 		struct target *t = &c->targets[i];
 
@@ -246,6 +248,18 @@ static enum sync_status check_referrers(const struct referrer *r, const struct s
 	                    (void *)(uintptr_t)r, err);
 }
 
+/* In one order, and with SQLite not at all. */
+static enum sync_status lock_removed(const struct check *c, const struct sync_entity *e, const struct sync_view *ids, size_t n,
+                                     struct sync_error *err)
+{
+	const struct sync_dialect *d = sync_db_dialect(c->lot->db);
+	const char *head = sync_say(c->lot->arena, "SELECT id FROM \"%s\" WHERE id IN", e->name);
+
+	if (!*d->for_update)
+		return SYNC_OK;
+	return sync_run_ids(c->lot->db, head, ids, n, sync_say(c->lot->arena, " ORDER BY id%s", d->for_update), NULL, 0, NULL, NULL, err);
+}
+
 static enum sync_status check_removed(struct check *c, const struct sync_run *run, struct sync_error *err)
 {
 	size_t n_entities, n;
@@ -253,6 +267,7 @@ static enum sync_status check_removed(struct check *c, const struct sync_run *ru
 	struct sync_view *ids;
 
 	TRY(sync_run_select(c->lot, run, is_removal, &ids, &n, err));
+	TRY(lock_removed(c, run->e, ids, n, err));
 	for (size_t i = 0; n && i < n_entities; i++) {
 		for (size_t k = 0; k < all[i]->n_fields; k++) {
 			const struct sync_field *f = &all[i]->fields[k];

@@ -20,6 +20,7 @@ struct sync_dialect {
 	const char *in_list;      /* what follows IN for a JSON array of texts in $1: (SELECT value FROM json_each($1)) */
 	const char *types[10];    /* column type by enum sync_type */
 	const char *for_update;   /* " FOR UPDATE" or "" */
+	const char *for_share;    /* " FOR KEY SHARE" or "": whoever would delete such a row waits */
 	const char *serial;       /* @serial in tables.sql: a primary key that numbers itself and is never reused */
 	const char *blob;         /* @blob: column type of bytes */
 	const char *clustered;    /* @clustered: the rows live in the primary key's index */

@@ -40,5 +40,8 @@ enum sync_status sync_records_forget(struct sync_db *db, const struct sync_entit
 /** Tell which of n ids exist (ret[i]). */
 enum sync_status sync_records_exist(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
                                     bool *ret, struct sync_error *err);
+/** The same, and until the transaction ends nobody else deletes those that do. */
+enum sync_status sync_records_hold(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
+                                   bool *ret, struct sync_error *err);
 
 #endif
