@@ -140,6 +140,26 @@ static enum sync_status print_report(const struct session *s, const struct sync_
 	return sync_show_print(&b, err);
 }
 
+static enum sync_status disowned(const struct session *s, const struct remote_settings *settings, struct sync_error *err)
+{
+	int64_t unpushed;
+
+	TRY(sync_unpushed(s->site.db, &unpushed, err));
+	return sync_fail(err, SYNC_EUNAUTHORIZED,
+	                 "%.80s is of an installation that central no longer knows, with %" PRId64
+	                 " edits that central has not (remote show prints them): a new secret needs a new file",
+	                 settings->database, unpushed);
+}
+
+/* Whoever has a secret wants to be registered: central says whether this file is. */
+static enum sync_status confirm(struct session *s, const struct remote_settings *settings, struct sync_error *err)
+{
+	struct sync_report report;
+	enum sync_status status = session_round(s, &report, err);
+
+	return status == SYNC_EUNAUTHORIZED ? disowned(s, settings, err) : status;
+}
+
 static enum sync_status init(struct session *s, const struct sync_call *call, struct sync_error *err)
 {
 	const struct remote_settings *settings = call->settings;
@@ -157,6 +177,8 @@ static enum sync_status init(struct session *s, const struct sync_call *call, st
 	TRY(session_keep_authority(s, settings, err));
 	if (!s->link.operational)
 		TRY(load(s, &report, err));
+	else if (settings->secret_file)
+		TRY(confirm(s, settings, err));
 	sync_progress_end(&s->progress);
 	return print_report(s, &report, call->json, err);
 }

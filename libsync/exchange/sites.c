@@ -374,7 +374,7 @@ enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view tok
 	TRY(sync_db_run(db, find, SYNC_ARGS(sync_text(hash)), take_owner, &owner, err));
 	if (!owner.caller.site_id)
 		return sync_fail(err, SYNC_EUNAUTHORIZED,
-		                 "this token is nobody's: if central site reset was used, register again with remote init and the new secret");
+		                 "this token is nobody's: if central site reset was used, remote init makes a new installation with the new secret and a new file");
 	*ret = owner.caller;
 	if (owner.revoked)
 		return sync_fail(err, SYNC_EREVOKED, "site '%s' has been revoked", owner.caller.name);

@@ -26,6 +26,8 @@ for kind in $(kinds); do
 	cp p.db old.db
 	central site reset Post >secret2 2>/dev/null
 	refused "after a reset the old token is void at once" 1 "this token is nobody's" remote p.db sync
+	location p.db l9
+	refused "its file stays what it was" 1 "no longer knows, with 1 edits" remote p.db init --url "$url" --site Post --secret-file secret2
 	refused "and so is the old secret" 1 "name or its secret is wrong" remote second.db init --url "$url" --site Post --secret-file secret
 	holds "the new secret makes a new installation" remote second.db init --url "$url" --site Post --secret-file secret2
 	location second.db l1
