@@ -337,6 +337,25 @@ static void put_locations(struct country *c, int n, const char *name)
 	}
 }
 
+static void who_has_more_to_push_is_answered_before_all_is_routed(void **state)
+{
+	static const char queued[] = "SELECT count(*) FROM sync_changelog";
+	struct country c;
+	struct loopback *line = &c.site[0].line;
+
+	open_slow(&c, state);
+	put_locations(&c, 3, "a");
+	loopback_arm(line, LOOPBACK_LOSE_REQUEST, 2, 0);
+	assert_int_equal(SYNC_ENET, country_round(&c, 0));
+	assert_int_equal(sync_db_dialect(c.central->db)->postgres, number(c.central->db, queued));
+	assert_true(line->served.jobs);
+	loopback_work(line);
+	assert_int_equal(0, number(c.central->db, queued));
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(0, number(c.central->db, queued));
+	country_close(&c);
+}
+
 static void assert_all_arrives(struct country *c)
 {
 	if (country_round(c, 0) != SYNC_OK)
@@ -680,6 +699,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TESTDB_BOTH(a_round_of_a_few_edits_is_one_request),
 		TESTDB_BOTH(an_empty_round_writes_nothing_on_either_side),
+		TESTDB_BOTH(who_has_more_to_push_is_answered_before_all_is_routed),
 		TESTDB_BOTH(when_a_site_was_seen_is_written_by_the_flush),
 		TESTDB_BOTH(two_sites_that_edit_the_same_record_converge),
 		TESTDB_BOTH(what_a_site_may_not_edit_comes_back_with_a_verdict),
