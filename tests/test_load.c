@@ -151,6 +151,43 @@ static void what_changes_during_a_load_is_there_after_it(void **state)
 	country_close(&c);
 }
 
+/* The last page brings the last of the units. */
+static void edit_here(void *ctx, const char *what, int64_t done, int64_t total)
+{
+	static const char named[] = "SELECT count(*) FROM unit WHERE id = 'u03999' AND name = 'edited here'";
+	defer(sync_db_closep) struct sync_db *application = NULL;
+	struct sync_db *db = site_db(changing);
+
+	if (strcmp(what, "load") != 0)
+		return;
+	if (number(db, "SELECT count(*) FROM sync_changelog") == 0) {
+		assert_int_equal(0, number(db, "SELECT count(*) FROM unit WHERE id = 'u03999'"));
+		assert_ok(sync_db_clone(&application, db, err));
+		run(application, "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('u03999', 'edited here', 1, 1)");
+	}
+	assert_int_equal(1, number(db, named));
+	*(bool *)ctx = done == total;
+}
+
+/* Central, which alone edits units, undoes it afterwards: as it would any edit. */
+static void a_page_does_not_undo_an_edit_made_meanwhile(void **state)
+{
+	bool all = false;
+	struct country c;
+
+	open_large(&c, state);
+	changing = &c;
+	c.o.progress = edit_here;
+	c.o.ctx = &all;
+	assert_int_equal(SYNC_OK, load(&c));
+	assert_true(all);
+	c.o.progress = NULL;
+	country_settle(&c);
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM sync_waiting WHERE record_id = 'u03999'"));
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
 static void a_load_waits_for_the_jobs_of_its_site(void **state)
 {
 	struct country c;
@@ -222,6 +259,7 @@ int main(void)
 		TESTDB_BOTH(a_load_cut_at_any_page_goes_on_from_there),
 		TESTDB_BOTH(a_round_of_a_site_that_is_not_loaded_loads_it),
 		TESTDB_BOTH(what_changes_during_a_load_is_there_after_it),
+		TESTDB_BOTH(a_page_does_not_undo_an_edit_made_meanwhile),
 		TESTDB_BOTH(a_load_waits_for_the_jobs_of_its_site),
 		ON_SQLITE(a_failure_of_the_sites_database_during_a_load_is_survived),
 		ON_SQLITE(references_that_dangle_after_a_load_are_counted),

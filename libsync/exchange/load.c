@@ -9,6 +9,7 @@
 #include "base/internal.h"
 #include "exchange/batch.h"
 #include "exchange/link.h"
+#include "exchange/lot.h"
 #include "exchange/round.h"
 #include "exchange/talk.h"
 
@@ -36,6 +37,8 @@ struct load {
 	struct sync_buf request;
 	struct sync_batch batch;
 	const struct sync_record *put[RUN];
+	size_t n_put;
+	bool edited; /* an application has edited something meanwhile */
 };
 
 static void close_load(struct load *l)
@@ -149,12 +152,35 @@ static enum sync_status put_aside(struct load *l, size_t i, struct sync_error *e
 			   NULL, NULL, err);
 }
 
+static enum sync_status leave_out(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct load *l = ctx;
+
+	(void)n, (void)err;
+	for (size_t i = 0; i < l->n_put; i++)
+		if (sync_view_eq(l->put[i]->id, v[0].s))
+			l->put[i--] = l->put[--l->n_put];
+	return SYNC_OK;
+}
+
+/* What an application has edited meanwhile stays as it is, and central decides on it as on any edit. */
+static enum sync_status leave_edited(struct load *l, const struct sync_entity *e, struct sync_error *err)
+{
+	struct sync_view ids[RUN];
+
+	for (size_t i = 0; i < l->n_put; i++)
+		ids[i] = l->put[i]->id;
+	return sync_run_ids(l->db, "SELECT record_id FROM sync_changelog WHERE record_id IN", ids, l->n_put, " AND entity = $2",
+			    SYNC_ARGS(sync_text(e->name)), leave_out, l, err);
+}
+
 /* Records of one entity, from one place of the batch on. */
 static enum sync_status put_entity(struct load *l, size_t from, size_t *ret_end, struct sync_error *err)
 {
 	const struct sync_entity *e = l->batch.r[from].entity;
-	size_t n = 0, i;
+	size_t i;
 
+	l->n_put = 0;
 	for (i = from; i < l->batch.n && l->batch.r[i].entity == e; i++) {
 		const struct sync_record *r = &l->batch.r[i];
 
@@ -167,18 +193,24 @@ static enum sync_status put_entity(struct load *l, size_t from, size_t *ret_end,
 		}
 		if (e)
 			fill_in(r);
-		l->put[n++] = r;
+		l->put[l->n_put++] = r;
 	}
 	*ret_end = i;
-	l->report->integrated += (int64_t)n;
-	TRY(sync_records_put(l->db, e, l->put, n, err));
-	return e && e->owner == SYNC_OWNER_ANY ? put_versions(l, n, err) : SYNC_OK;
+	if (l->edited && e)
+		TRY(leave_edited(l, e, err));
+	l->report->integrated += (int64_t)l->n_put;
+	TRY(sync_records_put(l->db, e, l->put, l->n_put, err));
+	return e && e->owner == SYNC_OWNER_ANY ? put_versions(l, l->n_put, err) : SYNC_OK;
 }
 
 static enum sync_status put_page(struct load *l, struct sync_error *err)
 {
+	static const char any[] = "SELECT 1 FROM sync_changelog LIMIT 1";
 	defer(sync_reader_freep) struct sync_reader *reader = NULL;
+	int64_t edited;
 
+	TRY(sync_db_number(l->db, any, SYNC_NOARGS, 0, &edited, err));
+	l->edited = edited != 0;
 	TRY(open_page(l, &reader, err));
 	sync_batch_open(&l->batch);
 	while (!l->batch.ended) {
