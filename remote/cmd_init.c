@@ -134,8 +134,8 @@ static enum sync_status print_report(const struct session *s, const struct sync_
 		report_json(&b, r, s);
 		sync_show_close(&b, '}');
 	} else {
-		sync_buf_addf(&b, "site '%s' is operational: %" PRId64 " records in %" PRId64 " ms, %" PRId64 " bytes", s->link.name, r->pulled,
-		              r->ms, r->bytes_in);
+		sync_buf_addf(&b, "site '%s' is operational: %" PRId64 " record%s in %" PRId64 " ms, %" PRId64 " bytes", s->link.name, r->pulled,
+		              plural(r->pulled), r->ms, r->bytes_in);
 	}
 	return sync_show_print(&b, err);
 }
@@ -147,8 +147,8 @@ static enum sync_status disowned(const struct session *s, const struct remote_se
 	TRY(sync_unpushed(s->site.db, &unpushed, err));
 	return sync_fail(err, SYNC_EUNAUTHORIZED,
 	                 "%.80s is of an installation that central no longer knows, with %" PRId64
-	                 " edits that central has not (remote show prints them): a new secret needs a new file",
-	                 settings->database, unpushed);
+	                 " edit%s that central has not (remote show prints them): a new secret needs a new file",
+	                 settings->database, unpushed, plural(unpushed));
 }
 
 /* Whoever has a secret wants to be registered: central says whether this file is. */

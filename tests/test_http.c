@@ -465,7 +465,7 @@ static void plain_http_leaves_this_machine_only_by_permission(void **state)
 	for (size_t i = 0; i < COUNT(far); i++) {
 		r.url = far[i];
 		assert_int_equal(SYNC_EUSAGE, sync_http_start(h, &r, &seen));
-		assert_non_null(strstr(seen.text, "would send everything in the clear"));
+		assert_non_null(strstr(seen.text, "would send everything in the clear: use https, or ask for it by --allow-plain"));
 	}
 }
 

@@ -17,6 +17,7 @@ for kind in $(kinds); do
 	echo WRONG-WRONG-WRONG-WRONG-WRONG >wrong
 	refused "a wrong secret" 1 "name or its secret is wrong" remote p.db init --url "$url" --site Post --secret-file wrong
 	refused "and an unknown site look alike" 1 "name or its secret is wrong" remote p.db init --url "$url" --site Nobody --secret-file wrong
+	refused "https to a server without TLS" 1 "is it plain http" remote p.db init --url "https://${url#http://}" --site Post --secret-file secret
 	refused "plain HTTP goes to this machine only" 64 "--allow-plain" remote p.db init --url http://192.0.2.1 --site Post --secret-file secret
 	holds "the right secret" remote p.db init --url "$url" --site Post --secret-file secret
 	same "no secret stays at the site" 0 "$(at p.db .dump | grep -c -f secret || true)"
@@ -27,7 +28,7 @@ for kind in $(kinds); do
 	central site reset Post >secret2 2>/dev/null
 	refused "after a reset the old token is void at once" 1 "this token is nobody's" remote p.db sync
 	location p.db l9
-	refused "its file stays what it was" 1 "no longer knows, with 1 edits" remote p.db init --url "$url" --site Post --secret-file secret2
+	refused "its file stays what it was" 1 "no longer knows, with 1 edit that" remote p.db init --url "$url" --site Post --secret-file secret2
 	refused "and so is the old secret" 1 "name or its secret is wrong" remote second.db init --url "$url" --site Post --secret-file secret
 	holds "the new secret makes a new installation" remote second.db init --url "$url" --site Post --secret-file secret2
 	location second.db l1
@@ -37,6 +38,7 @@ for kind in $(kinds); do
 	holds "revoke" central site revoke Post
 	location second.db l2
 	refused "a revoked site is told so" 1 "site 'Post' has been revoked" remote second.db sync
+	holds "its status begins with it" grep -q '^site .*, revoked$' <(remote second.db status)
 	same "and nothing of it is taken" 1 "$(sql 'SELECT count(*) FROM location')"
 	same "it is still listed" revoked "$(central site list --json | sed 's/.*"state":"\([a-z]*\)".*/\1/')"
 	stop "$pid_main"

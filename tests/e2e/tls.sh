@@ -18,8 +18,8 @@ cat tls.pem tls.key >both.pem
 
 new_database sqlite
 country
-refused "a certificate that is none" 1 "tls-cert names.csv" central serve --listen 127.0.0.1:0 --tls-cert names.csv
-refused "a certificate without key" 1 "tls-cert tls.pem" central serve --listen 127.0.0.1:0 --tls-cert tls.pem
+refused "a certificate that is none" 1 "tls-cert names.csv.*in PEM" central serve --listen 127.0.0.1:0 --tls-cert names.csv
+refused "a certificate without key" 1 "it has no key: name the key.s file as --tls-key" central serve --listen 127.0.0.1:0 --tls-cert tls.pem
 refused "a key of another certificate" 1 "tls-key other.key" central serve --listen 127.0.0.1:0 --tls-cert tls.pem --tls-key other.key
 refused "a key alone" 64 "tls-cert" central serve --listen 127.0.0.1:0 --tls-key tls.key
 serve main --tls-cert tls.pem --tls-key tls.key
@@ -30,11 +30,12 @@ refused "TLS 1.1" 35 "" curl -s --cacert ca.pem --tlsv1.0 --tls-max 1.1 "$url/sy
 refused "plain HTTP on it" 52 "" curl -s "http://${url#https://}/sync/v1/health"
 
 central site add Post --store s2 >secret 2>/dev/null
+refused "a site that speaks plain HTTP to it is asked about https" 1 "is it https" remote p.db init --url "http://${url#https://}" --site Post --secret-file secret
 refused "an authority that is not trusted" 1 "authority of its own" remote p.db init --url "$url" --site Post --secret-file secret
 refused "another authority" 1 "certificate" remote p.db init --url "$url" --site Post --secret-file secret --ca-file other.pem
 holds "the right one" remote p.db init --url "$url" --site Post --secret-file secret --ca-file ca.pem
 location p.db l1
-holds "a round" remote p.db sync --ca-file ca.pem
+holds "a round, by the authority that init kept" remote p.db sync
 same "the record is at central" 1 "$(sql 'SELECT count(*) FROM location')"
 head -c 8000000 /dev/urandom | base64 -w 0 >big
 printf '{"id":"i2","name":"' >item.jsonl && head -c 6000000 big >>item.jsonl
