@@ -476,6 +476,34 @@ static void a_job_that_is_interrupted_after_each_chunk_does_the_same(void **stat
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_job"));
 }
 
+static enum sync_status take_plan(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	assert_int_equal(n, 4);
+	sync_buf_add_view(ctx, v[3].s);
+	sync_buf_add_char(ctx, '\n');
+	return sync_buf_check(ctx, err);
+}
+
+/* As jobs.c has them. */
+static void a_chunk_of_a_job_is_found_without_going_through_the_rest(void **state)
+{
+	static const char *const chunks[] = {
+		"EXPLAIN QUERY PLAN SELECT t.id FROM \"location\" t WHERE t.\"store_id\" = (SELECT value FROM json_each('[\"s1\"]'))"
+		"    AND t.id > 'a' ORDER BY t.id LIMIT 10",
+		"EXPLAIN QUERY PLAN SELECT t.id FROM \"invoice\" t WHERE t.\"store_id\" = (SELECT value FROM json_each('[\"s1\"]'))"
+		"    AND t.id > 'a' ORDER BY t.id LIMIT 10",
+	};
+	struct sync_db *db = country(state);
+
+	for (size_t i = 0; i < COUNT(chunks); i++) {
+		defer(sync_buf_clear) struct sync_buf plan = { .max = 4096 };
+
+		assert_ok(sync_db_run_text(db, chunks[i], SYNC_NOARGS, take_plan, &plan, err));
+		assert_null(strstr(plan.data, "TEMP B-TREE"));
+		assert_non_null(strstr(plan.data, "store_id=? AND id>?"));
+	}
+}
+
 static void a_first_load_waits_only_for_jobs_of_its_site(void **state)
 {
 	struct sync_db *db = country(state);
@@ -705,6 +733,7 @@ int main(void)
 		TESTDB_BOTH(a_site_that_was_never_registered_is_not_waited_for),
 		TESTDB_BOTH(a_deleted_store_takes_its_records_from_its_site),
 		TESTDB_BOTH(a_job_that_is_interrupted_after_each_chunk_does_the_same),
+		TESTDB_ON(a_chunk_of_a_job_is_found_without_going_through_the_rest, TESTDB_SQLITE, "SQLite"),
 		TESTDB_BOTH(a_first_load_waits_only_for_jobs_of_its_site),
 		TESTDB_BOTH(the_rows_of_a_group_changed_together_stand_together),
 		TESTDB_BOTH(what_is_sent_again_is_nobodys_echo),

@@ -31,12 +31,25 @@ static bool is_looked_up(const struct sync_entity *e, const struct sync_field *f
 	return !f->soft;
 }
 
+/* Whether a job goes through the records that name one thing in this field, in the order of their ids. */
+static bool is_paged(const struct sync_entity *e, const struct sync_field *f)
+{
+	if (e->parent && !strcmp(e->parent, f->name))
+		return true;
+	for (const struct sync_route *r = e->routes; r->kind; r++)
+		if ((r->kind == SYNC_ROUTE_STORE || r->kind == SYNC_ROUTE_TRANSFER || r->kind == SYNC_ROUTE_THROUGH) &&
+		    !strcmp(r->field, f->name))
+			return true;
+	return false;
+}
+
 /* "entity.field" cannot be the name of another pair; with a '_' it could. */
 static void add_index(struct sync_buf *b, const struct sync_entity *e, const struct sync_field *f)
 {
 	if (!is_looked_up(e, f))
 		return;
-	sync_buf_addf(b, "CREATE INDEX IF NOT EXISTS \"%s.%s\" ON \"%s\"(\"%s\")", e->name, f->name, e->name, f->name);
+	sync_buf_addf(b, "CREATE INDEX IF NOT EXISTS \"%s.%s\" ON \"%s\"(\"%s\"%s)", e->name, f->name, e->name, f->name,
+	              is_paged(e, f) ? ", id" : "");
 	if (!f->required)
 		sync_buf_addf(b, " WHERE \"%s\" IS NOT NULL", f->name);
 	sync_buf_add_text(b, ";\n");
