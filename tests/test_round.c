@@ -567,7 +567,10 @@ static void a_central_that_lost_what_it_sent_says_so(void **state)
 	run(c.central->db, "UPDATE sync_routing SET id = 'ffffffffffffffff'");
 	run(c.central->db, "UPDATE sync_site SET all_seq = 0, all_id = ''");
 	country_reopen_central(&c, testdb_drivers);
+	put_location(site_db(&c, 0), "l1", 1, "Fridge");
 	assert_fails(&c, 0, SYNC_EHISTORY, "central was restored from an older backup");
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM location"));
+	assert_int_equal(0, number(c.central->db, "SELECT in_ordinal FROM sync_site"));
 	country_close(&c);
 }
 

@@ -37,7 +37,7 @@ static int64_t number(struct sync_db *db, const char *sql)
 struct letter {
 	struct sync_writer *writer;
 	struct sync_arena arena;
-	int64_t seq;
+	int64_t seq, sent;
 };
 
 static void open_letter(struct letter *l, bool part)
@@ -95,7 +95,7 @@ static void spool(struct letter *l, struct sync_db *db, bool part)
 
 	assert_ok(sync_writer_end(l->writer, &end, &body, err));
 	assert_ok(sync_db_begin(db, true, err));
-	assert_ok(sync_spool_put(db, SITE, body, end.records, l->seq, part, err));
+	assert_ok(sync_spool_put(db, SITE, ++l->sent, body, end.records, l->seq, part, err));
 	assert_ok(sync_db_commit(db, err));
 }
 

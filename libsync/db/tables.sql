@@ -14,6 +14,7 @@ CREATE TABLE sync_extra (
 	record_id text NOT NULL,
 	data      text NOT NULL,         -- JSON object: fields that this build does not know, or the whole record of an unknown entity
 	root_id   text,                  -- of an unknown entity: as received, to be forwarded
+	source    bigint,                -- central, of an unknown entity: the site whose record it is
 	PRIMARY KEY (entity, record_id)
 ) @clustered;
 
@@ -24,7 +25,7 @@ CREATE TABLE sync_inbox (
 	root_id      text NOT NULL,      -- id of its group's root record
 	seq          bigint NOT NULL,    -- the sender's
 	frame        text NOT NULL,      -- the record frame as received, one JSON line
-	code         text NOT NULL,      -- why it waits: missing_reference, referenced, local_edit, group,
+	code         text NOT NULL,      -- why it waits: missing_reference, referenced, local_edit, group, adopted,
 	field        text,               -- the field at fault
 	needs_entity text,               -- what it waits for
 	needs_id     text,
@@ -37,7 +38,7 @@ CREATE INDEX sync_inbox_root ON sync_inbox(source, root_id);
 
 CREATE TABLE sync_spool (
 	source  bigint NOT NULL,         -- site that sent it; 0 is central
-	n       bigint NOT NULL,         -- rises per source
+	n       bigint NOT NULL,         -- rises per source, never reused: the ordinal of a push, at a site a number of its own
 	body    @blob NOT NULL,          -- the message as received: compressed frames
 	done    bigint NOT NULL,         -- records of it that are integrated or wait in the inbox
 	records bigint NOT NULL,

@@ -112,6 +112,11 @@ static enum sync_status put_aside(struct sync_batch *b, struct sync_view line, s
 	return sync_buf_check(&b->next, err);
 }
 
+static bool is_enough(const struct sync_batch *b, size_t enough)
+{
+	return b->n >= enough || (b->n > 0 && b->arena.used > SYNC_BATCH_BYTES);
+}
+
 enum sync_status sync_batch_read(struct sync_batch *b, struct sync_reader *reader, size_t enough, size_t most,
 				 struct sync_error *err)
 {
@@ -130,7 +135,7 @@ enum sync_status sync_batch_read(struct sync_batch *b, struct sync_reader *reade
 			TRY(keep_verdict(b, &v, err));
 			break;
 		case SYNC_FRAME_RECORD:
-			if (b->n >= enough && !sync_record_together(&r, &b->r[b->n - 1]))
+			if (is_enough(b, enough) && !sync_record_together(&r, &b->r[b->n - 1]))
 				return put_aside(b, line, err);
 			TRY(keep_record(b, &r, line, err));
 			break;

@@ -4,6 +4,9 @@
 
 #include <libsync/frame.h>
 
+/* Memory that whole groups, read to be worked on together, take: a group that is larger is read all the same. */
+enum { SYNC_BATCH_BYTES = 8 << 20 };
+
 /** Records of a message, as many as were asked for. Zeroed it is ready; its memory is kept between messages. */
 struct sync_batch {
 	struct sync_record *r; /* n of them, with lines[i] the text of r[i] */
@@ -24,7 +27,7 @@ void sync_batch_open(struct sync_batch *b);
 void sync_batch_clear(struct sync_batch *b);
 
 /**
- * Read on: until the end of the message, or the first end of a group after `enough` records, or `most` records.
+ * Read on: until the end of the message, or the first end of a group after `enough` records or SYNC_BATCH_BYTES, or `most` records.
  *
  * @retval SYNC_EBADFRAME  anything wrong with the message
  */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/internal.h"
+#include "exchange/route.h"
 
 static void take_id(char ret[static SYNC_CHECKPOINT_ID + 1], const struct sync_value *v)
 {
@@ -53,6 +54,39 @@ enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, s
 		return sync_fail(err, SYNC_ENOTFOUND, "there is no site %" PRId64, site_id);
 	*ret = peer;
 	return SYNC_OK;
+}
+
+static bool same_place(const struct sync_position *a, const struct sync_position *b)
+{
+	return a->all.seq == b->all.seq && a->own.seq == b->own.seq && strcmp(a->all.id, b->all.id) == 0 &&
+	       strcmp(a->own.id, b->own.id) == 0;
+}
+
+enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_peer *p, const struct sync_position *at,
+					  struct sync_error *err)
+{
+	bool known;
+
+	if (same_place(at, &p->at))
+		return SYNC_OK;
+	TRY(sync_pull_known(db, at, &known, err));
+	return known ? SYNC_OK
+		     : sync_fail(err, SYNC_EHISTORY,
+				 "the site holds what was routed upto %" PRId64 " (%s) and %" PRId64
+				 " (%s), which this database never did: central "
+				 "was restored from an older backup",
+				 at->all.seq, at->all.id, at->own.seq, at->own.id);
+}
+
+enum sync_status sync_peer_check(struct sync_db *db, const struct sync_peer *p, const struct sync_header *h,
+				 struct sync_error *err)
+{
+	if (h->verdict > p->verdict)
+		return sync_fail(err, SYNC_EHISTORY,
+				 "the site has stored verdict %" PRId64 ", the newest here is %" PRId64
+				 ": central was restored from an older backup",
+				 h->verdict, p->verdict);
+	return sync_peer_check_position(db, p, &h->at, err);
 }
 
 enum sync_status sync_peer_note(struct sync_db *db, int64_t site_id, const struct sync_header *h, int64_t now_us,

@@ -32,6 +32,13 @@ enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, s
 enum sync_status sync_peer_note(struct sync_db *db, int64_t site_id, const struct sync_header *h, int64_t now_us,
 				struct sync_error *err);
 
+/** Whether what a request says that it holds was ever given here. @retval SYNC_EHISTORY  it was not: nothing of it is to be kept */
+enum sync_status sync_peer_check(struct sync_db *db, const struct sync_peer *p, const struct sync_header *h,
+				 struct sync_error *err);
+/** The same of a position alone. */
+enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_peer *p, const struct sync_position *at,
+					  struct sync_error *err);
+
 /**
  * Requests that wrote nothing, of all servers of this process on one database; thread-safe. What is in it is lost with the
  * process, and said again by the next request.

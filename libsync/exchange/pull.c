@@ -23,7 +23,7 @@ enum sync_status sync_answer_read(struct sync_answer *ret, struct sync_batch *b,
 	TRY(sync_reader_new(&reader, body, &sync_default_limits, err));
 	TRY(sync_reader_header(reader, &ret->h, false, err));
 	TRY(sync_batch_read(b, reader, most + 1, most + 1, err));
-	ret->spool = b->n > most;
+	ret->spool = !b->ended;
 	return b->ended ? SYNC_OK : sync_batch_pass(b, reader, err);
 }
 
@@ -207,6 +207,14 @@ static enum sync_status put_link(const struct applying *x, struct sync_error *er
 			   NULL, NULL, err);
 }
 
+static enum sync_status spool_records(struct applying *x, struct sync_error *err)
+{
+	int64_t n;
+
+	TRY(sync_spool_number(x->db, &n, err));
+	return sync_spool_put(x->db, 0, n, x->body, x->b->end.records, 0, x->a->h.part, err);
+}
+
 static enum sync_status take_records(struct applying *x, struct sync_error *err)
 {
 	struct sync_intake in = {
@@ -214,7 +222,7 @@ static enum sync_status take_records(struct applying *x, struct sync_error *err)
 	};
 
 	if (x->a->spool)
-		return sync_spool_put(x->db, 0, x->body, x->b->end.records, 0, x->a->h.part, err);
+		return spool_records(x, err);
 	if (x->b->n == 0)
 		return SYNC_OK;
 	return sync_integrate(x->db, &in, x->b->r, x->b->lines, x->b->n, &x->ret->outcome, err);

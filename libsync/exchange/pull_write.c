@@ -5,6 +5,7 @@
 #include <libsync/records.h>
 
 #include "base/internal.h"
+#include "exchange/batch.h"
 
 /*
  * The rows of both streams are gone through in the order of seq, a page at a time. A row stands for its group: all that is
@@ -13,7 +14,8 @@
  */
 enum {
 	PAGE_ROWS = 500,
-	BATCH_RECORDS = 500, /* read together */
+	BATCH_RECORDS = 500, /* read together, unless they are large */
+	FIRST_RECORDS = 64,
 	COUNT_LIMIT = 10000, /* pending rows are counted up to here */
 };
 
@@ -55,6 +57,7 @@ struct pull {
 	int64_t all_seq, own_seq;       /* how far the answer goes */
 	int64_t all_newest, own_newest; /* where the streams end in this snapshot */
 	bool full;
+	size_t at_once; /* records that are read together: as many as SYNC_BATCH_BYTES held last time */
 	struct sync_arena names; /* what sent borrows */
 	struct sync_set sent;    /* groups of this answer: in which unit, counted over all pages */
 	uint32_t n_sent;         /* units of earlier pages */
@@ -353,13 +356,23 @@ static void advance(struct pull *p, size_t *row, size_t done)
 }
 
 /* Units from `from` on that are read together; at least one. */
-static size_t end_of_batch(const struct page *page, size_t from)
+static size_t end_of_batch(const struct pull *p, size_t from)
 {
+	const struct page *page = &p->page;
 	size_t end = from, records = 0;
 
-	while (end < page->n_units && (end == from || records + page->units[end].n <= BATCH_RECORDS))
+	while (end < page->n_units && (end == from || records + page->units[end].n <= p->at_once))
 		records += page->units[end++].n;
 	return end;
+}
+
+/* Twice as many at most: records after small ones may be large. */
+static void adapt(struct pull *p, size_t n, size_t bytes)
+{
+	size_t fit = bytes ? n * SYNC_BATCH_BYTES / bytes : BATCH_RECORDS;
+
+	fit = fit > 2 * p->at_once ? 2 * p->at_once : fit;
+	p->at_once = fit < 1 ? 1 : fit > BATCH_RECORDS ? BATCH_RECORDS : fit;
 }
 
 static enum sync_status write_batch(struct pull *p, size_t from, size_t end, size_t *row, struct sync_error *err)
@@ -374,6 +387,8 @@ static enum sync_status write_batch(struct pull *p, size_t from, size_t end, siz
 		n += page->units[i].n;
 	}
 	TRY(read_members(p, page->member + first, n, &arena, err));
+	if (n)
+		adapt(p, n, arena.used);
 	for (size_t i = from; i < end && !p->full; i++) {
 		write_unit(p, &page->units[i]);
 		advance(p, row, i + 1);
@@ -388,7 +403,7 @@ static enum sync_status write_page(struct pull *p, struct sync_error *err)
 
 	advance(p, &row, 0);
 	for (size_t from = 0; from < p->page.n_units && !p->full; from = end) {
-		end = end_of_batch(&p->page, from);
+		end = end_of_batch(p, from);
 		TRY(write_batch(p, from, end, &row, err));
 	}
 	p->n_sent += (uint32_t)p->page.n_units;
@@ -439,6 +454,7 @@ enum sync_status sync_pull_write(struct sync_db *db, int64_t site, const struct 
 			    .site = site,
 			    .want = want,
 			    .chunk_max = chunk_max,
+			    .at_once = FIRST_RECORDS,
 			    .w = w,
 			    .all_seq = from->all.seq,
 			    .own_seq = from->own.seq };

@@ -579,7 +579,8 @@ static enum sync_status spool_all(struct taking *t, struct sync_view body, struc
 		note_records(t);
 	}
 	t->taken.spooled = true;
-	return sync_spool_put(t->db, t->peer.site_id, body, t->taken.records, t->h->made.seq, t->h->part, err);
+	return sync_spool_put(t->db, t->peer.site_id, t->h->made.ordinal, body, t->taken.records, t->h->made.seq, t->h->part,
+			      err);
 }
 
 static enum sync_status keep_checkpoint(struct taking *t, struct sync_error *err)
@@ -613,6 +614,7 @@ static enum sync_status take(struct taking *t, struct sync_reader *reader, struc
 	t->highest = t->peer.highest > t->h->made.seq ? t->peer.highest : t->h->made.seq;
 	if (seen)
 		sync_seen_get(seen, &t->peer);
+	TRY(sync_peer_check(t->db, &t->peer, t->h, err));
 	TRY(t->h->cont ? check_cont(t, err) : drop_parts(t, err));
 	TRY(sync_spool_pending(t->db, t->peer.site_id, &behind, err));
 	if (spool || behind || t->h->part || t->h->cont)

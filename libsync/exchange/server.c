@@ -131,6 +131,7 @@ static enum sync_status take_push(struct serving *x, struct sync_error *err)
 static enum sync_status note(struct serving *x, struct sync_error *err)
 {
 	TRY(sync_peer_get(x->db, x->site_id, true, &x->peer, err));
+	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
 	TRY(sync_peer_note(x->db, x->site_id, &x->h, x->now_us, err));
 	TRY(sync_route_moves(x->db, x->site_id, err));
 	return sync_route_within(x->db, err);
@@ -182,40 +183,6 @@ static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 		x->routed = x->routed || queued;
 		routed = queued || routed;
 	}
-}
-
-/* history */
-
-static bool same_place(const struct sync_position *a, const struct sync_position *b)
-{
-	return a->all.seq == b->all.seq && a->own.seq == b->own.seq && strcmp(a->all.id, b->all.id) == 0 &&
-	       strcmp(a->own.id, b->own.id) == 0;
-}
-
-static enum sync_status check_position(struct serving *x, const struct sync_position *at, struct sync_error *err)
-{
-	bool known;
-
-	sync_seen_get(x->s->seen, &x->peer);
-	if (same_place(at, &x->peer.at))
-		return SYNC_OK;
-	TRY(sync_pull_known(x->db, at, &known, err));
-	return known ? SYNC_OK
-		     : sync_fail(err, SYNC_EHISTORY,
-				 "the site holds what was routed upto %" PRId64 " (%s) and %" PRId64
-				 " (%s), which this database never did: central "
-				 "was restored from an older backup",
-				 at->all.seq, at->all.id, at->own.seq, at->own.id);
-}
-
-static enum sync_status check_verdict(const struct serving *x, struct sync_error *err)
-{
-	return x->h.verdict <= x->peer.verdict
-		   ? SYNC_OK
-		   : sync_fail(err, SYNC_EHISTORY,
-			       "the site has stored verdict %" PRId64 ", the newest here is %" PRId64
-			       ": central was restored from an older backup",
-			       x->h.verdict, x->peer.verdict);
 }
 
 /* the answer */
@@ -287,8 +254,7 @@ static enum sync_status answer_pull(struct serving *x, struct sync_error *err)
 	struct sync_end end = { 0 };
 	struct sync_header h;
 
-	TRY(check_verdict(x, err));
-	TRY(check_position(x, &x->h.at, err));
+	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
 	h = answer_header(x);
 	sync_writer_begin(x->w, &h, false);
 	TRY(give_verdicts(x, err));
@@ -323,7 +289,7 @@ static enum sync_status answer_load(struct serving *x, struct sync_error *err)
 	struct sync_header h;
 
 	if (load.entity[0])
-		TRY(check_position(x, &load.at, err));
+		TRY(sync_peer_check_position(x->db, &x->peer, &load.at, err));
 	else
 		TRY(begin_load(x, &load, err));
 	h = answer_header(x);
@@ -353,6 +319,7 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 		TRY(sync_route_all(x->db, err));
 	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
 	TRY(open_snapshot(x, err));
+	sync_seen_get(x->s->seen, &x->peer);
 	TRY(x->h.load.active ? answer_load(x, err) : answer_pull(x, err));
 	TRY(find_jobs(x, err));
 	x->served.pulled = sync_writer_records(x->w);

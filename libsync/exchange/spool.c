@@ -23,18 +23,24 @@ enum {
 	MAX_BODY = 256 << 20,
 };
 
-enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_view body, int64_t records, int64_t upto,
-                                bool part, struct sync_error *err)
+enum sync_status sync_spool_number(struct sync_db *db, int64_t *ret, struct sync_error *err)
 {
-	static const char newest[] = "SELECT max(n) FROM sync_spool WHERE source = $1";
+	static const char next[] =
+		"INSERT INTO sync_meta(key, value) VALUES ('spooled', '1') ON CONFLICT (key)"
+		"    DO UPDATE SET value = CAST(CAST(sync_meta.value AS bigint) + 1 AS text) RETURNING CAST(value AS bigint)";
+
+	return sync_db_number(db, next, SYNC_NOARGS, 0, ret, err);
+}
+
+enum sync_status sync_spool_put(struct sync_db *db, int64_t source, int64_t n, struct sync_view body, int64_t records,
+                                int64_t upto, bool part, struct sync_error *err)
+{
 	static const char put[] =
 		"INSERT INTO sync_spool(source, n, body, done, records, upto, part, received_us)"
 		"    VALUES ($1, $2, $3, 0, $4, $5, $6, $7)";
-	int64_t n;
 
-	TRY(sync_db_number(db, newest, SYNC_ARGS(sync_int(source)), 0, &n, err));
 	return sync_db_run(db, put,
-	                   SYNC_ARGS(sync_int(source), sync_int(n + 1), sync_blob(body), sync_int(records), sync_int(upto),
+	                   SYNC_ARGS(sync_int(source), sync_int(n), sync_blob(body), sync_int(records), sync_int(upto),
 	                             sync_int(part), sync_int(sync_now_us())),
 	                   NULL, NULL, err);
 }
@@ -206,7 +212,7 @@ static enum sync_status take_next(struct drain *d, struct sync_error *err)
 static enum sync_status take_record(struct drain *d, const struct sync_record *r, struct sync_view line, bool *ret_done,
                                     struct sync_error *err)
 {
-	*ret_done = d->n >= d->at_once && !goes_on(d, r);
+	*ret_done = d->n > 0 && (d->n >= d->at_once || d->arena.used > SYNC_BATCH_BYTES) && !goes_on(d, r);
 	if (!*ret_done)
 		return keep_record(d, r, line, err);
 	sync_buf_add_view(&d->next, line);

@@ -4,9 +4,17 @@
 
 #include "exchange/integrate.h"
 
-/** Keep a message and when it came, in the caller's transaction. @param records that it carries @param upto of it */
-enum sync_status sync_spool_put(struct sync_db *db, int64_t source, struct sync_view body, int64_t records, int64_t upto,
-                                bool part, struct sync_error *err);
+/**
+ * Keep a message and when it came, in the caller's transaction.
+ *
+ * @param n        rises per source and never comes again, or who still works on a message that is gone takes this for it
+ * @param records  that it carries
+ * @param upto     of it
+ */
+enum sync_status sync_spool_put(struct sync_db *db, int64_t source, int64_t n, struct sync_view body, int64_t records,
+                                int64_t upto, bool part, struct sync_error *err);
+/** A number for messages that have none of their own: central's answers. In the transaction that puts the message. */
+enum sync_status sync_spool_number(struct sync_db *db, int64_t *ret, struct sync_error *err);
 /** Whether anything of this source is spooled. */
 enum sync_status sync_spool_pending(struct sync_db *db, int64_t source, bool *ret, struct sync_error *err);
 
