@@ -201,6 +201,8 @@ static void put_units(struct sync_db *db, int from, int to)
 
 static void a_large_pull_is_spooled_and_integrated_in_slices(void **state)
 {
+	static const char spooled[] = "SELECT CAST(value AS bigint) FROM sync_meta WHERE key = 'spooled'";
+	int64_t numbered;
 	struct country c;
 
 	open_loaded(&c, state, 1);
@@ -211,6 +213,10 @@ static void a_large_pull_is_spooled_and_integrated_in_slices(void **state)
 	assert_int_equal(0, c.site[0].report.more);
 	assert_int_equal(0, number(site_db(&c, 0), "SELECT count(*) FROM sync_spool"));
 	assert_converged(&c, 0);
+	numbered = number(site_db(&c, 0), spooled);
+	put_units(c.central->db, 3000, 6000);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_true(number(site_db(&c, 0), spooled) > numbered);
 	country_close(&c);
 }
 
@@ -235,6 +241,8 @@ static void what_fails_in_the_background_does_not_stop_the_rest(void **state)
 	spool_part(&c, 0, "t1");
 	spool_part(&c, 1, "t2");
 	assert_int_equal(2, number(c.central->db, "SELECT count(*) FROM sync_site WHERE spooled = 1"));
+	assert_int_equal(2, number(c.central->db,
+				   "SELECT count(*) FROM sync_spool p JOIN sync_site s ON s.site_id = p.source AND s.in_ordinal = p.n"));
 	run(c.central->db, "UPDATE sync_spool SET body = %s WHERE source = %d",
 	    sync_db_dialect(c.central->db)->postgres ? "decode('00', 'hex')" : "x'00'", (int)c.site[0].line.site_id);
 	run(c.central->db, "UPDATE unit SET name = 'vial'");
