@@ -38,11 +38,16 @@ foreach(component dev central remote)
 	install(FILES ${documents} DESTINATION ${doc_dir} COMPONENT ${component})
 endforeach()
 
-# At installation, which may name another prefix than configuration did, as cpack does.
+# At installation, which may name another prefix than configuration did; cpack's is a folder that only packs.
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 foreach(program central remote)
 	install(TARGETS ${program} RUNTIME COMPONENT ${program})
-	install(CODE "set(SYNC_BIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
-		set(SYNC_DOC \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/doc/libsync-${program}\")
+	install(CODE "set(SYNC_PREFIX \"\${CMAKE_INSTALL_PREFIX}\")
+		if(SYNC_PREFIX MATCHES /_CPack_Packages/)
+			set(SYNC_PREFIX ${CPACK_PACKAGING_INSTALL_PREFIX})
+		endif()
+		set(SYNC_BIN \"\${SYNC_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+		set(SYNC_DOC \"\${SYNC_PREFIX}/${CMAKE_INSTALL_DATADIR}/doc/libsync-${program}\")
 		configure_file(\"${CMAKE_CURRENT_SOURCE_DIR}/cmake/${program}.service.in\" \"${CMAKE_CURRENT_BINARY_DIR}/${program}.service\" @ONLY)"
 		COMPONENT ${program})
 	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${program}.service DESTINATION lib/systemd/system COMPONENT ${program})
@@ -50,7 +55,6 @@ endforeach()
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_COMPONENTS_ALL dev central remote)
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_PACKAGE_CONTACT "libsync maintainers <root@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "") # each package has its own
 set(CPACK_STRIP_FILES ON)
