@@ -714,6 +714,41 @@ static void what_is_unknown_survives(void **state)
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_extra WHERE entity = 'novelty'"));
 }
 
+static void what_is_unknown_is_changed_by_who_brought_it(void **state)
+{
+	struct sync_db *db = central(state);
+	defer(clear_message) struct message m = { 0 };
+	struct sync_outcome o = { 0 };
+	struct sync_intake seven = from(7), eight = from(8);
+
+	add_line(&m, "{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"1\",\"d\":{\"size\":3}}");
+	assert_ok(take(db, &seven, &m, &o, err));
+	assert_ok(take(db, &eight, &m, &o, err));
+	assert_int_equal(1, o.refused);
+	m.n = 0;
+	add_line(&m, "{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"D\",\"q\":\"2\"}");
+	assert_ok(take(db, &eight, &m, &o, err));
+	assert_int_equal(2, o.refused);
+	assert_int_equal(2, number(db, "SELECT count(*) FROM sync_waiting WHERE site_id = 8 AND code = 'not_owner'"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_extra WHERE record_id = 'x1' AND source = 7"));
+	assert_ok(take(db, &seven, &m, &o, err));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_extra"));
+}
+
+/* As after an update that brings the entity. */
+static void what_was_unknown_is_judged_when_it_is_adopted(void **state)
+{
+	struct sync_db *db = central(state);
+
+	run(db, "INSERT INTO sync_inbox(source, entity, record_id, root_id, seq, frame, code, text, received_us) VALUES"
+	        " (7, 'abbreviation', 'a1', 'a1', 0, '{\"e\":\"abbreviation\",\"i\":\"a1\",\"a\":\"P\",\"d\":{\"text\":\"x\",\"expansion\":\"y\"}}',"
+	        "  'adopted', '', 1)");
+	retry(db);
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_inbox"));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM abbreviation"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE site_id = 7 AND code = 'not_owner'"));
+}
+
 static void only_a_record_that_exists_may_omit_a_required_field(void **state)
 {
 	struct sync_db *db = central(state);
@@ -1056,6 +1091,8 @@ int main(void)
 		TESTDB_BOTH(a_site_shows_itself_what_it_made_or_was_granted),
 		TESTDB_BOTH(a_site_asks_for_so_many_grants_and_no_more),
 		TESTDB_BOTH(what_is_unknown_survives),
+		TESTDB_BOTH(what_is_unknown_is_changed_by_who_brought_it),
+		TESTDB_BOTH(what_was_unknown_is_judged_when_it_is_adopted),
 		TESTDB_BOTH(only_a_record_that_exists_may_omit_a_required_field),
 		TESTDB_BOTH(what_is_still_named_is_not_deleted),
 		TESTDB_BOTH(groups_that_name_what_waits_wait_too),

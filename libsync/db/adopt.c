@@ -19,6 +19,7 @@ struct page {
 	bool whole; /* the entity itself was unknown, so these are complete records */
 	struct sync_arena arena;
 	struct sync_view ids[ADOPT_ROWS], data[ADOPT_ROWS], roots[ADOPT_ROWS];
+	int64_t sources[ADOPT_ROWS]; /* central: the site whose record it is, or 0 */
 	bool exist[ADOPT_ROWS];
 	size_t n;
 };
@@ -38,6 +39,7 @@ static enum sync_status take_extra(void *ctx, const struct sync_value *v, size_t
 	p->ids[p->n] = sync_arena_copy(&p->arena, v[0].s);
 	p->data[p->n] = sync_arena_copy(&p->arena, v[1].s);
 	p->roots[p->n] = v[2].kind == SYNC_STRING ? sync_arena_copy(&p->arena, v[2].s) : (struct sync_view){ 0 };
+	p->sources[p->n] = v[3].kind == SYNC_INT ? v[3].i : 0;
 	if (!p->ids[p->n].data || !p->data[p->n].data)
 		return sync_fail(err, SYNC_ENOMEM, "reading unknown fields of %s", p->e->name);
 	p->n++;
@@ -48,7 +50,7 @@ static enum sync_status take_extra(void *ctx, const struct sync_value *v, size_t
 static enum sync_status read_page(struct page *p, struct sync_buf *after, struct sync_error *err)
 {
 	static const char list_extra[] =
-		"SELECT record_id, data, root_id FROM sync_extra WHERE entity = $1 AND record_id > $2"
+		"SELECT record_id, data, root_id, source FROM sync_extra WHERE entity = $1 AND record_id > $2"
 		"    ORDER BY record_id LIMIT $3";
 
 	sync_arena_reset(&p->arena);
@@ -95,16 +97,16 @@ static const struct sync_fault *find_fault(const struct page *p, const struct sy
 }
 
 /* It waits like any received record that cannot be integrated, unless a newer one waits already. */
-static enum sync_status put_inbox(const struct page *p, const struct sync_record *r, const struct sync_fault *fault,
+static enum sync_status put_inbox(const struct page *p, int64_t source, const struct sync_record *r, const struct sync_fault *fault,
                                   struct sync_view line, struct sync_error *err)
 {
 	static const char put[] =
 		"INSERT INTO sync_inbox(source, entity, record_id, root_id, seq, frame, code, field, text, received_us)"
-		"    VALUES (0, $1, $2, $3, 0, $4, $5, $6, $7, $8)"
+		"    VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9)"
 		"    ON CONFLICT (source, entity, record_id) DO NOTHING";
 
 	return sync_db_run(p->db, put,
-	                   SYNC_ARGS(sync_string(r->name), sync_string(r->id), sync_string(r->root), sync_string(line),
+	                   SYNC_ARGS(sync_int(source), sync_string(r->name), sync_string(r->id), sync_string(r->root), sync_string(line),
 	                             sync_text(fault->code), sync_text(fault->field), sync_text(fault->text),
 	                             sync_int(sync_now_us())),
 	                   NULL, NULL, err);
@@ -141,19 +143,26 @@ static enum sync_status insert_row(const struct page *p, const struct sync_recor
 	return sync_records_put(p->db, p->e, &one, 1, err);
 }
 
+static enum sync_status forget(const struct page *p, const struct sync_record *r, struct sync_error *err)
+{
+	static const char delete[] = "DELETE FROM sync_extra WHERE entity = $1 AND record_id = $2";
+
+	return sync_db_run(p->db, delete, SYNC_ARGS(sync_string(r->name), sync_string(r->id)), NULL, NULL, err);
+}
+
 static enum sync_status keep_rest(const struct page *p, const struct sync_record *r, struct sync_error *err)
 {
-	static const char update[] = "UPDATE sync_extra SET data = $1, root_id = NULL WHERE entity = $2 AND record_id = $3";
-	static const char delete[] = "DELETE FROM sync_extra WHERE entity = $1 AND record_id = $2";
+	static const char update[] = "UPDATE sync_extra SET data = $1, root_id = NULL, source = NULL WHERE entity = $2 AND record_id = $3";
 
 	if (r->extra.len)
 		return sync_db_run(p->db, update, SYNC_ARGS(sync_string(r->extra), sync_string(r->name), sync_string(r->id)),
 		                   NULL, NULL, err);
-	return sync_db_run(p->db, delete, SYNC_ARGS(sync_string(r->name), sync_string(r->id)), NULL, NULL, err);
+	return forget(p, r, err);
 }
 
 static enum sync_status adopt_record(const struct page *p, size_t i, struct sync_arena *arena, struct sync_error *err)
 {
+	static const struct sync_fault judge = { "adopted", NULL, "its entity was unknown when it came" };
 	defer(sync_buf_clear) struct sync_buf line = { .max = FRAME_BYTES };
 	const struct sync_fault *fault;
 	struct sync_fault missing;
@@ -164,9 +173,13 @@ static enum sync_status adopt_record(const struct page *p, size_t i, struct sync
 	write_unknown(&line, p, i);
 	TRY(sync_buf_check(&line, err));
 	TRY(sync_record_read(&r, arena, sync_buf_view(&line), &sync_default_limits, err));
+	if (p->whole && p->sources[i]) { /* what its site may do is known only now */
+		TRY(put_inbox(p, p->sources[i], &r, &judge, sync_buf_view(&line), err));
+		return forget(p, &r, err);
+	}
 	fault = find_fault(p, &r, &missing);
 	if (fault)
-		TRY(put_inbox(p, &r, fault, sync_buf_view(&line), err));
+		TRY(put_inbox(p, 0, &r, fault, sync_buf_view(&line), err));
 	else if (p->exist[i])
 		TRY(update_row(p, &r, err));
 	else

@@ -223,7 +223,7 @@ enum sync_status sync_inbox_settled(struct sync_db *db, int64_t integrated, sync
                                     struct sync_error *err)
 {
 	static const char settled[] =
-		"SELECT " KEY_COLUMNS " FROM sync_inbox i WHERE i.code = 'local_edit' AND NOT EXISTS"
+		"SELECT " KEY_COLUMNS " FROM sync_inbox i WHERE i.code = 'adopted' OR i.code = 'local_edit' AND NOT EXISTS"
 		"    (SELECT 1 FROM sync_changelog c WHERE c.entity = i.entity AND c.record_id = i.record_id AND c.seq > $1)";
 
 	return sync_db_run(db, settled, SYNC_ARGS(sync_int(integrated)), give_key, &(struct rows){ fn, ctx, 0 }, err);

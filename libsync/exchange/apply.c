@@ -70,7 +70,21 @@ static enum sync_status take_away(struct sync_db *db, const struct step *steps, 
 	return sync_records_delete(db, first->entity, ids, n, err);
 }
 
-static enum sync_status put_in(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
+/* Whose they are is asked before anybody else changes them. */
+static enum sync_status name_owner(struct sync_db *db, int64_t source, const struct step *steps, size_t n, struct sync_error *err)
+{
+	defer(freep) struct sync_view *ids = malloc(n * sizeof *ids);
+	char head[100];
+
+	if (!ids)
+		return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %.*s", n, SYNC_VIEW(steps->r->name));
+	for (size_t i = 0; i < n; i++)
+		ids[i] = steps[i].r->id;
+	snprintf(head, sizeof head, "UPDATE sync_extra SET source = %" PRId64 " WHERE record_id IN", source);
+	return sync_run_ids(db, head, ids, n, " AND entity = $2", SYNC_ARGS(sync_string(steps->r->name)), NULL, NULL, err);
+}
+
+static enum sync_status put_in(struct sync_db *db, int64_t source, const struct step *steps, size_t n, struct sync_error *err)
 {
 	defer(freep) const struct sync_record **r = malloc(n * sizeof(*r));
 
@@ -78,16 +92,17 @@ static enum sync_status put_in(struct sync_db *db, const struct step *steps, siz
 		return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %.*s", n, SYNC_VIEW(steps->r->name));
 	for (size_t i = 0; i < n; i++)
 		r[i] = steps[i].r;
-	return sync_records_put(db, steps->r->entity, r, n, err);
+	TRY(sync_records_put(db, steps->r->entity, r, n, err));
+	return source && !steps->r->entity ? name_owner(db, source, steps, n, err) : SYNC_OK;
 }
 
-static enum sync_status run_steps(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
+static enum sync_status run_steps(struct sync_db *db, int64_t source, const struct step *steps, size_t n, struct sync_error *err)
 {
 	for (size_t i = 0, len; i < n; i += len) {
 		for (len = 1; i + len < n && together(&steps[i], &steps[i + len]);)
 			len++;
 		if (steps[i].r->action == SYNC_PUT)
-			TRY(put_in(db, &steps[i], len, err));
+			TRY(put_in(db, source, &steps[i], len, err));
 		else
 			TRY(take_away(db, &steps[i], len, err));
 	}
@@ -139,7 +154,7 @@ static enum sync_status run_named(struct sync_db *db, int64_t source, const stru
 
 	snprintf(text, sizeof text, "%" PRId64, source);
 	TRY(name_source(db, text, err));
-	TRY(run_steps(db, steps, n, err));
+	TRY(run_steps(db, source, steps, n, err));
 	return name_source(db, "", err);
 }
 
@@ -155,12 +170,12 @@ enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct syn
 		return SYNC_OK;
 	plan(steps, r, n);
 	if (own)
-		return run_steps(db, steps, n, err);
+		return run_steps(db, source, steps, n, err);
 	if (sync_db_dialect(db)->postgres) {
 		TRY(run_named(db, source, steps, n, err));
 		return sync_altered_queue(db, source, r, n, err);
 	}
 	TRY(mark(db, source, r, n, err));
-	TRY(run_steps(db, steps, n, err));
+	TRY(run_steps(db, source, steps, n, err));
 	return unmark(db, err);
 }

@@ -427,8 +427,7 @@ enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int6
 	TRY(sync_inbox_any(db, &w.inbox, err));
 	if (w.inbox) {
 		TRY(integrated_upto(db, &in.integrated, err));
-		if (sync_db_role(db) == SYNC_SITE)
-			TRY(sync_inbox_settled(db, in.integrated, note_ready, &w, err));
+		TRY(sync_inbox_settled(db, in.integrated, note_ready, &w, err));
 		TRY(sync_inbox_ready(db, limit, note_ready, &w, &more, err));
 		TRY(retry(&w, err));
 	}
