@@ -44,7 +44,7 @@ enum sync_status sync_inbox_waiting_for(struct sync_db *db, struct sync_view ent
 enum sync_status sync_inbox_ready(struct sync_db *db, int64_t limit, sync_inbox_fn *fn, void *ctx, bool *ret_more,
                                   struct sync_error *err);
 
-/** A site: show what waited for its own edits, of which central has integrated those upto this seq. As above. */
+/** Show what waits for no record: of a site, what waited for its own edits that central has integrated upto this seq; what was adopted. As above. */
 enum sync_status sync_inbox_settled(struct sync_db *db, int64_t integrated, sync_inbox_fn *fn, void *ctx,
                                     struct sync_error *err);
 
