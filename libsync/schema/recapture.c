@@ -91,7 +91,9 @@ static void log_puts(struct sync_buf *b, const struct sync_entity *e)
 	sync_capture_root(b, e, "t");
 	sync_buf_add_text(b, ", NULL,\n       ");
 	/* what waits in the inbox came before the edit, as far as anybody can tell */
-	sync_buf_addf(b, "coalesce((SELECT received_us FROM sync_inbox WHERE source = 0 AND entity = '%s' AND record_id = t.id), %d),\n       ",
+	sync_buf_addf(b,
+	              "coalesce((SELECT received_us FROM sync_inbox WHERE source = 0 AND entity = '%s' AND record_id = t.id), %d),"
+	              "\n       ",
 	              name, SOME_TIME);
 	if (e->owner == SYNC_OWNER_ANY)
 		sync_buf_addf(b, "(SELECT version FROM sync_version WHERE entity = '%s' AND record_id = t.id)", name);
