@@ -172,16 +172,27 @@ static void a_column_that_is_missing_leaves_the_field_as_it_is(void **state)
 	assert_int_equal(1, number(db, "SELECT count(*) FROM currency WHERE id = 'c1' AND rate = 7 AND code = 'x' AND date_updated = '2026-01-31'"));
 }
 
-static void of_two_lines_with_one_id_the_later_counts(void **state)
+static void an_id_that_stands_twice_is_told(void **state)
 {
 	static const char file[] =
 		"{\"id\":\"c1\",\"rate\":1,\"code\":\"x\",\"is_home_currency\":false,\"is_active\":true}\n"
 		"{\"id\":\"c1\",\"rate\":2}\n";
+	defer(sync_buf_clear) struct sync_buf many = { .max = 1 << 20 };
 	struct sync_db *db = central(state);
+	struct sync_error seen;
 	int64_t n;
 
-	assert_ok(import_text(db, "currency", SYNC_JSON_LINES, file, &n, err));
-	assert_int_equal(1, number(db, "SELECT count(*) FROM currency WHERE id = 'c1' AND rate = 2 AND code = 'x'"));
+	assert_int_equal(SYNC_EINVALID, import_text(db, "currency", SYNC_JSON_LINES, file, &n, &seen));
+	assert_string_equal("line 2: currency 'c1' stands in line 1 too: which one counts?", seen.text);
+	for (int i = 0; i < 2500; i++) /* also when the first one is batches away */
+		sync_buf_addf(&many, "{\"id\":\"u%d\",\"name\":\"u\",\"index\":%d,\"is_active\":true}\n", i % 2400, i);
+	assert_int_equal(SYNC_EINVALID, import_text(db, "unit", SYNC_JSON_LINES, many.data, &n, &seen));
+	assert_non_null(strstr(seen.text, "stands in line "));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM unit") + number(db, "SELECT count(*) FROM currency"));
+	sync_buf_reset(&many);
+	sync_buf_add_text(&many, "{\"id\":\"u1\",\"name\":\"u\",\"index\":1,\"is_active\":true}\n");
+	assert_ok(import_text(db, "unit", SYNC_JSON_LINES, many.data, &n, err));
+	assert_ok(import_text(db, "unit", SYNC_JSON_LINES, many.data, &n, err));
 }
 
 static void a_reference_to_nothing_is_told(void **state)
@@ -272,7 +283,7 @@ int main(void)
 		TESTDB_BOTH(a_bad_line_is_told_with_number_field_and_value),
 		TESTDB_BOTH(nothing_is_kept_when_the_last_of_many_lines_is_bad),
 		TESTDB_BOTH(a_column_that_is_missing_leaves_the_field_as_it_is),
-		TESTDB_BOTH(of_two_lines_with_one_id_the_later_counts),
+		TESTDB_BOTH(an_id_that_stands_twice_is_told),
 		TESTDB_BOTH(a_reference_to_nothing_is_told),
 		TESTDB_BOTH(an_import_is_captured_as_centrals_own_edit),
 		TESTDB_BOTH(what_is_exported_reads_back_unchanged),

@@ -7,6 +7,7 @@
 #include <libsync/records.h>
 
 #include "base/internal.h"
+#include "exchange/lot.h"
 #include "exchange/route.h"
 #include "exchange/rows.h"
 
@@ -51,21 +52,64 @@ static uint16_t *slot_of(struct import *in, struct sync_view id)
 	return &in->slots[at];
 }
 
-/* Of two lines with one id the later counts, for the fields that it has: as if they had been put one after the other. */
-static void add(struct import *in, const struct sync_record *r)
+static enum sync_status stands_twice(const struct import *in, struct sync_view id, int64_t line, int64_t first,
+                                     struct sync_error *err)
+{
+	return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s '%.*s' stands in line %" PRId64 " too: which one counts?", line,
+	                 in->e->name, SYNC_VIEW(id), first);
+}
+
+static enum sync_status add(struct import *in, const struct sync_record *r, struct sync_error *err)
 {
 	uint16_t *slot = slot_of(in, r->id);
-	size_t at = *slot ? *slot - 1u : in->n;
 
-	in->line[at] = in->rows.line;
-	if (!*slot) {
-		in->r[in->n++] = *r;
-		*slot = (uint16_t)in->n;
-		return;
+	if (*slot)
+		return stands_twice(in, r->id, in->rows.line, in->line[*slot - 1u], err);
+	in->line[in->n] = in->rows.line;
+	in->r[in->n++] = *r;
+	*slot = (uint16_t)in->n;
+	return SYNC_OK;
+}
+
+/* The ids of earlier batches are in a table that goes with the transaction, so that no memory grows with the file. */
+static enum sync_status begin_ids(struct sync_db *db, struct sync_error *err)
+{
+	return sync_db_script(db,
+	                      sync_db_dialect(db)->postgres ?
+	                              "CREATE TEMP TABLE sync_imported (id text PRIMARY KEY, line bigint NOT NULL) ON COMMIT DROP" :
+	                              "CREATE TABLE sync_imported (id text PRIMARY KEY NOT NULL, line bigint NOT NULL) WITHOUT ROWID",
+	                      err);
+}
+
+static enum sync_status end_ids(struct sync_db *db, struct sync_error *err)
+{
+	return sync_db_dialect(db)->postgres ? SYNC_OK : sync_db_script(db, "DROP TABLE sync_imported", err);
+}
+
+static enum sync_status take_twice(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct import *in = ctx;
+	uint16_t *slot = slot_of(in, v[0].s);
+
+	(void)n;
+	return *slot ? stands_twice(in, v[0].s, in->line[*slot - 1u], v[1].i, err) : SYNC_OK;
+}
+
+static enum sync_status check_ids(struct import *in, struct sync_error *err)
+{
+	static const char *const columns[] = { "id", "line" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_BIGINT };
+	static const struct sync_table imported = { "sync_imported", columns, types, COUNT(columns), 1, true };
+	struct sync_value values[BATCH][COUNT(columns)];
+	struct sync_view ids[BATCH];
+
+	for (size_t i = 0; i < in->n; i++) {
+		ids[i] = in->r[i].id;
+		values[i][0] = sync_string(in->r[i].id);
+		values[i][1] = sync_int(in->line[i]);
 	}
-	for (size_t i = 1; i < in->e->n_fields; i++)
-		if (r->values[i].kind != SYNC_ABSENT)
-			in->r[at].values[i] = r->values[i];
+	TRY(sync_run_ids(in->db, "SELECT id, line FROM sync_imported WHERE id IN", ids, in->n, "", SYNC_NOARGS, take_twice, in, err));
+	return sync_db_put_many(in->db, &imported, values[0], in->n, err);
 }
 
 /* A required field that the record lacks, which is all right when the record exists and keeps its value. */
@@ -159,6 +203,7 @@ static enum sync_status flush(struct import *in, struct sync_error *err)
 
 	for (size_t i = 0; i < in->n; i++)
 		r[i] = &in->r[i];
+	TRY(check_ids(in, err));
 	TRY(check_complete(in, err));
 	TRY(check_references(in, err));
 	TRY(sync_records_put(in->db, in->e, r, in->n, err));
@@ -178,7 +223,7 @@ static enum sync_status import_rows(struct import *in, struct sync_error *err)
 		TRY(sync_rows_next(&in->rows, &in->arena, &r, &found, err));
 		if (!found)
 			return flush(in, err);
-		add(in, &r);
+		TRY(add(in, &r, err));
 		if (in->n == BATCH || in->arena.used > BATCH_BYTES)
 			TRY(flush(in, err));
 	}
@@ -196,7 +241,11 @@ enum sync_status sync_import(struct sync_db *db, const struct sync_entity *e, en
 	in->e = e;
 	TRY(sync_rows_open(&in->rows, e, format, fn, ctx, err));
 	TRY(sync_db_begin(db, true, err));
-	status = import_rows(in, err);
+	status = begin_ids(db, err);
+	if (status == SYNC_OK)
+		status = import_rows(in, err);
+	if (status == SYNC_OK)
+		status = end_ids(db, err);
 	if (status != SYNC_OK) {
 		sync_db_rollback(db);
 		return status;
