@@ -6,18 +6,31 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static enum sync_status read_fd(void *ctx, char *ret, size_t len, size_t *ret_len, struct sync_error *err)
+#include <libsync/log.h>
+
+/* A file that is imported, and how much of it is read. */
+struct input {
+	int fd;
+	int64_t done, total; /* bytes; total is 0 where it is not known */
+	struct sync_progress progress;
+};
+
+static enum sync_status read_input(void *ctx, char *ret, size_t len, size_t *ret_len, struct sync_error *err)
 {
+	struct input *in = ctx;
 	ssize_t n;
 
 	do
-		n = read(*(const int *)ctx, ret, len);
+		n = read(in->fd, ret, len);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return sync_fail(err, SYNC_EIO, "reading: %s", strerror(errno));
 	*ret_len = (size_t)n;
+	in->done += n;
+	sync_progress_show(&in->progress, "bytes imported", in->done, in->total);
 	return SYNC_OK;
 }
 
@@ -58,16 +71,23 @@ static enum sync_status find_format(const char *format, const char *file, enum s
 	                 name);
 }
 
-static void close_fd(const int *fd)
+static void close_input(struct input *in)
 {
-	if (*fd > STDERR_FILENO)
-		close(*fd);
+	sync_progress_end(&in->progress);
+	if (in->fd > STDERR_FILENO)
+		close(in->fd);
 }
 
-static enum sync_status open_file(const char *file, int *ret, struct sync_error *err)
+static enum sync_status open_input(const char *file, struct input *ret, struct sync_error *err)
 {
-	*ret = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
-	return *ret >= 0 ? SYNC_OK : sync_fail(err, SYNC_EIO, "%s: %s", file, strerror(errno));
+	struct stat st;
+
+	ret->fd = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
+	if (ret->fd < 0)
+		return sync_fail(err, SYNC_EIO, "%s: %s", file, strerror(errno));
+	if (fstat(ret->fd, &st) == 0 && S_ISREG(st.st_mode))
+		ret->total = st.st_size;
+	return SYNC_OK;
 }
 
 static enum sync_status report_import(int64_t records, bool json, struct sync_error *err)
@@ -89,16 +109,17 @@ enum sync_status cmd_import(const struct sync_call *call, struct sync_error *err
 {
 	const struct central_settings *s = call->settings;
 	defer(sync_db_closep) struct sync_db *db = NULL;
-	defer(close_fd) int fd = -1;
+	defer(close_input) struct input in = { .fd = -1 };
 	const struct sync_entity *e;
 	enum sync_format format;
 	int64_t records;
 
 	TRY(central_entity(call->args[0], &e, err));
 	TRY(find_format(s->format, call->args[1], &format, err));
-	TRY(open_file(call->args[1], &fd, err));
+	TRY(open_input(call->args[1], &in, err));
 	TRY(central_open(&db, call, true, err));
-	TRY(sync_import(db, e, format, read_fd, &fd, &records, err));
+	TRY(sync_import(db, e, format, read_input, &in, &records, err));
+	sync_progress_end(&in.progress);
 	return report_import(records, call->json, err);
 }
 
