@@ -166,7 +166,7 @@ CREATE INDEX sync_changelog_own ON sync_changelog(record_id) WHERE source = 0;
 CREATE TABLE sync_site (
 	site_id        bigint PRIMARY KEY,
 	name           text NOT NULL UNIQUE,
-	secret_hash    text,             -- argon2id of the one-time secret; null once it was used
+	secret_hash    text,             -- argon2id of the one-time secret; kept, to tell another installation from a wrong secret
 	token_hash     text,             -- BLAKE2b-256 of the token, hex
 	installation   text,
 	created_us     bigint NOT NULL,
