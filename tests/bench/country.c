@@ -43,6 +43,17 @@ void draw_uuid(struct draw *d, char ret[static 37])
 	         (unsigned)(0x8000 | (b >> 48 & 0x3fff)), (unsigned long long)(b & 0xffffffffffff));
 }
 
+/* The k-th of n ids in rising order: random within its slice, so that a table of millions is filled from left to right. */
+static void draw_uuid_of(struct draw *d, int64_t k, int64_t n, char ret[static 37])
+{
+	uint64_t slice = (UINT64_C(1) << 32) / (uint64_t)n;
+	char head[9];
+
+	draw_uuid(d, ret);
+	snprintf(head, sizeof(head), "%08x", (unsigned)((uint64_t)k * slice + draw_below(d, slice)));
+	memcpy(ret, head, 8);
+}
+
 static const char *pick(struct draw *d, const char *const *words)
 {
 	size_t n = 0;
@@ -346,7 +357,7 @@ enum sync_status country_others(struct sync_db *db, uint64_t seed, const char *s
 		TRY(sync_db_begin(db, true, err));
 		TRY(rows_open(&r, db, "location", err));
 		for (int64_t i = 0; i < STEP && done + i < n; i++) {
-			draw_uuid(&d, id);
+			draw_uuid_of(&d, done + i, n, id);
 			TRY(rows_next(&r, id, err));
 			set_text(&r, "store_id", "%s", store);
 			set_text(&r, "code", "%lld", (long long)(done + i));
