@@ -6,10 +6,11 @@ set(public_of_schema entity ddl)
 set(public_of_codec frame)
 set(public_of_db db records)
 set(public_of_exchange exchange site)
-# header=files that may include it
+# header=files that may include it; a driver of several files has a header that includes the package's
 set(packages
 	"sqlite3.h=libsync/db/sqlite.c"
-	"libpq-fe.h=libsync/db/postgres.c"
+	"libpq-fe.h=libsync/db/postgres.h"
+	"db/postgres.h=libsync/db/postgres.c,libsync/db/postgres_batch.c,libsync/db/postgres_error.c,libsync/db/postgres_run.c"
 	"cJSON.h=libsync/codec/json.c"
 	"curl/curl.h=libsync/base/http.c"
 	"zstd.h=libsync/base/compress.c"
