@@ -16,6 +16,7 @@
 #include "exchange/integrate.h"
 #include "exchange/route.h"
 #include "exchange/spool.h"
+#include "exchange/stores.h"
 
 /*
  * site: choose whole groups, commit the checkpoint (ordinal, random id, upto), send
@@ -624,7 +625,7 @@ static enum sync_status take(struct taking *t, struct sync_reader *reader, struc
 	if (*ret_large)
 		return SYNC_OK;
 	TRY(keep_checkpoint(t, err));
-	TRY(sync_route_moves(t->db, t->peer.site_id, err));
+	TRY(sync_store_settle(t->db, t->peer.site_id, err));
 	return sync_route_within(t->db, err);
 }
 

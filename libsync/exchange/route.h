@@ -34,7 +34,7 @@ enum sync_status sync_route_owners(struct sync_db *db, const struct sync_entity 
 /**
  * One routing step inside the caller's write transaction: take up to limit rows of the queue, write outbox rows with new seqs and
  * one random id for this transaction, start expansion jobs. With PostgreSQL the caller holds the router's advisory lock.
- * Also effects of changes to stores: sync_store follows store.site_id (moves wait, see sync_store_move).
+ * Also effects of changes to stores: sync_store follows store.site_id (moves wait, see stores.h).
  *
  * @param ret_more  whether the queue still has rows
  */
@@ -56,13 +56,8 @@ enum sync_status sync_route_lock(struct sync_db *db, bool *ret, struct sync_erro
 enum sync_status sync_route_job(struct sync_db *db, int64_t limit, bool *ret_more, struct sync_error *err);
 /** Whether a job is left that concerns this site (a first load waits for it). */
 enum sync_status sync_route_busy(struct sync_db *db, int64_t site, bool *ret, struct sync_error *err);
-/**
- * Complete the store moves away from a site that has stored their notice and has nothing left to push, as sync_site says now; in
- * the caller's transaction, which has updated it. Cheap when none is pending.
- */
-enum sync_status sync_route_moves(struct sync_db *db, int64_t site, struct sync_error *err);
-/** Start the job that brings a store's records to a new site and takes them from the old (0: none); the caller's transaction. */
-enum sync_status sync_route_store(struct sync_db *db, const char *store_id, int64_t old_site, int64_t new_site, struct sync_error *err);
+/** Start the jobs that bring a store's records to a site and take them from another (0: none); the caller's transaction. */
+enum sync_status sync_route_store(struct sync_db *db, struct sync_view store_id, int64_t from, int64_t to, struct sync_error *err);
 
 /**
  * Central's part of a pull: write pending records of a site into an answer, whole groups, until about want bytes.

@@ -14,6 +14,7 @@
 #include "exchange/push.h"
 #include "exchange/route.h"
 #include "exchange/spool.h"
+#include "exchange/stores.h"
 
 /*
  * request: push (its own write transaction, push.c) -> route what is in the queue -> answer from one snapshot
@@ -133,7 +134,7 @@ static enum sync_status note(struct serving *x, struct sync_error *err)
 	TRY(sync_peer_get(x->db, x->site_id, true, &x->peer, err));
 	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
 	TRY(sync_peer_note(x->db, x->site_id, &x->h, x->now_us, err));
-	TRY(sync_route_moves(x->db, x->site_id, err));
+	TRY(sync_store_settle(x->db, x->site_id, err));
 	return sync_route_within(x->db, err);
 }
 
@@ -385,7 +386,7 @@ static enum sync_status note_slice(void *ctx, struct sync_db *db, int64_t upto, 
 	integrated = finished && upto > peer.integrated ? upto : peer.integrated;
 	TRY(sync_db_run(db, set, SYNC_ARGS(sync_int(*site), sync_int(integrated), sync_int(*site)), NULL, NULL, err));
 	if (finished)
-		TRY(sync_route_moves(db, *site, err));
+		TRY(sync_store_settle(db, *site, err));
 	return sync_route_within(db, err);
 }
 

@@ -169,15 +169,6 @@ static enum sync_status add_site(struct sync_db *db, const char *name, const cha
 	return SYNC_OK;
 }
 
-/* End a transaction by how its work went. */
-static enum sync_status finish(struct sync_db *db, enum sync_status status, struct sync_error *err)
-{
-	if (status == SYNC_OK)
-		return sync_db_commit(db, err);
-	sync_db_rollback(db);
-	return status;
-}
-
 enum sync_status sync_site_add(struct sync_db *db, const char *name, const char *const *stores, size_t n, char ret_secret[static 30],
                                int64_t *ret_site_id, struct sync_error *err)
 {
@@ -188,7 +179,7 @@ enum sync_status sync_site_add(struct sync_db *db, const char *name, const char 
 	sync_random_secret(secret);
 	TRY(sync_secret_hash(hash, sync_view_of(secret), err));
 	TRY(sync_db_begin(db, true, err));
-	TRY(finish(db, add_site(db, name, hash, stores, n, &site_id, err), err));
+	TRY(sync_db_finish(db, add_site(db, name, hash, stores, n, &site_id, err), err));
 	memcpy(ret_secret, secret, sizeof secret);
 	*ret_site_id = site_id;
 	return sync_route(db, err);
@@ -245,7 +236,7 @@ enum sync_status sync_site_reset(struct sync_db *db, const char *name, char ret_
 	sync_random_secret(secret);
 	TRY(sync_secret_hash(hash, sync_view_of(secret), err));
 	TRY(sync_db_begin(db, true, err));
-	TRY(finish(db, reset_site(db, name, hash, err), err));
+	TRY(sync_db_finish(db, reset_site(db, name, hash, err), err));
 	memcpy(ret_secret, secret, sizeof secret);
 	return sync_route(db, err);
 }

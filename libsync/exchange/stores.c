@@ -16,9 +16,9 @@
  * that the store leaves, after which it can have made no other edit of it unknowingly.
  */
 struct place {
-	bool exists;
-	int64_t site_id;      /* where it is active; 0: nowhere */
-	int64_t next_site_id; /* where it goes; 0: stays */
+	int64_t site_id; /* where it is active; 0: nowhere */
+	bool leaving;
+	int64_t next_site_id; /* when leaving; 0: to nowhere */
 };
 
 static enum sync_status take_place(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
@@ -26,70 +26,101 @@ static enum sync_status take_place(void *ctx, const struct sync_value *v, size_t
 	struct place *p = ctx;
 
 	(void)n, (void)err;
-	*p = (struct place){ true, v[0].i, v[1].i };
+	*p = (struct place){ .site_id = v[0].i, .leaving = v[1].kind == SYNC_INT };
+	if (p->leaving)
+		p->next_site_id = v[1].i;
 	return SYNC_OK;
 }
 
 /* Moves of one store are made one after another: its row is there and locked from here on. */
-static enum sync_status find_place(struct sync_db *db, const char *store_id, struct place *ret, struct sync_error *err)
+static enum sync_status lock_place(struct sync_db *db, struct sync_view store_id, struct place *ret, struct sync_error *err)
 {
-	static const char keep[] =
-		"INSERT INTO sync_store(store_id, site_id, notice) SELECT id, 0, 0 FROM store WHERE id = $1"
-		"    ON CONFLICT (store_id) DO NOTHING";
-	static const char lock[] = "UPDATE sync_store SET notice = notice WHERE store_id = $1";
-	static const char find[] =
-		"SELECT t.site_id, coalesce(t.next_site_id, 0) FROM sync_store t JOIN store s ON s.id = t.store_id"
-		"    WHERE t.store_id = $1";
-	struct place place = { 0 };
+	static const char lock[] =
+		"INSERT INTO sync_store(store_id, site_id, notice) VALUES ($1, 0, 0)"
+		"    ON CONFLICT (store_id) DO UPDATE SET notice = sync_store.notice RETURNING site_id, next_site_id";
 
-	TRY(sync_db_run(db, keep, SYNC_ARGS(sync_text(store_id)), NULL, NULL, err));
-	TRY(sync_db_run(db, lock, SYNC_ARGS(sync_text(store_id)), NULL, NULL, err));
-	TRY(sync_db_run(db, find, SYNC_ARGS(sync_text(store_id)), take_place, &place, err));
-	if (!place.exists)
-		return sync_fail(err, SYNC_ENOTFOUND, "no store has the id '%s'", store_id);
-	*ret = place;
-	return SYNC_OK;
+	return sync_db_run(db, lock, SYNC_ARGS(sync_string(store_id)), take_place, ret, err);
 }
 
-/* Where it should be: an ordinary edit of the store's record, which goes to everybody. */
-static enum sync_status say_place(struct sync_db *db, const char *store_id, int64_t site_id, struct sync_error *err)
-{
-	static const char say[] = "UPDATE store SET site_id = $1 WHERE id = $2 AND site_id <> $3";
-
-	return sync_db_run(db, say, SYNC_ARGS(sync_int(site_id), sync_text(store_id), sync_int(site_id)), NULL, NULL, err);
-}
-
-/* Where it is from now on, and the job that brings its records there. */
-static enum sync_status activate(struct sync_db *db, const char *store_id, int64_t old_site, int64_t new_site, struct sync_error *err)
+static enum sync_status activate(struct sync_db *db, struct sync_view store_id, int64_t site_id, struct sync_error *err)
 {
 	static const char set[] = "UPDATE sync_store SET site_id = $1, next_site_id = NULL, notice = 0 WHERE store_id = $2";
 
-	TRY(sync_db_run(db, set, SYNC_ARGS(sync_int(new_site), sync_text(store_id)), NULL, NULL, err));
-	return old_site == new_site ? SYNC_OK : sync_route_store(db, store_id, old_site, new_site, err);
+	return sync_db_run(db, set, SYNC_ARGS(sync_int(site_id), sync_string(store_id)), NULL, NULL, err);
 }
 
-static enum sync_status name_of(struct sync_db *db, int64_t site_id, struct sync_buf *ret, bool *ret_found, struct sync_error *err)
+static enum sync_status name_of(struct sync_db *db, int64_t site_id, struct sync_buf *ret, struct sync_error *err)
 {
 	static const char find[] = "SELECT name FROM sync_site WHERE site_id = $1";
+	bool found;
 
-	return sync_db_text(db, find, SYNC_ARGS(sync_int(site_id)), ret, ret_found, err);
+	TRY(sync_db_text(db, find, SYNC_ARGS(sync_int(site_id)), ret, &found, err));
+	return found ? SYNC_OK : sync_fail(err, SYNC_ENOTFOUND, "there is no site %" PRId64, site_id);
 }
 
-enum sync_status sync_store_give(struct sync_db *db, const char *store_id, int64_t site_id, struct sync_error *err)
+static enum sync_status say_where_to(struct sync_db *db, int64_t site_id, struct sync_buf *text, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf name = { .max = 256 };
-	bool elsewhere = false;
-	struct place place;
 
-	TRY(find_place(db, store_id, &place, err));
-	if (place.site_id)
-		TRY(name_of(db, place.site_id, &name, &elsewhere, err));
-	if (elsewhere)
-		return sync_fail(err, SYNC_EINVALID, "store '%s' is active at site '%s': central store move takes it from there", store_id,
-		                 name.data);
-	TRY(say_place(db, store_id, site_id, err));
-	return activate(db, store_id, place.site_id, site_id, err);
+	if (site_id)
+		TRY(name_of(db, site_id, &name, err));
+	if (site_id)
+		sync_buf_addf(text, "the store moves to site '%s'", name.data);
+	else
+		sync_buf_add_text(text, "the store is closed");
+	sync_buf_add_text(text, " once all of this site's edits are at central");
+	return sync_buf_check(text, err);
 }
+
+/* Tell the site that has it that the store leaves, and remember the number of the notice. */
+static enum sync_status announce(struct sync_db *db, struct sync_view store_id, int64_t from, int64_t to, struct sync_error *err)
+{
+	static const char set[] =
+		"UPDATE sync_store SET next_site_id = $1, notice = (SELECT verdict FROM sync_site WHERE site_id = $2) WHERE store_id = $3";
+	defer(sync_buf_clear) struct sync_buf text = { .max = 512 };
+	struct sync_record store = { .entity = sync_entity_find(sync_view_of("store")), .name = sync_view_of("store"),
+		                     .id = store_id, .action = SYNC_PUT };
+
+	TRY(say_where_to(db, to, &text, err));
+	TRY(sync_verdict_add(db, from, "leave", &store, "store_moves", "site_id", text.data, sync_now_us(), err));
+	return sync_db_run(db, set, SYNC_ARGS(sync_int(to), sync_int(from), sync_string(store_id)), NULL, NULL, err);
+}
+
+/* A site that was never registered has nothing to push. */
+static enum sync_status may_have_edits(struct sync_db *db, int64_t site_id, bool *ret, struct sync_error *err)
+{
+	static const char find[] = "SELECT count(*) FROM sync_site WHERE site_id = $1 AND installation IS NOT NULL";
+	int64_t n;
+
+	TRY(sync_db_number(db, find, SYNC_ARGS(sync_int(site_id)), 0, &n, err));
+	*ret = n > 0;
+	return SYNC_OK;
+}
+
+enum sync_status sync_store_place(struct sync_db *db, struct sync_view store_id, int64_t site_id, bool force, struct sync_move *ret,
+                                  struct sync_error *err)
+{
+	struct place place = { 0 };
+	bool wait = false;
+
+	TRY(lock_place(db, store_id, &place, err));
+	if (!force && place.site_id && place.site_id != site_id)
+		TRY(may_have_edits(db, place.site_id, &wait, err));
+	*ret = (struct sync_move){ .from = place.site_id, .to = wait ? place.site_id : site_id, .waits = wait };
+	if (wait)
+		return place.leaving && place.next_site_id == site_id ? SYNC_OK : announce(db, store_id, place.site_id, site_id, err);
+	return place.site_id == site_id && !place.leaving ? SYNC_OK : activate(db, store_id, site_id, err);
+}
+
+enum sync_status sync_store_close(struct sync_db *db, struct sync_view store_id, struct sync_move *ret, struct sync_error *err)
+{
+	static const char forget[] = "DELETE FROM sync_store WHERE store_id = $1 RETURNING site_id";
+
+	*ret = (struct sync_move){ 0 };
+	return sync_db_number(db, forget, SYNC_ARGS(sync_string(store_id)), 0, &ret->from, err);
+}
+
+/* moves that were waiting */
 
 struct moves {
 	struct sync_db *db;
@@ -99,11 +130,12 @@ struct moves {
 static enum sync_status carry_out(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	const struct moves *moves = ctx;
-	char store_id[SYNC_MAX_ID + 1];
+	struct sync_view store_id = v[0].s;
+	int64_t to = v[1].i;
 
 	(void)n;
-	snprintf(store_id, sizeof store_id, "%.*s", SYNC_VIEW(v[0].s));
-	return activate(moves->db, store_id, moves->from, v[1].i, err);
+	TRY(activate(moves->db, store_id, to, err));
+	return sync_route_store(moves->db, store_id, moves->from, to, err);
 }
 
 enum sync_status sync_store_let_go(struct sync_db *db, int64_t site_id, struct sync_error *err)
@@ -114,88 +146,97 @@ enum sync_status sync_store_let_go(struct sync_db *db, int64_t site_id, struct s
 	return sync_db_run(db, all, SYNC_ARGS(sync_int(site_id)), carry_out, &(struct moves){ db, site_id }, err);
 }
 
-enum sync_status sync_store_settle(struct sync_db *db, int64_t site_id, int64_t unpushed, int64_t verdict_seen, struct sync_error *err)
+enum sync_status sync_store_settle(struct sync_db *db, int64_t site_id, struct sync_error *err)
 {
 	static const char confirmed[] =
-		"SELECT store_id, next_site_id FROM sync_store"
-		"    WHERE site_id = $1 AND next_site_id IS NOT NULL AND notice <= $2 ORDER BY store_id";
+		"SELECT t.store_id, t.next_site_id FROM sync_store t JOIN sync_site s ON s.site_id = t.site_id"
+		"    WHERE t.site_id = $1 AND t.next_site_id IS NOT NULL AND t.notice <= s.verdict_seen AND s.unpushed + s.spooled = 0"
+		"    ORDER BY t.store_id";
 
-	if (unpushed > 0)
-		return SYNC_OK;
-	return sync_db_run(db, confirmed, SYNC_ARGS(sync_int(site_id), sync_int(verdict_seen)), carry_out,
-	                   &(struct moves){ db, site_id }, err);
+	return sync_db_run(db, confirmed, SYNC_ARGS(sync_int(site_id)), carry_out, &(struct moves){ db, site_id }, err);
 }
 
-/* Tell the old site that the store leaves, and remember the number of the notice. */
-static enum sync_status announce(struct sync_db *db, const char *store_id, int64_t old_site, const struct sync_site *to,
-                                 struct sync_error *err)
+/* a person's wish */
+
+static enum sync_status find_store(struct sync_db *db, const char *store_id, struct place *ret, struct sync_error *err)
 {
-	static const char set[] =
-		"UPDATE sync_store SET next_site_id = $1, notice = (SELECT verdict FROM sync_site WHERE site_id = $2) WHERE store_id = $3";
-	struct sync_record store = { .entity = sync_entity_find(sync_view_of("store")), .name = sync_view_of("store"),
-		                     .id = sync_view_of(store_id), .action = SYNC_PUT };
-	char text[256];
+	static const char find[] = "SELECT count(*) FROM store WHERE id = $1";
+	int64_t n;
 
-	snprintf(text, sizeof text, "the store moves to site '%s' once all of this site's edits are at central", to->name);
-	TRY(sync_verdict_add(db, old_site, "leave", &store, "store_moves", "site_id", text, sync_now_us(), err));
-	return sync_db_run(db, set, SYNC_ARGS(sync_int(to->site_id), sync_int(old_site), sync_text(store_id)), NULL, NULL, err);
+	TRY(sync_db_number(db, find, SYNC_ARGS(sync_text(store_id)), 0, &n, err));
+	if (!n)
+		return sync_fail(err, SYNC_ENOTFOUND, "no store has the id '%s'", store_id);
+	return lock_place(db, sync_view_of(store_id), ret, err);
 }
 
-/* Whether anything can still come from a site; a revoked one would keep the store for ever. */
-static enum sync_status must_wait(struct sync_db *db, int64_t site_id, bool *ret, struct sync_error *err)
+/* Where it should be is an ordinary edit of the store's record, which goes to everybody. */
+static enum sync_status send_to(struct sync_db *db, const char *store_id, int64_t site_id, bool force, bool *ret_waits,
+                                struct sync_error *err)
+{
+	static const char say[] = "UPDATE store SET site_id = $1 WHERE id = $2 AND site_id <> $3";
+	struct sync_move move;
+
+	TRY(sync_db_run(db, say, SYNC_ARGS(sync_int(site_id), sync_text(store_id), sync_int(site_id)), NULL, NULL, err));
+	TRY(sync_store_place(db, sync_view_of(store_id), site_id, force, &move, err));
+	*ret_waits = move.waits;
+	return sync_route_store(db, sync_view_of(store_id), move.from, move.to, err);
+}
+
+enum sync_status sync_store_give(struct sync_db *db, const char *store_id, int64_t site_id, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf name = { .max = 256 };
-	struct sync_site s;
-	bool found;
+	struct place place = { 0 };
+	bool waits;
 
-	*ret = false;
-	if (!site_id)
+	TRY(find_store(db, store_id, &place, err));
+	if (!place.site_id)
+		return send_to(db, store_id, site_id, false, &waits, err);
+	TRY(name_of(db, place.site_id, &name, err));
+	return sync_fail(err, SYNC_EINVALID, "store '%s' is active at site '%s': central store move takes it from there", store_id,
+	                 name.data);
+}
+
+/* A revoked site would keep the store for ever. */
+static enum sync_status check_not_revoked(struct sync_db *db, int64_t site_id, struct sync_error *err)
+{
+	static const char find[] =
+		"SELECT name FROM sync_site WHERE site_id = $1 AND revoked_us IS NOT NULL AND installation IS NOT NULL";
+	defer(sync_buf_clear) struct sync_buf name = { .max = 256 };
+	bool revoked;
+
+	TRY(sync_db_text(db, find, SYNC_ARGS(sync_int(site_id)), &name, &revoked, err));
+	if (!revoked)
 		return SYNC_OK;
-	TRY(name_of(db, site_id, &name, &found, err));
-	if (!found)
-		return SYNC_OK;
-	TRY(sync_site_find(db, name.data, &s, err));
-	if (s.revoked && s.installation[0])
-		return sync_fail(err, SYNC_EINVALID,
-		                 "the store is at site '%s', which is revoked and cannot push what it still has: --force moves it without",
-		                 s.name);
-	*ret = s.installation[0] != '\0';
-	return SYNC_OK;
+	return sync_fail(err, SYNC_EINVALID,
+	                 "the store is at site '%s', which is revoked and cannot push what it still has: --force moves it without",
+	                 name.data);
 }
 
 static enum sync_status move(struct sync_db *db, const char *store_id, const char *site, bool force, bool *ret_done,
                              struct sync_error *err)
 {
+	struct place place = { 0 };
 	struct sync_site to;
-	struct place place;
-	bool wait = false;
+	bool waits;
 
 	TRY(sync_site_find(db, site, &to, err));
 	if (to.revoked)
 		return sync_fail(err, SYNC_EINVALID, "site '%s' is revoked: central site reset makes it usable again", to.name);
-	TRY(find_place(db, store_id, &place, err));
+	TRY(find_store(db, store_id, &place, err));
 	if (!force && place.site_id != to.site_id)
-		TRY(must_wait(db, place.site_id, &wait, err));
-	TRY(say_place(db, store_id, to.site_id, err));
-	*ret_done = !wait;
-	if (!wait)
-		return activate(db, store_id, place.site_id, to.site_id, err);
-	return place.next_site_id == to.site_id ? SYNC_OK : announce(db, store_id, place.site_id, &to, err);
+		TRY(check_not_revoked(db, place.site_id, err));
+	TRY(send_to(db, store_id, to.site_id, force, &waits, err));
+	*ret_done = !waits;
+	return SYNC_OK;
 }
 
 enum sync_status sync_store_move(struct sync_db *db, const char *store_id, const char *site, bool force, bool *ret_done,
                                  struct sync_error *err)
 {
-	enum sync_status status;
 	bool done = false;
 
 	TRY(sync_db_begin(db, true, err));
-	status = move(db, store_id, site, force, &done, err);
-	if (status != SYNC_OK) {
-		sync_db_rollback(db);
-		return status;
-	}
-	TRY(sync_db_commit(db, err));
+	TRY(sync_db_finish(db, move(db, store_id, site, force, &done, err), err));
 	*ret_done = done;
 	return sync_route(db, err);
 }

@@ -4,6 +4,23 @@
 
 #include <libsync/db.h>
 
+/** What came of a move; 0: nowhere. */
+struct sync_move {
+	int64_t from, to; /* where the store was, and is from now on; the caller starts what follows from it */
+	bool waits;       /* for the site that has it, which is told */
+};
+
+/**
+ * A store should be at a site, or nowhere (0): it is from now on, or once the site that has it has pushed everything. Wherever the
+ * wish comes from, it is carried out here.
+ *
+ * @param force  do not wait: what the site that has it still pushes of the store will be quarantined
+ */
+enum sync_status sync_store_place(struct sync_db *db, struct sync_view store_id, int64_t site_id, bool force, struct sync_move *ret,
+                                  struct sync_error *err);
+/** There is no such store any more. */
+enum sync_status sync_store_close(struct sync_db *db, struct sync_view store_id, struct sync_move *ret, struct sync_error *err);
+
 /**
  * Make a store that is active nowhere active at a site.
  *
@@ -16,11 +33,9 @@ enum sync_status sync_store_give(struct sync_db *db, const char *store_id, int64
 enum sync_status sync_store_let_go(struct sync_db *db, int64_t site_id, struct sync_error *err);
 
 /**
- * Carry out the moves away from a site that has nothing left to push and has stored the notice of them.
- *
- * @param unpushed      what it last said that it still has to push, with what is spooled of it
- * @param verdict_seen  the highest verdict that it has stored
+ * Carry out the moves away from a site, if by its row in sync_site it has nothing left to push, none of it is spooled, and it has
+ * stored the notice of them. Cheap when none waits.
  */
-enum sync_status sync_store_settle(struct sync_db *db, int64_t site_id, int64_t unpushed, int64_t verdict_seen, struct sync_error *err);
+enum sync_status sync_store_settle(struct sync_db *db, int64_t site_id, struct sync_error *err);
 
 #endif
