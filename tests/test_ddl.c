@@ -28,7 +28,8 @@ static void read_tables(struct sync_buf *b)
 
 static void add_word(struct sync_buf *b, const char **text, const struct sync_dialect *sql)
 {
-	const char *const words[][2] = { { "@serial", sql->serial }, { "@blob", sql->blob }, { "@clustered", sql->clustered } };
+	const char *const words[][2] = { { "@serial", sql->serial }, { "@blob", sql->blob },       { "@clustered", sql->clustered },
+					 { "@queue", sql->queue },   { "@updated", sql->updated }, { "@id", sql->types[SYNC_ID] } };
 
 	for (size_t i = 0; i < COUNT(words); i++) {
 		size_t len = strlen(words[i][0]);

@@ -54,10 +54,11 @@ static const char *role_name(enum sync_role role)
 
 static enum sync_status take_catalog(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
+	static const char *const kinds[] = { [SYNC_HAS_COLUMN] = "column", [SYNC_HAS_TRIGGER] = "trigger", [SYNC_HAS_ID] = "id" };
 	struct opening *o = ctx;
 
 	(void)n;
-	return sync_facts_add(&o->facts, v[0].i == SYNC_HAS_COLUMN ? "column" : "trigger", v[1].s, v[2].s, err);
+	return sync_facts_add(&o->facts, kinds[v[0].i], v[1].s, v[2].s, err);
 }
 
 static int64_t number_of(struct sync_view v)
@@ -138,12 +139,13 @@ static bool has_table(const struct opening *o, const struct sync_entity *e)
 
 /* our own tables */
 
-/* Append a line of tables.sql, with the dialect's words for @serial, @blob and @clustered. */
+/* Append a line of tables.sql, with the dialect's words for those with a @. */
 static void add_line(struct sync_buf *b, const char *line, size_t len, const struct sync_dialect *sql)
 {
 	const struct {
 		const char *token, *word;
-	} tokens[] = { { "@serial", sql->serial }, { "@blob", sql->blob }, { "@clustered", sql->clustered } };
+	} tokens[] = { { "@serial", sql->serial }, { "@blob", sql->blob },   { "@clustered", sql->clustered },
+		       { "@queue", sql->queue },   { "@updated", sql->updated }, { "@id", sql->types[SYNC_ID] } };
 
 	for (const char *end = line + len; line < end;) {
 		size_t i = 0;
@@ -345,6 +347,31 @@ static enum sync_status make_columns(const struct opening *o, const struct sync_
 	return sync_db_script(o->db, sql.data, err);
 }
 
+/* Whether ids and references are compared by bytes: so pages, ranges and digests agree between databases. */
+static bool has_ids(const struct opening *o, const struct sync_entity *e)
+{
+	for (size_t i = 0; o->sql->postgres && i < e->n_fields; i++)
+		if (e->fields[i].type == SYNC_ID && !sync_facts_has(&o->facts, "id", e->name, e->fields[i].name, POSTGRES_NAME))
+			return false;
+	return true;
+}
+
+/* Of a table that an application has made, with its database's collation, or with uuids. */
+static enum sync_status make_ids(const struct opening *o, const struct sync_entity *e, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf sql = { .max = SYNC_MAX_SQL };
+	struct sync_error why = { 0 };
+	enum sync_status status;
+
+	sync_ddl_ids(&sql, e, o->sql);
+	TRY(sync_buf_check(&sql, err));
+	status = sync_db_script(o->db, sql.data, &why);
+	if (status == SYNC_OK)
+		return SYNC_OK;
+	return sync_fail(err, status, "the ids of table %s cannot be made '%s' (drop what depends on them, and make it again "
+	                 "afterwards): %s", e->name, o->sql->types[SYNC_ID], why.text);
+}
+
 /*
  * What was unknown came from central, so a site takes it over before it has triggers: it is no edit. At central it is one, for
  * routes may depend on it.
@@ -357,6 +384,8 @@ static enum sync_status bring_up_entity(const struct opening *o, const struct sy
 	TRY(triggers_current(o, e, &triggers, err));
 	if (!columns)
 		TRY(make_columns(o, e, err));
+	if (has_table(o, e) && !has_ids(o, e))
+		TRY(make_ids(o, e, err));
 	if (!triggers)
 		TRY(were_lost(o, e, &lost, err));
 	if (!columns && o->role == SYNC_SITE) {
@@ -378,7 +407,7 @@ static enum sync_status is_current(const struct opening *o, bool *ret, struct sy
 	*ret = tables_current(o);
 	for (size_t i = 0; *ret && i < n; i++) {
 		TRY(triggers_current(o, all[i], ret, err));
-		*ret = *ret && has_all_columns(o, all[i]);
+		*ret = *ret && has_all_columns(o, all[i]) && has_ids(o, all[i]);
 	}
 	return SYNC_OK;
 }

@@ -492,6 +492,8 @@ static const struct sync_dialect dialect = {
 	.serial = "integer PRIMARY KEY AUTOINCREMENT",
 	.blob = "blob",
 	.clustered = "WITHOUT ROWID",
+	.queue = "",
+	.updated = "",
 	.mode = "PRAGMA journal_mode = WAL",
 	.stamp = "PRAGMA application_id = 0x6c73796e", /* "lsyn" */
 };

@@ -1,38 +1,39 @@
 -- Our own tables. A line "-- @ both", "-- @ site" or "-- @ central" says which databases have what follows.
--- Words that the dialects spell differently: @serial, @blob, @clustered (sync_db_open replaces them).
+-- Words that the dialects spell differently (sync_db_open replaces them): @serial, @blob, @clustered; @id, a text that is
+-- compared and ordered by its bytes; @queue, rows go as fast as they come; @updated, rows are changed in place.
 -- Times are microseconds since 1970 UTC (_us). Ids of checkpoints and routing transactions are random, 16 hex digits.
 
 -- @ both
 
 CREATE TABLE sync_meta (
-	key   text PRIMARY KEY NOT NULL, -- format, role, schema, instance (random id of this database),
+	key   @id PRIMARY KEY NOT NULL,  -- format, role, schema, instance (random id of this database),
 	value text NOT NULL
 ) @clustered;
 
 CREATE TABLE sync_extra (
-	entity    text NOT NULL,
-	record_id text NOT NULL,
+	entity    @id NOT NULL,
+	record_id @id NOT NULL,
 	data      text NOT NULL,         -- JSON object: fields that this build does not know, or the whole record of an unknown entity
-	root_id   text,                  -- of an unknown entity: as received, to be forwarded
+	root_id   @id,                   -- of an unknown entity: as received, to be forwarded
 	source    bigint,                -- central, of an unknown entity: the site whose record it is
 	PRIMARY KEY (entity, record_id)
 ) @clustered;
 
 CREATE TABLE sync_inbox (
 	source       bigint NOT NULL,    -- site that sent it; 0 is central
-	entity       text NOT NULL,
-	record_id    text NOT NULL,
-	root_id      text NOT NULL,      -- id of its group's root record
+	entity       @id NOT NULL,
+	record_id    @id NOT NULL,
+	root_id      @id NOT NULL,       -- id of its group's root record
 	seq          bigint NOT NULL,    -- the sender's
 	frame        text NOT NULL,      -- the record frame as received, one JSON line
 	code         text NOT NULL,      -- why it waits: missing_reference, referenced, local_edit, group, adopted,
 	field        text,               -- the field at fault
-	needs_entity text,               -- what it waits for
-	needs_id     text,
+	needs_entity @id,                -- what it waits for
+	needs_id     @id,
 	text         text NOT NULL,      -- the same in words
 	received_us  bigint NOT NULL,
 	PRIMARY KEY (source, entity, record_id)
-) @clustered;
+) @clustered @queue;
 CREATE INDEX sync_inbox_needs ON sync_inbox(needs_entity, needs_id);
 CREATE INDEX sync_inbox_root ON sync_inbox(source, root_id);
 
@@ -46,13 +47,13 @@ CREATE TABLE sync_spool (
 	part    bigint NOT NULL,         -- 0: whole; 1: its last group goes on in the next message; 2: nothing else is left of it
 	received_us bigint NOT NULL,     -- its edits are as old as they say from then on
 	PRIMARY KEY (source, n)
-);
+) @queue;
 
 CREATE TABLE sync_checkpoint (
 	peer     bigint NOT NULL,        -- site; 0 is central
-	way      text NOT NULL,          -- 'push': made by the site; 'all', 'own': routing transactions of the two pull streams
+	way      @id NOT NULL,           -- 'push': made by the site; 'all', 'own': routing transactions of the two pull streams
 	ordinal  bigint NOT NULL,        -- rises by one per way
-	id       text NOT NULL,
+	id       @id NOT NULL,
 	seq      bigint NOT NULL,        -- push: upto; pull: the position
 	PRIMARY KEY (peer, way, ordinal)
 ) @clustered;
@@ -62,8 +63,8 @@ CREATE TABLE sync_verdict (
 	site_id   bigint NOT NULL,       -- whom it is for; at a site 0
 	n         bigint NOT NULL,       -- rises per site
 	kind      text NOT NULL,         -- refused, waiting, conflict, resolved, leave (field: store)
-	entity    text NOT NULL,
-	record_id text NOT NULL,
+	entity    @id NOT NULL,
+	record_id @id NOT NULL,
 	seq       bigint NOT NULL,       -- of the edit, the site's
 	code      text NOT NULL,
 	field     text,
@@ -74,9 +75,9 @@ CREATE TABLE sync_verdict (
 CREATE INDEX sync_verdict_record ON sync_verdict(entity, record_id);
 
 CREATE TABLE sync_version (
-	entity      text NOT NULL,       -- entities that any site may edit
-	record_id   text NOT NULL,
-	version     text NOT NULL,       -- "site.branch.seq" of the edit that made the present content
+	entity      @id NOT NULL,        -- entities that any site may edit
+	record_id   @id NOT NULL,
+	version     @id NOT NULL,        -- "site.branch.seq" of the edit that made the present content
 	edited_us   bigint NOT NULL,     -- central: time of receipt minus age
 	received_us bigint NOT NULL,
 	creator     bigint NOT NULL,     -- site of the first version; 0 is central
@@ -99,8 +100,8 @@ CREATE TABLE sync_exchange (
 CREATE INDEX sync_exchange_site ON sync_exchange(site_id, id);
 
 CREATE TABLE sync_mark (
-	entity    text NOT NULL,         -- the integrator is applying this record; consumed by the first trigger that fires for it
-	record_id text NOT NULL,
+	entity    @id NOT NULL,          -- the integrator is applying this record; consumed by the first trigger that fires for it
+	record_id @id NOT NULL,
 	source    bigint NOT NULL,
 	PRIMARY KEY (entity, record_id)
 ) @clustered;
@@ -108,12 +109,12 @@ CREATE TABLE sync_mark (
 -- @ site
 
 CREATE TABLE sync_changelog (
-	entity      text NOT NULL,
-	record_id   text NOT NULL,
+	entity      @id NOT NULL,
+	record_id   @id NOT NULL,
 	seq         bigint NOT NULL,     -- of its latest change; rises, never reused
 	action      text NOT NULL,       -- P put, D delete
-	root_id     text,                -- groups only: id of the root record
-	old_root_id text,                -- when the change moved it from another group
+	root_id     @id,                 -- groups only: id of the root record
+	old_root_id @id,                 -- when the change moved it from another group
 	at_us       bigint NOT NULL,     -- when, by this machine's clock
 	base        text,                -- entities that any site may edit: the version that the first unintegrated edit changed
 	PRIMARY KEY (entity, record_id)
@@ -153,21 +154,21 @@ CREATE TABLE sync_link (
 
 CREATE TABLE sync_changelog (
 	seq       @serial,               -- order within the queue, no position
-	entity    text NOT NULL,
-	record_id text NOT NULL,
+	entity    @id NOT NULL,
+	record_id @id NOT NULL,
 	action    text NOT NULL,         -- P put, D delete
 	source    bigint NOT NULL,       -- site whose record the integrator applied; 0 is central itself
 	at_us     bigint NOT NULL,
 	old       text,                  -- routing values before, JSON array; null for an insert; [] when nobody knows
 	new       text                   -- routing values after; null for a delete
-);
+) @queue;
 CREATE INDEX sync_changelog_own ON sync_changelog(record_id) WHERE source = 0;
 
 CREATE TABLE sync_site (
 	site_id        bigint PRIMARY KEY,
 	name           text NOT NULL UNIQUE,
 	secret_hash    text,             -- argon2id of the one-time secret; kept, to tell another installation from a wrong secret
-	token_hash     text,             -- BLAKE2b-256 of the token, hex
+	token_hash     @id,              -- BLAKE2b-256 of the token, hex
 	installation   text,
 	created_us     bigint NOT NULL,
 	revoked_us     bigint,
@@ -189,11 +190,11 @@ CREATE TABLE sync_site (
 	last_seen_us   bigint,
 	version        text,             -- of its program
 	schema         bigint
-);
+) @updated;
 CREATE UNIQUE INDEX sync_site_token ON sync_site(token_hash);
 
 CREATE TABLE sync_store (
-	store_id     text PRIMARY KEY NOT NULL,
+	store_id     @id PRIMARY KEY NOT NULL,
 	site_id      bigint NOT NULL,    -- where it is active for routing; 0: nowhere
 	next_site_id bigint,             -- a move waits until the old site has pushed everything
 	notice       bigint NOT NULL     -- number of the verdict that told the old site; 0 none
@@ -202,12 +203,12 @@ CREATE INDEX sync_store_site ON sync_store(site_id);
 
 CREATE TABLE sync_outbox (
 	site_id   bigint NOT NULL,       -- 0: every site
-	entity    text NOT NULL,
-	record_id text NOT NULL,
+	entity    @id NOT NULL,
+	record_id @id NOT NULL,
 	seq       bigint NOT NULL,       -- moves up with each change; given to committed changes only
 	action    text NOT NULL,         -- P put, D delete, X drop: a hint, decided at reading
 	source    bigint NOT NULL,       -- site that has it already; -1: nobody is skipped
-	root_id   text,                  -- groups only
+	root_id   @id,                   -- groups only
 	PRIMARY KEY (site_id, entity, record_id)
 ) @clustered;
 CREATE UNIQUE INDEX sync_outbox_seq ON sync_outbox(site_id, seq);
@@ -216,26 +217,26 @@ CREATE INDEX sync_outbox_holder ON sync_outbox(record_id) WHERE site_id > 0;
 
 CREATE TABLE sync_routing (
 	seq     bigint PRIMARY KEY,      -- highest outbox seq that this routing transaction gave
-	id      text NOT NULL,
+	id      @id NOT NULL,
 	at_us   bigint NOT NULL,
 	ordinal bigint NOT NULL          -- rises by one; decides which are kept for long
 );
 
 CREATE TABLE sync_job (
 	id      @serial,
-	entity  text NOT NULL,           -- what changed: store, name, a join, or what a condition looks at
+	entity  @id NOT NULL,            -- what changed: store, name, a join, or what a condition looks at
 	keys    text NOT NULL,           -- JSON array of ids: what the dependent records name; of kind store it is one
 	kind    text NOT NULL,           -- store, transfer, through, condition
 	sites   text NOT NULL,           -- JSON array: sites that may gain or lose records; 0 stands for any
 	step    bigint NOT NULL,         -- next of the entities that depend on it
-	last_id text NOT NULL,           -- last record id done in that step
+	last_id @id NOT NULL,            -- last record id done in that step
 	done    bigint NOT NULL          -- records so far
-);
+) @queue;
 
 CREATE TABLE sync_seen (
-	entity    text NOT NULL,         -- versions that central has had: a repeat is told by them
-	record_id text NOT NULL,
-	version   text NOT NULL,
+	entity    @id NOT NULL,          -- versions that central has had: a repeat is told by them
+	record_id @id NOT NULL,
+	version   @id NOT NULL,
 	at_us     bigint NOT NULL,
 	PRIMARY KEY (entity, record_id, version)
 ) @clustered;
@@ -244,8 +245,8 @@ CREATE TABLE sync_waiting (
 	id        @serial,
 	kind      text NOT NULL,         -- quarantine, grant, conflict
 	site_id   bigint NOT NULL,       -- who sent it
-	entity    text NOT NULL,
-	record_id text NOT NULL,
+	entity    @id NOT NULL,
+	record_id @id NOT NULL,
 	seq       bigint NOT NULL,
 	frame     text NOT NULL,         -- the record frame as received
 	code      text NOT NULL,
@@ -259,8 +260,8 @@ CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;
 
 CREATE TABLE sync_grant (
 	site_id   bigint NOT NULL,       -- may make this record visible to its stores
-	entity    text NOT NULL,
-	record_id text NOT NULL,
+	entity    @id NOT NULL,
+	record_id @id NOT NULL,
 	at_us     bigint NOT NULL,
 	PRIMARY KEY (site_id, entity, record_id)
 ) @clustered;

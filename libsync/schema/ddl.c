@@ -76,6 +76,20 @@ void sync_ddl_column(struct sync_buf *ret, const struct sync_entity *e, const st
 	add_index(ret, e, f);
 }
 
+void sync_ddl_ids(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql)
+{
+	const char *separator = " ";
+
+	sync_buf_addf(ret, "ALTER TABLE \"%s\"", e->name);
+	for (size_t i = 0; i < e->n_fields; i++) {
+		if (e->fields[i].type != SYNC_ID)
+			continue;
+		sync_buf_addf(ret, "%sALTER COLUMN \"%s\" TYPE %s", separator, e->fields[i].name, sql->types[SYNC_ID]);
+		separator = ",\n\t";
+	}
+	sync_buf_add_text(ret, ";\n");
+}
+
 bool sync_ddl_is_column(const struct sync_field *f, struct sync_view column)
 {
 	size_t len = strlen(f->name);

@@ -18,12 +18,14 @@ typedef enum sync_status sync_row_fn(void *ctx, const struct sync_value *v, size
 struct sync_dialect {
 	bool postgres;
 	const char *in_list;      /* what follows IN for a JSON array of texts in $1: (SELECT value FROM json_each($1)) */
-	const char *types[10];    /* column type by enum sync_type */
+	const char *types[10];    /* column type by enum sync_type; that of ids is compared and ordered by bytes: @id */
 	const char *for_update;   /* " FOR UPDATE" or "" */
 	const char *for_share;    /* " FOR KEY SHARE" or "": whoever would delete such a row waits */
 	const char *serial;       /* @serial in tables.sql: a primary key that numbers itself and is never reused */
 	const char *blob;         /* @blob: column type of bytes */
 	const char *clustered;    /* @clustered: the rows live in the primary key's index */
+	const char *queue;        /* @queue: rows go as fast as they come, so what they leave behind is cleared early */
+	const char *updated;      /* @updated: rows are changed in place, so pages keep room for that */
 	const char *mode;         /* script that brings a database that is ours into its mode, outside a transaction; or NULL */
 	const char *stamp;        /* script that marks a new database as ours for other programs; or NULL */
 	const char *lock;         /* statement by which one process at a time brings a database up to date; or NULL */
@@ -39,8 +41,11 @@ struct sync_table {
 	bool keep; /* an existing row stays as it is (ON CONFLICT DO NOTHING) */
 };
 
-/** What a database has, as sync_db_ops.catalog tells it: (SYNC_HAS_…, table, name of the column or trigger). */
-enum sync_has { SYNC_HAS_COLUMN, SYNC_HAS_TRIGGER };
+/**
+ * What a database has, as sync_db_ops.catalog tells it: (SYNC_HAS_…, table, name of the column or trigger). SYNC_HAS_ID is told,
+ * besides, of a column that has the type of ids; by PostgreSQL only, for in SQLite texts are compared by bytes.
+ */
+enum sync_has { SYNC_HAS_COLUMN, SYNC_HAS_TRIGGER, SYNC_HAS_ID };
 
 /** What a handle is for; a site's is SYNC_USE_SHARED and central's SYNC_USE_SERVER unless something else is said. */
 enum sync_use {
@@ -74,7 +79,7 @@ struct sync_db_ops {
 	enum sync_status (*begin)(struct sync_db *db, bool write, struct sync_error *err);
 	/* Ends begin(): keep or forget all. No transaction is open afterwards, whatever is returned. */
 	enum sync_status (*end)(struct sync_db *db, bool commit, struct sync_error *err);
-	/* Every column of every table and every trigger: rows of (enum sync_has, table, name). */
+	/* Every column of every table, every trigger, and which columns may hold ids: rows of (enum sync_has, table, name). */
 	enum sync_status (*catalog)(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err);
 };
 

@@ -13,6 +13,8 @@ void sync_ddl_table(struct sync_buf *ret, const struct sync_entity *e, const str
 /** ALTER TABLE … ADD COLUMN for one field, and its index. PostgreSQL leaves a column alone that is there already. */
 void sync_ddl_column(struct sync_buf *ret, const struct sync_entity *e, const struct sync_field *f,
                      const struct sync_dialect *sql);
+/** ALTER TABLE … for a table that somebody else has made: its ids and references get the type of ids. PostgreSQL only. */
+void sync_ddl_ids(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql);
 /** The capture triggers of one entity (design.md section 6), replacing older ones. A site has SQLite only. */
 void sync_ddl_triggers(struct sync_buf *ret, const struct sync_entity *e, const struct sync_dialect *sql, enum sync_role role);
 /** Longest name of a trigger, with its NUL. */
