@@ -1,0 +1,390 @@
+#include "check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/internal.h"
+
+/*
+ * Central's tables say where every record belongs, by rules that are written here once more, for the entities of entities.c.
+ * What a record waits for, at central or at the site, excuses that it is not yet there; whether it really waits is checked.
+ */
+
+enum { CELLS = 5, MOST_ROWS = 2000 };
+
+/* A table as a node has it, by id. */
+struct row {
+	char cell[CELLS][MODEL_ID]; /* id, note, and the kind's columns */
+};
+struct table {
+	struct row *rows;
+	size_t n;
+};
+
+/* Everything of a node. */
+struct copy {
+	struct table table[KINDS];
+};
+
+static sqlite3_stmt *prepare(struct world *w, int node, const char *sql)
+{
+	sqlite3_stmt *stmt;
+
+	if (sqlite3_prepare_v2(w->node[node].app, sql, -1, &stmt, NULL) != SQLITE_OK)
+		abort();
+	return stmt;
+}
+
+static const char *text(sqlite3_stmt *stmt, int column)
+{
+	const char *got = (const char *)sqlite3_column_text(stmt, column);
+
+	return got ? got : "";
+}
+
+static void read_table(struct world *w, int node, enum kind kind, struct table *ret)
+{
+	const struct kind_info *k = &kinds[kind];
+	sqlite3_stmt *stmt;
+	char sql[200];
+	size_t len = (size_t)snprintf(sql, sizeof sql, "SELECT id, note");
+
+	for (size_t i = 0; k->columns[i]; i++)
+		len += (size_t)snprintf(sql + len, sizeof sql - len, ", %s", k->columns[i]);
+	(void)snprintf(sql + len, sizeof sql - len, " FROM %s ORDER BY id LIMIT %d", k->table, MOST_ROWS);
+	ret->rows = calloc(MOST_ROWS, sizeof *ret->rows);
+	if (!ret->rows)
+		abort();
+	stmt = prepare(w, node, sql);
+	for (; sqlite3_step(stmt) == SQLITE_ROW; ret->n++)
+		for (int i = 0; i < sqlite3_column_count(stmt); i++)
+			(void)snprintf(ret->rows[ret->n].cell[i], MODEL_ID, "%s", text(stmt, i));
+	(void)sqlite3_finalize(stmt);
+}
+
+static void read_copy(struct world *w, int node, struct copy *ret)
+{
+	*ret = (struct copy){ 0 };
+	for (enum kind k = 0; k < KINDS; k++)
+		read_table(w, node, k, &ret->table[k]);
+}
+
+static void clear_copy(struct copy *c)
+{
+	for (enum kind k = 0; k < KINDS; k++)
+		free(c->table[k].rows);
+}
+
+static const struct row *find(const struct copy *c, enum kind kind, const char *id)
+{
+	const struct table *t = &c->table[kind];
+
+	for (size_t i = 0; i < t->n; i++)
+		if (!strcmp(t->rows[i].cell[0], id))
+			return &t->rows[i];
+	return NULL;
+}
+
+/* where records belong */
+
+static bool store_at(const struct copy *c, const char *store, int64_t site)
+{
+	const struct row *r = find(c, STORE, store);
+
+	return r && strtoll(r->cell[2], NULL, 10) == site;
+}
+
+/* Some join shows the name to a store of the site. */
+static bool shown_to(const struct copy *c, const char *name, int64_t site)
+{
+	const struct table *joins = &c->table[JOIN];
+
+	for (size_t i = 0; i < joins->n; i++)
+		if (!strcmp(joins->rows[i].cell[3], name) && store_at(c, joins->rows[i].cell[2], site))
+			return true;
+	return false;
+}
+
+static bool is_patient(const struct copy *c, const char *name)
+{
+	const struct row *r = find(c, NAME, name);
+
+	return r && !strcmp(r->cell[2], "PATIENT");
+}
+
+/* A store that goes by this name is at the site. */
+static bool names_store_at(const struct copy *c, const char *name, int64_t site)
+{
+	const struct table *stores = &c->table[STORE];
+
+	for (size_t i = 0; i < stores->n; i++)
+		if (!strcmp(stores->rows[i].cell[3], name) && strtoll(stores->rows[i].cell[2], NULL, 10) == site)
+			return true;
+	return false;
+}
+
+static bool invoice_at(const struct copy *c, const struct row *r, int64_t site)
+{
+	return store_at(c, r->cell[2], site) || names_store_at(c, r->cell[3], site) ||
+	       (is_patient(c, r->cell[3]) && shown_to(c, r->cell[3], site));
+}
+
+static bool belongs(const struct copy *c, enum kind kind, const struct row *r, int64_t site)
+{
+	const struct row *invoice;
+
+	switch (kind) {
+	case UNIT:
+	case STORE:
+	case BARCODE:
+		return true;
+	case NAME:
+		return strcmp(r->cell[2], "PATIENT") != 0 || shown_to(c, r->cell[0], site);
+	case VISIT:
+		return shown_to(c, r->cell[2], site);
+	case SETTING:
+		return !r->cell[2][0] || store_at(c, r->cell[2], site);
+	case JOIN:
+	case LOCATION:
+		return store_at(c, r->cell[2], site);
+	case INVOICE:
+		return invoice_at(c, r, site);
+	case LINE:
+		invoice = find(c, INVOICE, r->cell[2]);
+		return invoice && invoice_at(c, invoice, site);
+	case LOG:
+	case KINDS:
+		break;
+	}
+	return false;
+}
+
+/* what excuses */
+
+static bool waits(struct world *w, int site, enum kind kind, const char *id)
+{
+	const char *entity = kinds[kind].table;
+	bool here = ask(w, site, "SELECT count(*) FROM sync_inbox WHERE entity = '%s' AND record_id = '%s'", entity, id) > 0;
+	bool central = ask(w, CENTRAL,
+			   "SELECT count(*) FROM sync_inbox WHERE source = %" PRId64 " AND entity = '%s' AND record_id = '%s'",
+			   w->node[site].site_id, entity, id) > 0;
+	bool asked = ask(w, CENTRAL,
+			 "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND site_id = %" PRId64
+			 " AND entity = '%s' AND record_id = '%s' AND done_us IS NULL",
+			 w->node[site].site_id, entity, id) > 0;
+
+	w->figures->waiting += here || central || asked;
+	return here || central || asked;
+}
+
+static bool exists(struct world *w, int node, const char *entity, const char *id)
+{
+	return ask(w, node, "SELECT count(*) FROM %s WHERE id = '%s'", entity, id) > 0;
+}
+
+/* What a node's inbox says is so. */
+static void check_inbox(struct world *w, int node)
+{
+	sqlite3_stmt *stmt = prepare(
+	    w, node,
+	    "SELECT source, entity, record_id, root_id, code, coalesce(needs_entity, ''), coalesce(needs_id, '')"
+	    " FROM sync_inbox ORDER BY source, entity, record_id");
+
+	while (sqlite3_step(stmt) == SQLITE_ROW) {
+		const char *entity = text(stmt, 1), *id = text(stmt, 2), *code = text(stmt, 4);
+		bool so = false;
+
+		if (!strcmp(code, "missing_reference"))
+			so = !exists(w, node, text(stmt, 5), text(stmt, 6));
+		else if (!strcmp(code, "referenced"))
+			so = exists(w, node, entity, id);
+		else if (!strcmp(code, "group"))
+			so = ask(w, node,
+				 "SELECT count(*) FROM sync_inbox WHERE source = %d AND root_id = '%s' AND code <> 'group'",
+				 sqlite3_column_int(stmt, 0), text(stmt, 3)) > 0;
+		if (!so)
+			violate(w, 2, "node %d lets %s '%s' wait with %s (%s '%s'), for which there is no reason", node, entity,
+				id, code, text(stmt, 5), text(stmt, 6));
+	}
+	(void)sqlite3_finalize(stmt);
+}
+
+/* Converges, no leaks. */
+
+static void check_row(struct world *w, int site, enum kind kind, const char *id, const struct row *at_central,
+		      const struct row *at_site, bool due)
+{
+	const char *entity = kinds[kind].table;
+
+	if (due == !!at_site && (!due || !memcmp(at_central, at_site, sizeof *at_site)))
+		return;
+	if (waits(w, site, kind, id))
+		return;
+	if (!at_site)
+		violate(w, 10, "site %d lacks %s '%s' %s", site, entity, id, at_central->cell[1]);
+	else if (!due)
+		violate(w, 7, "site %d has %s '%s' %s, which is %s", site, entity, id, at_site->cell[1],
+			at_central ? "not for it" : "not at central");
+	else
+		violate(w, 10, "site %d has %s '%s' %s (%s %s %s), central %s (%s %s %s)", site, entity, id, at_site->cell[1],
+			at_site->cell[2], at_site->cell[3], at_site->cell[4], at_central->cell[1], at_central->cell[2],
+			at_central->cell[3], at_central->cell[4]);
+}
+
+/* Both are in the order of their ids. */
+static void compare(struct world *w, int site, enum kind kind, const struct copy *central, const struct copy *copy)
+{
+	const struct table *a = &central->table[kind], *b = &copy->table[kind];
+	size_t i = 0, k = 0;
+
+	while (i < a->n || k < b->n) {
+		int order = i == a->n ? 1 : k == b->n ? -1 : strcmp(a->rows[i].cell[0], b->rows[k].cell[0]);
+		const struct row *at_central = order <= 0 ? &a->rows[i++] : NULL;
+		const struct row *at_site = order >= 0 ? &b->rows[k++] : NULL;
+		bool due = at_central && belongs(central, kind, at_central, w->node[site].site_id);
+
+		check_row(w, site, kind, at_central ? at_central->cell[0] : at_site->cell[0], at_central, at_site, due);
+	}
+}
+
+/* Logs only go up, so sites differ in what they have of them. */
+static void check_sites(struct world *w)
+{
+	struct copy central, copy;
+
+	read_copy(w, CENTRAL, &central);
+	for (int site = 1; site <= w->sites; site++) {
+		read_copy(w, site, &copy);
+		for (enum kind k = 0; k < KINDS; k++)
+			if (k != LOG)
+				compare(w, site, k, &central, &copy);
+		clear_copy(&copy);
+	}
+	clear_copy(&central);
+}
+
+/* Nothing is lost. */
+
+static int64_t tag_in(const char *frame)
+{
+	const char *at = strchr(frame, '#');
+
+	return at ? strtoll(at + 1, NULL, 10) : 0;
+}
+
+/* Deletes of a record: of a site, or (-1) of any. */
+static void account_deletes(struct world *w, int64_t site_id, const char *entity, const char *id, int64_t before)
+{
+	for (size_t i = 0; i < w->model.n; i++) {
+		struct edit *e = &w->model.edits[i];
+
+		if (e->deletes && e->tag < before && !strcmp(e->id, id) && !strcmp(kinds[e->kind].table, entity) &&
+		    (site_id < 0 || w->node[e->node].site_id == site_id))
+			e->accounted = true;
+	}
+}
+
+static void account_tag(struct world *w, int64_t tag)
+{
+	struct edit *e = model_find(&w->model, tag);
+
+	if (e)
+		e->accounted = true;
+}
+
+/* What is kept where a person can see it. */
+static void account_kept(struct world *w, int node, const char *sql)
+{
+	sqlite3_stmt *stmt = prepare(w, node, sql);
+
+	while (sqlite3_step(stmt) == SQLITE_ROW) {
+		int64_t tag = tag_in(text(stmt, 3));
+
+		w->figures->kept++;
+		if (tag)
+			account_tag(w, tag);
+		else
+			account_deletes(w, sqlite3_column_int64(stmt, 0), text(stmt, 1), text(stmt, 2), INT64_MAX);
+	}
+	(void)sqlite3_finalize(stmt);
+}
+
+static void account_present(struct world *w)
+{
+	char note[MODEL_ID];
+
+	for (size_t i = 0; i < w->model.n; i++) {
+		struct edit *e = &w->model.edits[i];
+		const char *entity = kinds[e->kind].table;
+
+		if (!exists(w, CENTRAL, entity, e->id))
+			e->accounted = e->accounted || e->deletes;
+		else
+			account_tag(w,
+				    tag_in(ask_text(w, CENTRAL, note, "SELECT note FROM %s WHERE id = '%s'", entity, e->id)));
+	}
+}
+
+/* Who made an edit knew what it changed; who made a record anew knew that it was deleted. */
+static void account_known(struct world *w)
+{
+	for (size_t i = w->model.n; i-- > 0;) {
+		const struct edit *e = &w->model.edits[i];
+
+		if (!e->accounted)
+			continue;
+		if (e->parent)
+			account_tag(w, e->parent);
+		else
+			account_deletes(w, -1, kinds[e->kind].table, e->id, e->tag);
+	}
+}
+
+static void check_edits(struct world *w)
+{
+	for (size_t i = 0; i < w->model.n; i++)
+		w->model.edits[i].accounted = false;
+	account_present(w);
+	account_kept(w, CENTRAL, "SELECT site_id, entity, record_id, frame FROM sync_waiting ORDER BY id");
+	for (int node = 0; node <= w->sites; node++)
+		account_kept(w, node,
+			     "SELECT source, entity, record_id, frame FROM sync_inbox ORDER BY source, entity, record_id");
+	account_known(w);
+	for (size_t i = 0; i < w->model.n; i++) {
+		const struct edit *e = &w->model.edits[i];
+
+		if (!e->accounted)
+			violate(w, 2, "edit #%" PRId64 " of step %d is lost: node %d %s %s '%s' after #%" PRId64, e->tag,
+				e->step, e->node, e->deletes ? "deleted" : "wrote", kinds[e->kind].table, e->id, e->parent);
+	}
+}
+
+/* What is only there while work goes on. */
+static void check_rest(struct world *w)
+{
+	static const char *const of_all[] = { "sync_mark", "sync_spool" };
+	static const char *const of_central[] = { "sync_changelog", "sync_job" };
+
+	for (int node = 0; node <= w->sites; node++)
+		for (size_t i = 0; i < COUNT(of_all); i++)
+			if (ask(w, node, "SELECT count(*) FROM %s", of_all[i]))
+				violate(w, 10, "node %d has rows in %s", node, of_all[i]);
+	for (size_t i = 0; i < COUNT(of_central); i++)
+		if (ask(w, CENTRAL, "SELECT count(*) FROM %s", of_central[i]))
+			violate(w, 10, "central has rows in %s", of_central[i]);
+	if (ask(w, CENTRAL, "SELECT count(*) FROM sync_store WHERE next_site_id IS NOT NULL"))
+		violate(w, 10, "a store's move does not end");
+}
+
+void check_all(struct world *w)
+{
+	check_rest(w);
+	for (int node = 0; node <= w->sites; node++) {
+		check_groups(w, node);
+		check_inbox(w, node);
+	}
+	check_sites(w);
+	check_edits(w);
+}

@@ -1,0 +1,61 @@
+#include "model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct kind_info kinds[KINDS] = {
+	[UNIT] = { "unit", "u", { NULL } },
+	[NAME] = { "name", "p", { "type" } },
+	[STORE] = { "store", "s", { "site_id", "name_id" } },
+	[JOIN] = { "name_store_join", "j", { "store_id", "name_id" } },
+	[VISIT] = { "visit", "v", { "patient_id" } },
+	[BARCODE] = { "barcode", "b", { "unit_id" } },
+	[SETTING] = { "setting", "c", { "store_id" } },
+	[LOCATION] = { "location", "l", { "store_id" } },
+	[LOG] = { "log", "g", { "store_id" } },
+	[INVOICE] = { "invoice", "i", { "store_id", "name_id", "total" } },
+	[LINE] = { "invoice_line", "n", { "invoice_id", "unit_id", "location_id" } },
+};
+
+void model_clear(struct model *m)
+{
+	free(m->edits);
+	*m = (struct model){ 0 };
+}
+
+void model_add(struct model *m, const struct edit *e)
+{
+	if (m->n == m->cap) {
+		m->cap = m->cap ? m->cap * 2 : 256;
+		m->edits = realloc(m->edits, m->cap * sizeof *m->edits);
+		if (!m->edits)
+			abort();
+	}
+	m->edits[m->n++] = *e;
+}
+
+/* Tags rise. */
+struct edit *model_find(const struct model *m, int64_t tag)
+{
+	size_t low = 0, high = m->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (m->edits[middle].tag == tag)
+			return &m->edits[middle];
+		if (m->edits[middle].tag > tag)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+const struct edit *model_deleted(const struct model *m, int node, enum kind kind, size_t skip)
+{
+	for (size_t i = m->n; i-- > 0;)
+		if (m->edits[i].deletes && m->edits[i].node == node && m->edits[i].kind == kind && skip-- == 0)
+			return &m->edits[i];
+	return NULL;
+}

@@ -1,0 +1,311 @@
+#include "steps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <libsync/site.h>
+
+#include "base/internal.h"
+#include "check.h"
+#include "edits.h"
+
+enum { LEAST_STEPS = 30, MOST_PEACE = 40, FEW_CALLS = 60, MANY_CALLS = 1500 };
+
+static const int64_t second_us = 1000000, day_us = 86400000000;
+
+static int some_site(struct world *w, struct dice *d)
+{
+	return (int)dice_range(d, 1, w->sites);
+}
+
+static int some_node(struct world *w, struct dice *d)
+{
+	return (int)dice_range(d, 0, w->sites);
+}
+
+/* A call not far from now, or any. */
+static int64_t some_call(struct dice *d)
+{
+	return dice_range(d, 0, dice_percent(d, 60) ? FEW_CALLS : MANY_CALLS);
+}
+
+/* rounds */
+
+static struct sync_options draw_options(struct dice *d)
+{
+	static const int64_t chunks[] = { 1, 2, 3, 10, 20000 };
+	struct sync_options o = { .pause = world_pause };
+
+	o.chunk_max = chunks[dice_below(d, COUNT(chunks))];
+	if (dice_percent(d, 50)) {
+		o.message_min = (size_t)dice_range(d, 100, 3000);
+		o.message_max = o.message_min * 4;
+	}
+	return o;
+}
+
+static enum sync_status round_of(struct world *w, int site, struct dice *d, struct sync_report *report)
+{
+	const struct sync_options o = draw_options(d);
+	bool loads = !is_operational(w, site);
+	struct sync_error err = { 0 };
+	enum sync_status status;
+
+	w->node[site].line = dice_of(dice_next(d), 0);
+	status = world_round(w, site, &o, report, &err);
+	w->figures->loads += loads;
+	trace(w,
+	      "  site %d %s by %" PRId64 ": %s%s%s, %" PRId64 " requests, %" PRId64 " pushed, %" PRId64 " pulled, %" PRId64
+	      " left",
+	      site, loads ? "loads" : "exchanges", o.chunk_max, sync_status_name(status), status ? ": " : "", err.text,
+	      report->requests, report->pushed, report->pulled, report->unpushed);
+	if (status == SYNC_EHISTORY || status == SYNC_EWRONGDB || status == SYNC_EDB)
+		violate(w, 11, "site %d: %s: %s", site, sync_status_name(status), err.text);
+	return status;
+}
+
+static void exchange(struct world *w, struct dice *d, unsigned trouble, unsigned busy, enum disk_fault fault)
+{
+	int site = some_site(w, d);
+	struct sync_report report = { 0 };
+
+	w->node[site].trouble = trouble;
+	w->node[site].busy = busy;
+	if (fault != DISK_FINE)
+		disk_arm(site, fault, some_call(d));
+	(void)round_of(w, site, d, &report);
+	if (disk_disarm(site) && fault != DISK_CRASH)
+		trace(w, "  the disk had a fault");
+	if (!world_recover(w, site, d))
+		check_groups(w, site);
+}
+
+static void calm_round(struct world *w, struct dice *d)
+{
+	exchange(w, d, 0, 10, DISK_FINE);
+}
+
+static void troubled_round(struct world *w, struct dice *d)
+{
+	exchange(w, d, 30, 20, DISK_FINE);
+}
+
+static void crashing_round(struct world *w, struct dice *d)
+{
+	exchange(w, d, 5, 20, DISK_CRASH);
+}
+
+static void failing_round(struct world *w, struct dice *d)
+{
+	w->figures->io_errors++;
+	exchange(w, d, 5, 20, DISK_IOERR);
+}
+
+static void full_round(struct world *w, struct dice *d)
+{
+	w->figures->full_disks++;
+	exchange(w, d, 5, 20, DISK_FULL);
+}
+
+/* edits */
+
+static void edit_site(struct world *w, struct dice *d)
+{
+	int site = some_site(w, d);
+
+	for (int64_t n = dice_range(d, 1, 3); n > 0; n--)
+		edit(w, site, d);
+}
+
+static void edit_central(struct world *w, struct dice *d)
+{
+	for (int64_t n = dice_range(d, 1, 3); n > 0; n--)
+		edit(w, CENTRAL, d);
+}
+
+static void crash_while_editing(struct world *w, struct dice *d)
+{
+	int node = some_node(w, d);
+
+	disk_arm(node, DISK_CRASH, dice_range(d, 0, FEW_CALLS));
+	edit(w, node, d);
+	(void)disk_disarm(node);
+	(void)world_recover(w, node, d);
+}
+
+/* central */
+
+static void work(struct world *w, struct dice *d)
+{
+	world_work(w, (int)dice_range(d, 1, 5));
+}
+
+static void crash_while_working(struct world *w, struct dice *d)
+{
+	disk_arm(CENTRAL, DISK_CRASH, some_call(d));
+	world_work(w, (int)dice_range(d, 1, 5));
+	(void)disk_disarm(CENTRAL);
+	(void)world_recover(w, CENTRAL, d);
+}
+
+static void deliver_late(struct world *w, struct dice *d)
+{
+	world_deliver(w, dice_below(d, LATE));
+}
+
+static void move_store(struct world *w, struct dice *d)
+{
+	int from = some_site(w, d), to = some_site(w, d);
+	bool force = dice_percent(d, 30), done = false;
+	struct sync_error err = { 0 };
+	enum sync_status status;
+	char store[16], site[16];
+
+	(void)snprintf(store, sizeof store, "%c%d", dice_percent(d, 50) ? 's' : 't', from);
+	(void)snprintf(site, sizeof site, "site%d", to);
+	status = sync_store_move(w->node[CENTRAL].db, store, site, force, &done, &err);
+	trace(w, "  store %s to %s%s: %s %s", store, site, force ? " by force" : "", sync_status_name(status),
+	      status ? err.text
+	      : done ? "done"
+		     : "waits");
+	w->figures->moves++;
+	w->figures->forced += force;
+}
+
+/* the world */
+
+static void restart(struct world *w, struct dice *d)
+{
+	int node = some_node(w, d);
+
+	world_restart(w, node, dice_percent(d, 50), d);
+}
+
+static void jump_clock(struct world *w, struct dice *d)
+{
+	int site = some_site(w, d);
+
+	w->node[site].skew_us = dice_range(d, -400, 400) * day_us / dice_range(d, 1, 1000);
+	w->figures->clock_jumps++;
+}
+
+static void be_absent(struct world *w, struct dice *d)
+{
+	w->now_us += dice_range(d, 1, 20) * day_us;
+	w->figures->absences++;
+}
+
+struct step {
+	unsigned weight;
+	const char *name;
+	void (*run)(struct world *w, struct dice *d);
+};
+
+static const struct step all_steps[] = {
+	{ 30, "edit at a site", edit_site },
+	{ 10, "edit at central", edit_central },
+	{ 4, "crash while editing", crash_while_editing },
+	{ 16, "round", calm_round },
+	{ 20, "round with trouble", troubled_round },
+	{ 8, "round with a crash", crashing_round },
+	{ 3, "round with an I/O error", failing_round },
+	{ 3, "round with a full disk", full_round },
+	{ 5, "background work", work },
+	{ 3, "background work with a crash", crash_while_working },
+	{ 5, "late request", deliver_late },
+	{ 4, "store move", move_store },
+	{ 2, "restart", restart },
+	{ 2, "clock jump", jump_clock },
+	{ 2, "absence", be_absent },
+};
+
+static const struct step *choose(struct dice *d)
+{
+	const struct step *s = all_steps;
+	size_t all = 0, drawn;
+
+	for (size_t i = 0; i < COUNT(all_steps); i++)
+		all += all_steps[i].weight;
+	drawn = dice_below(d, all);
+	while (drawn >= s->weight)
+		drawn -= (s++)->weight;
+	return s;
+}
+
+int steps_of(uint64_t seed)
+{
+	struct dice d = dice_of(seed, 1);
+
+	return (int)dice_range(&d, LEAST_STEPS, STEPS);
+}
+
+static int sites_of(uint64_t seed)
+{
+	struct dice d = dice_of(seed, 2);
+
+	return (int)dice_range(&d, 2, SITES);
+}
+
+/* Most sites are loaded before anything else happens. */
+static void first_load(struct world *w, struct dice *d)
+{
+	struct sync_report report;
+
+	for (int site = 1; site <= w->sites; site++)
+		if (dice_percent(d, 80))
+			(void)round_of(w, site, d, &report);
+}
+
+static void run_step(struct world *w, uint64_t seed, int i)
+{
+	struct dice d = dice_of(seed, 10 + (uint64_t)i);
+	const struct step *s = choose(&d);
+
+	w->step = i;
+	w->figures->steps++;
+	w->actor = CENTRAL;
+	w->now_us += dice_range(&d, 0, dice_percent(&d, 20) ? 10000 : 60) * second_us;
+	trace(w, "%d %s", i, s->name);
+	s->run(w, &d);
+}
+
+/* Rounds of all until nothing moves any more. */
+static void make_peace(struct world *w, struct dice *d)
+{
+	int64_t moved = 1;
+
+	for (int i = 0; i < w->sites; i++)
+		w->node[i + 1].trouble = w->node[i + 1].busy = 0;
+	trace(w, "peace");
+	w->step = STEPS;
+	for (int n = 0; moved && !w->violation[0]; n++) {
+		moved = 0;
+		for (int site = 1; site <= w->sites; site++) {
+			struct sync_report r = { 0 };
+			enum sync_status status = round_of(w, site, d, &r);
+
+			moved += status != SYNC_OK || r.pushed + r.pulled + r.unpushed + r.more > 0;
+		}
+		world_work(w, 20);
+		w->now_us += 10 * second_us;
+		if (n == MOST_PEACE)
+			violate(w, 10, "after %d rounds of all sites something moves still", n);
+	}
+}
+
+bool steps_run(struct world *w, uint64_t seed, const bool *skip, struct figures *figures, bool print)
+{
+	struct dice d = dice_of(seed, 3);
+
+	world_open(w, seed, sites_of(seed), figures, print);
+	figures->seeds++;
+	first_load(w, &d);
+	for (int i = 0; i < steps_of(seed) && !w->violation[0]; i++)
+		if (!skip || !skip[i])
+			run_step(w, seed, i);
+	if (!w->violation[0])
+		make_peace(w, &d);
+	if (!w->violation[0])
+		check_all(w);
+	return !w->violation[0];
+}

@@ -1,0 +1,374 @@
+#include "world.h"
+
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libsync/crypto.h>
+#include <libsync/site.h>
+#include <libsync/time.h>
+
+#include "base/internal.h"
+#include "edits.h"
+
+enum {
+	CENTRAL_TEMPLATE = DISKS - 2,
+	SITE_TEMPLATE = DISKS - 1,
+	MESSAGE_MAX = 64 << 20,
+	UNITS = 3,
+};
+
+static const int64_t beginning_us = 1800000000000000; /* some day in 2027 */
+static const struct sync_db_ops *const drivers[] = { &sync_sqlite, NULL };
+
+/* The world whose clock is read; one at a time. */
+static struct world *here;
+static struct dice chance;
+/* How every run's sites are registered. */
+static struct sync_registration registered[NODES];
+
+/* What the machines are made of. */
+
+static int64_t read_clock(void)
+{
+	here->now_us += 5;
+	return here->now_us + here->node[here->actor].skew_us;
+}
+
+static void pass_time(int64_t us)
+{
+	here->now_us += us;
+}
+
+static uint32_t draw_number(void)
+{
+	return (uint32_t)dice_next(&chance);
+}
+
+static void draw_bytes(void *const ret, const size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((unsigned char *)ret)[i] = (unsigned char)dice_next(&chance);
+}
+
+static const char *name_dice(void)
+{
+	return "dice";
+}
+
+static struct randombytes_implementation random_source = {
+	.implementation_name = name_dice,
+	.random = draw_number,
+	.buf = draw_bytes,
+};
+
+static void seed_all(uint64_t seed)
+{
+	chance = dice_of(seed, 0);
+	disk_seed(seed);
+}
+
+/* failures of the simulator itself */
+
+static void expect(enum sync_status status, const struct sync_error *err, const char *what)
+{
+	if (status == SYNC_OK)
+		return;
+	(void)fprintf(stderr, "%s: %s: %s\n", what, sync_status_name(status), err->text);
+	abort();
+}
+
+/* databases */
+
+static void open_db(int disk, enum sync_role role, struct sync_db **ret)
+{
+	struct sync_error err = { 0 };
+	char url[64];
+
+	(void)snprintf(url, sizeof url, "sqlite:%s", disk_path(disk));
+	expect(sync_db_open(ret, url, drivers, role, true, &err), &err, "opening a database");
+}
+
+static void run_all(struct sync_db *db, struct sync_buf *sql)
+{
+	struct sync_error err = { 0 };
+
+	expect(sync_db_script(db, sql->data, &err), &err, "filling a database");
+}
+
+/* Each site has two stores, s1 and t1 and so on; their names are called as they are. */
+static void fill_central(struct sync_db *db)
+{
+	defer(sync_buf_clear) struct sync_buf sql = { .max = 1 << 20 };
+
+	for (int i = 1; i <= UNITS; i++)
+		sync_buf_addf(&sql, "INSERT INTO unit(id, note) VALUES ('u%d', '');", i);
+	for (int i = 1; i <= SITES; i++)
+		for (const char *letter = "st"; *letter; letter++)
+			sync_buf_addf(&sql,
+				      "INSERT INTO name(id, note, type) VALUES ('n%c%d', '', 'STORE');"
+				      "INSERT INTO store(id, note, site_id, name_id) VALUES ('%c%d', '', 0, 'n%c%d');",
+				      *letter, i, *letter, i, *letter, i);
+	run_all(db, &sql);
+}
+
+static void register_site(struct sync_db *db, int site)
+{
+	struct sync_registration *r = &registered[site];
+	char first[16], second[16], secret[30];
+	const char *const stores[] = { first, second };
+	struct sync_error err = { 0 };
+	int64_t id;
+
+	(void)snprintf(first, sizeof first, "s%d", site);
+	(void)snprintf(second, sizeof second, "t%d", site);
+	(void)snprintf(r->site, sizeof r->site, "site%d", site);
+	(void)snprintf(r->installation, sizeof r->installation, "%032d", site);
+	expect(sync_site_add(db, r->site, stores, 2, secret, &id, &err), &err, "adding a site");
+	expect(sync_site_register(db, sync_view_of(r->site), sync_view_of(secret), sync_view_of(r->installation),
+				  sync_view_of("0"), r->token, &r->site_id, &err),
+	       &err, "registering a site");
+}
+
+static void work_all(struct sync_db *db)
+{
+	struct sync_server *server = NULL;
+	struct sync_error err = { 0 };
+	bool more = true;
+
+	expect(sync_server_new(&server, db, &err), &err, "making a server");
+	while (more)
+		expect(sync_server_work(server, &more, &err), &err, "background work");
+	sync_server_free(server);
+}
+
+static void make_central_template(void)
+{
+	struct sync_db *db = NULL;
+
+	open_db(CENTRAL_TEMPLATE, SYNC_CENTRAL, &db);
+	fill_central(db);
+	for (int i = 1; i <= SITES; i++)
+		register_site(db, i);
+	work_all(db);
+	sync_db_close(db);
+}
+
+static void make_site_template(void)
+{
+	struct sync_db *db = NULL;
+
+	open_db(SITE_TEMPLATE, SYNC_SITE, &db);
+	sync_db_close(db);
+}
+
+void world_prepare(void)
+{
+	struct world w = { .now_us = beginning_us };
+	struct sync_error err = { 0 };
+
+	here = &w;
+	(void)randombytes_set_implementation(&random_source);
+	expect(sync_crypto_init(&err), &err, "cryptography");
+	disk_install(read_clock, pass_time);
+	sync_set_clock(read_clock);
+	seed_all(0);
+	make_central_template();
+	make_site_template();
+	here = NULL;
+}
+
+/* nodes */
+
+static void open_node(struct node *n)
+{
+	struct sync_error err = { 0 };
+
+	open_db(n->n, n->n ? SYNC_SITE : SYNC_CENTRAL, &n->db);
+	if (sqlite3_open(disk_path(n->n), &n->app) != SQLITE_OK)
+		abort();
+	if (n->n == CENTRAL)
+		expect(sync_server_new(&here->server, n->db, &err), &err, "making a server");
+}
+
+static void close_node(struct node *n)
+{
+	if (n->n == CENTRAL) {
+		sync_server_free(here->server);
+		here->server = NULL;
+	}
+	(void)sqlite3_close(n->app);
+	sync_db_close(n->db);
+	n->app = NULL;
+	n->db = NULL;
+}
+
+static void make_node(struct world *w, int i)
+{
+	const struct sync_registration *r = &registered[i];
+	struct node *n = &w->node[i];
+	struct sync_error err = { 0 };
+
+	*n = (struct node){ .world = w, .n = i, .site_id = r->site_id, .request.max = MESSAGE_MAX, .answer.max = MESSAGE_MAX };
+	disk_copy(i, i ? SITE_TEMPLATE : CENTRAL_TEMPLATE);
+	open_node(n);
+	if (i == CENTRAL)
+		return;
+	expect(sync_link_put(n->db, r->site_id, r->site, "line", r->token, r->installation, &err), &err, "making a site");
+}
+
+void world_open(struct world *w, uint64_t seed, int sites, struct figures *figures, bool print)
+{
+	*w = (struct world){ .seed = seed, .sites = sites, .now_us = beginning_us, .figures = figures, .trace = print };
+	for (size_t i = 0; i < LATE; i++)
+		w->late[i].body.max = MESSAGE_MAX;
+	here = w;
+	seed_all(seed);
+	for (int i = 0; i <= sites; i++)
+		make_node(w, i);
+}
+
+void world_close(struct world *w)
+{
+	for (int i = w->sites; i >= 0; i--) {
+		close_node(&w->node[i]);
+		sync_buf_clear(&w->node[i].request);
+		sync_buf_clear(&w->node[i].answer);
+	}
+	for (size_t i = 0; i < LATE; i++)
+		sync_buf_clear(&w->late[i].body);
+	model_clear(&w->model);
+	here = NULL;
+}
+
+void world_restart(struct world *w, int node, bool power, struct dice *d)
+{
+	struct node *n = &w->node[node];
+
+	trace(w, "  %s %d starts again%s", node ? "site" : "central", node, power ? " after a power cut" : "");
+	w->figures->crashes++;
+	w->figures->power_cuts += power;
+	close_node(n);
+	disk_restart(node, power, d);
+	open_node(n);
+	edits_settle(w, node);
+}
+
+bool world_recover(struct world *w, int node, struct dice *d)
+{
+	if (!disk_dead(node))
+		return false;
+	world_restart(w, node, dice_percent(d, 70), d);
+	return true;
+}
+
+/* words */
+
+void trace(struct world *w, const char *format, ...)
+{
+	char text[600];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	for (const char *c = text; *c; c++)
+		w->hash = (w->hash ^ (unsigned char)*c) * 0x100000001b3;
+	if (w->trace)
+		(void)printf("%s\n", text);
+}
+
+void violate(struct world *w, int invariant, const char *format, ...)
+{
+	char text[500];
+	va_list args;
+
+	if (w->violation[0])
+		return;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	(void)snprintf(w->violation, sizeof w->violation, "invariant %d at step %d: %s", invariant, w->step, text);
+	trace(w, "%s", w->violation);
+}
+
+static sqlite3_stmt *prepare(struct world *w, int node, const char *format, va_list args)
+{
+	sqlite3_stmt *stmt = NULL;
+	char sql[1000];
+
+	(void)vsnprintf(sql, sizeof sql, format, args);
+	if (sqlite3_prepare_v2(w->node[node].app, sql, -1, &stmt, NULL) != SQLITE_OK && !disk_armed(node)) {
+		(void)fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(w->node[node].app));
+		abort();
+	}
+	return stmt;
+}
+
+int64_t ask(struct world *w, int node, const char *format, ...)
+{
+	sqlite3_stmt *stmt;
+	int64_t got = 0;
+	va_list args;
+
+	va_start(args, format);
+	stmt = prepare(w, node, format, args);
+	va_end(args);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		got = sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_finalize(stmt);
+	return got;
+}
+
+const char *ask_text(struct world *w, int node, char ret[static MODEL_ID], const char *format, ...)
+{
+	sqlite3_stmt *stmt;
+	va_list args;
+
+	va_start(args, format);
+	stmt = prepare(w, node, format, args);
+	va_end(args);
+	ret[0] = '\0';
+	if (sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_text(stmt, 0))
+		(void)snprintf(ret, MODEL_ID, "%s", (const char *)sqlite3_column_text(stmt, 0));
+	(void)sqlite3_finalize(stmt);
+	return ret;
+}
+
+bool is_operational(struct world *w, int site)
+{
+	return ask(w, site, "SELECT load IS NULL FROM sync_link") != 0;
+}
+
+void world_pause(int64_t us)
+{
+	struct world *w = here;
+	int actor = w->actor;
+
+	pass_time(us);
+	check_groups(w, actor);
+	if (disk_armed(CENTRAL))
+		return;
+	w->actor = CENTRAL;
+	world_work(w, 1);
+	w->actor = actor;
+}
+
+void check_groups(struct world *w, int node)
+{
+	static const char half[] = "SELECT i.id FROM invoice i WHERE i.total <>"
+				   "    (SELECT coalesce(sum(CAST(substr(l.note, 2) AS integer)), 0)"
+				   "        FROM invoice_line l WHERE l.invoice_id = i.id)"
+				   " UNION ALL "
+				   "SELECT l.id FROM invoice_line l"
+				   "    WHERE NOT EXISTS (SELECT 1 FROM invoice i WHERE i.id = l.invoice_id)";
+	char id[MODEL_ID];
+
+	if (node != CENTRAL && !is_operational(w, node))
+		return;
+	if (ask_text(w, node, id, "%s", half)[0] && !disk_dead(node))
+		violate(w, 5, "node %d shows half of the group of '%s'", node, id);
+}
