@@ -28,6 +28,7 @@ enum sync_status central_entity(const char *name, const struct sync_entity **ret
 sync_command_fn cmd_serve;
 sync_command_fn cmd_site_add, cmd_site_list, cmd_site_show, cmd_site_reset, cmd_site_revoke;
 sync_command_fn cmd_store_move;
+sync_command_fn cmd_option;
 sync_command_fn cmd_waiting_list, cmd_waiting_accept, cmd_waiting_discard;
 sync_command_fn cmd_import, cmd_export;
 sync_command_fn cmd_status;

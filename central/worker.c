@@ -10,7 +10,7 @@
 
 #include "base/internal.h"
 
-enum { TURN_MS = 10000, RETRY_MS = 5000, FLUSH_MS = 1000, MAX_LOGGED = 1000 };
+enum { TURN_MS = 10000, RETRY_MS = 5000, FLUSH_MS = 1000, MAX_LOGGED = 1000, VACUUM_MS = 10000, MOST_DEAD = 50000 };
 
 struct worker {
 	struct sync_db *db;
@@ -24,6 +24,7 @@ struct worker {
 	size_t n_logged;
 	bool unflushed;           /* requests left something in memory */
 	struct timespec flush_at; /* when it is written then: all that comes until there goes along */
+	struct timespec vacuum_at; /* the thread's: a transaction that stays open may keep dead rows, so not at every turn */
 };
 
 static struct timespec deadline(int64_t ms)
@@ -166,6 +167,17 @@ static bool work(struct worker *w)
 	return well;
 }
 
+static void vacuum(struct worker *w)
+{
+	struct sync_error err = { 0 };
+
+	if (!is_over(&w->vacuum_at))
+		return;
+	if (sync_queue_vacuum(w->db, MOST_DEAD, &err) != SYNC_OK)
+		complain("vacuum failed", &err);
+	w->vacuum_at = deadline(VACUUM_MS);
+}
+
 /* Wait until there is work or something to flush, or for some time; returns up to which time work was said to be there. */
 static uint64_t wait_for_work(struct worker *w, int64_t ms)
 {
@@ -201,6 +213,7 @@ static void *run(void *ctx)
 		settle(w, asked);
 		if (take_flush(w))
 			flush(w);
+		vacuum(w);
 	}
 	flush(w);
 	return NULL;

@@ -81,6 +81,23 @@ static const struct made *find(const struct sample *s, const struct sync_entity 
 	return NULL;
 }
 
+/* Whether a route counts with what is chosen. */
+static bool counts(const struct sample *s, const struct sync_entity *e, const struct sync_route *r)
+{
+	const struct sync_option *o = e->option ? sync_option_find(e->option) : NULL;
+
+	return sync_route_counts(r, o ? sample_choice(s, o)->name : NULL);
+}
+
+static const struct sync_route *first_route(const struct sample *s, const struct sync_entity *e)
+{
+	const struct sync_route *r = e->routes;
+
+	while (!counts(s, e, r))
+		r++;
+	return r;
+}
+
 /* The first record of an entity that goes this way, for others to name. */
 static const struct made *first_of(struct sample *s, const struct sync_entity *e, const struct sync_route *route)
 {
@@ -91,10 +108,10 @@ static const struct made *first_of(struct sample *s, const struct sync_entity *e
 }
 
 /* The route by which a record that a join ties to a store travels itself. */
-static const struct sync_route *tied_by(const struct sync_entity *e, const char *join)
+static const struct sync_route *tied_by(const struct sample *s, const struct sync_entity *e, const char *join)
 {
 	for (const struct sync_route *r = e->routes; r->kind; r++)
-		if (r->kind == SYNC_ROUTE_THROUGH && is(r->join, join) && is(r->field, "id"))
+		if (r->kind == SYNC_ROUTE_THROUGH && is(r->join, join) && is(r->field, "id") && counts(s, e, r))
 			return r;
 	fail_msg("nothing makes a %s travel through %s", e->name, join);
 	return NULL;
@@ -107,7 +124,7 @@ static struct sync_value reference(struct sample *s, const struct sync_field *f,
 
 	if (is(target->name, "store"))
 		return sync_text("store3");
-	return sync_string(first_of(s, target, route ? route : target->routes)->id);
+	return sync_string(first_of(s, target, route ? route : first_route(s, target))->id);
 }
 
 /* The field on which a condition is, as it has to be. False: anything but null will do. */
@@ -138,7 +155,7 @@ static bool decided(struct sample *s, const struct made *m, const struct sync_fi
 	else if (r->kind == SYNC_ROUTE_TRANSFER && is(r->field, f->name))
 		*ret = sync_text("name3");
 	else if (r->kind == SYNC_ROUTE_THROUGH && is(r->field, f->name))
-		*ret = reference(s, f, tied_by(sync_field_target(f), r->join));
+		*ret = reference(s, f, tied_by(s, sync_field_target(f), r->join));
 	else if (is(r->field, f->name) || is(m->e->parent, f->name))
 		*ret = reference(s, f, is(r->field, f->name) ? m->aim.parent : NULL);
 	else if (is(f->name, "site_id")) /* a store of the sample is active nowhere */
@@ -210,10 +227,10 @@ static void tie(struct sample *s, const struct made *m)
 {
 	const struct sync_route *r = m->aim.route;
 	const struct sync_entity *join = sync_entity_find(sync_view_of(r->join));
-	struct made *tying = make(s, join, (struct aim){ join->routes, NULL }, MINIMAL);
+	struct made *tying = make(s, join, (struct aim){ first_route(s, join), NULL }, MINIMAL);
 
 	tying->values[sync_field_find(join, sync_view_of(r->join_key))] = sync_string(m->id);
-	tying->values[sync_field_find(join, sync_view_of("store_id"))] = sync_text("store1");
+	tying->values[sync_field_find(join, sync_view_of(sync_route_join_store(r)))] = sync_text(r->join_store ? "name1" : "store1");
 }
 
 static struct made *make(struct sample *s, const struct sync_entity *e, struct aim aim, enum content content)
@@ -250,19 +267,30 @@ static void make_by(struct sample *s, const struct sync_entity *e, const struct 
 	}
 	parent = sync_field_target(&e->fields[sync_field_find(e, sync_view_of(r->field))]);
 	for (const struct sync_route *up = parent->routes; up->kind; up++)
-		make_all(s, e, (struct aim){ r, up }, first, last);
+		if (counts(s, parent, up))
+			make_all(s, e, (struct aim){ r, up }, first, last);
 }
 
-void sample_fill(struct sample *s, enum content first, enum content last)
+const struct sync_option_value *sample_choice(const struct sample *s, const struct sync_option *o)
+{
+	const struct sync_option_value *v = o->values;
+
+	while (s->choice == LAST_VALUES && v[1].name)
+		v++;
+	return v;
+}
+
+void sample_fill(struct sample *s, enum choice choice, enum content first, enum content last)
 {
 	size_t n;
 	const struct sync_entity *const *entities = sync_entities(&n);
 
-	*s = (struct sample){ 0 };
+	*s = (struct sample){ .choice = choice };
 	s->all = get(s, MOST * sizeof *s->all);
 	for (size_t i = 0; i < n; i++)
 		for (const struct sync_route *r = entities[i]->routes; r->kind; r++)
-			make_by(s, entities[i], r, first, last);
+			if (counts(s, entities[i], r))
+				make_by(s, entities[i], r, first, last);
 }
 
 void sample_clear(struct sample *s)
@@ -353,7 +381,7 @@ static bool is_tied(const struct sample *s, const struct made *m, const struct s
 		const struct made *join = s->all[i];
 
 		if (is(join->e->name, r->join) && !join->gone && sync_view_eq(value_of(join, r->join_key)->s, id->s) &&
-		    names(join, "store_id", "store", place))
+		    names(join, sync_route_join_store(r), r->join_store ? "name" : "store", place))
 			return true;
 	}
 	return false;
@@ -385,7 +413,7 @@ static bool leads_to(const struct sample *s, const struct made *m, const struct 
 bool sample_is_due(const struct sample *s, const struct made *m, enum place place)
 {
 	for (const struct sync_route *r = m->e->routes; r->kind; r++)
-		if (holds(s, &r->when, m) && leads_to(s, m, r, place))
+		if (counts(s, m->e, r) && holds(s, &r->when, m) && leads_to(s, m, r, place))
 			return true;
 	return false;
 }

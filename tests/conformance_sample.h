@@ -14,6 +14,9 @@ enum content {
 	CONTENTS
 };
 
+/** What is chosen of every option: the value that counts by default, or the last one. */
+enum choice { FIRST_VALUES, LAST_VALUES };
+
 /** By which of its entity's routes a record travels; of one that goes where another goes, also by which that one does. */
 struct aim {
 	const struct sync_route *route, *parent;
@@ -35,13 +38,16 @@ struct sample {
 	struct sync_arena arena;
 	struct made **all;
 	size_t n;
+	enum choice choice;
 };
 
 /** The country's places: central, the site whose store owns what stores own, a bystander's, and that of the other party. */
 enum place { CENTRAL, OWNER, BYSTANDER, PARTNER, PLACES };
 
 /** Records of all entities, by each of their routes, with these contents, and what they refer to. */
-void sample_fill(struct sample *s, enum content first, enum content last);
+void sample_fill(struct sample *s, enum choice choice, enum content first, enum content last);
+/** The value that an option has. */
+const struct sync_option_value *sample_choice(const struct sample *s, const struct sync_option *o);
 void sample_clear(struct sample *s);
 /** Change what the record is free to choose; unknown fields stay as they are. */
 void sample_change(struct sample *s, struct made *m, enum content content);

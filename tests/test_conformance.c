@@ -3,6 +3,7 @@
 #include "conformance_sample.h"
 
 #include <libsync/records.h>
+#include <libsync/site.h>
 
 /* Records to be sent; what they borrow lives in the arena. */
 struct batch {
@@ -220,11 +221,21 @@ static void close_scene(struct scene *x)
 	free(x);
 }
 
-static void edits_travel_where_the_routes_say(void **state)
+/* Records of all entities, after central's administrator has chosen. */
+static void fill(struct scene *x, enum choice choice)
+{
+	bool changed;
+
+	sample_fill(&x->s, choice, MINIMAL, LONGEST);
+	for (const struct sync_option *o = sync_option_list; o->name; o++)
+		assert_ok(sync_option_set(db_at(x, CENTRAL), o, sample_choice(&x->s, o), &changed, err));
+}
+
+static void edit_everything(void **state, enum choice choice)
 {
 	struct scene *x = open_scene(state, PARTNER);
 
-	sample_fill(&x->s, MINIMAL, LONGEST);
+	fill(x, choice);
 	edit_all(x, insert, at_owner);
 	country_settle(&x->c);
 	assert_everywhere(x);
@@ -239,16 +250,57 @@ static void edits_travel_where_the_routes_say(void **state)
 	close_scene(x);
 }
 
-static void a_first_load_brings_what_pulls_bring(void **state)
+static void edits_travel_where_the_routes_say(void **state)
+{
+	edit_everything(state, FIRST_VALUES);
+}
+
+static void edits_travel_where_what_is_chosen_says(void **state)
+{
+	edit_everything(state, LAST_VALUES);
+}
+
+static void load_everything(void **state, enum choice choice)
 {
 	struct scene *x = open_scene(state, BYSTANDER);
 
-	sample_fill(&x->s, MINIMAL, LONGEST);
+	fill(x, choice);
 	edit_all(x, insert, at_owner);
 	country_settle(&x->c);
 	country_load(&x->c, PARTNER - 1);
 	x->c.n = PARTNER;
 	assert_everywhere(x);
+	close_scene(x);
+}
+
+static void a_first_load_brings_what_pulls_bring(void **state)
+{
+	load_everything(state, FIRST_VALUES);
+}
+
+static void a_first_load_brings_what_pulls_bring_whatever_is_chosen(void **state)
+{
+	load_everything(state, LAST_VALUES);
+}
+
+/* Sites hold everything when another value is chosen. */
+static void a_choice_changes_what_sites_hold(void **state)
+{
+	struct scene *x = open_scene(state, PARTNER);
+
+	sample_fill(&x->s, LAST_VALUES, MINIMAL, FULL);
+	edit_all(x, insert, at_owner);
+	country_settle(&x->c);
+	for (int i = 0; i < 3; i++) {
+		bool changed;
+
+		x->s.choice = i % 2 ? FIRST_VALUES : LAST_VALUES;
+		for (const struct sync_option *o = sync_option_list; o->name; o++)
+			assert_ok(sync_option_set(db_at(x, CENTRAL), o, sample_choice(&x->s, o), &changed, err));
+		loopback_work(&x->c.site[0].line);
+		country_settle(&x->c);
+		assert_everywhere(x);
+	}
 	close_scene(x);
 }
 
@@ -430,7 +482,7 @@ static void a_wrong_value_waits_with_the_name_of_its_field(void **state)
 	struct scene *x = open_scene(state, BYSTANDER);
 	struct batch *b = &x->b;
 
-	sample_fill(&x->s, MINIMAL, MINIMAL);
+	sample_fill(&x->s, FIRST_VALUES, MINIMAL, MINIMAL);
 	edit_all(x, insert, at_owner);
 	country_settle(&x->c);
 	add_all_mistaken(x, 0);
@@ -494,7 +546,7 @@ static void a_field_that_a_frame_lacks_stays_as_it_is_or_is_null(void **state)
 	struct scene *x = open_scene(state, BYSTANDER);
 	size_t n;
 
-	sample_fill(&x->s, FULL, FULL);
+	sample_fill(&x->s, FIRST_VALUES, FULL, FULL);
 	edit_all(x, insert, at_owner);
 	country_settle(&x->c);
 	n = x->s.n;
@@ -564,7 +616,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TESTDB_BOTH(edits_travel_where_the_routes_say),
+		TESTDB_BOTH(edits_travel_where_what_is_chosen_says),
 		TESTDB_BOTH(a_first_load_brings_what_pulls_bring),
+		TESTDB_BOTH(a_first_load_brings_what_pulls_bring_whatever_is_chosen),
+		TESTDB_BOTH(a_choice_changes_what_sites_hold),
 		TESTDB_BOTH(a_wrong_value_waits_with_the_name_of_its_field),
 		TESTDB_BOTH(a_field_that_a_frame_lacks_stays_as_it_is_or_is_null),
 		TESTDB_BOTH(records_of_an_unknown_entity_survive),

@@ -632,6 +632,47 @@ static void a_locked_row_is_busy(void **state)
 	assert_int_equal(SYNC_EBUSY, sync_db_run(other, change, SYNC_NOARGS, NULL, NULL, &e));
 }
 
+/* Statistics reach the server's tables at once. */
+static void tell_statistics(struct sync_db *db)
+{
+	assert_ok(sync_db_run(db, "SELECT pg_stat_force_next_flush()", SYNC_NOARGS, NULL, NULL, err));
+}
+
+static int64_t vacuums(struct sync_db *db)
+{
+	return number(db, "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'sync_changelog'");
+}
+
+static void a_queue_with_many_dead_rows_is_vacuumed(void **state)
+{
+	struct testdb *t = testdb_of(state);
+	defer(sync_db_closep) struct sync_db *other = NULL;
+	struct sync_error e = { 0 };
+
+	testdb_open(t, SYNC_CENTRAL);
+	assert_ok(sync_db_clone(&other, t->db, err));
+	run(other, "INSERT INTO sync_changelog(entity, record_id, action, source, at_us)"
+	           "    SELECT 'unit', n, 'P', 0, 0 FROM generate_series(1, 100) n; DELETE FROM sync_changelog");
+	tell_statistics(other);
+	assert_ok(sync_queue_vacuum(t->db, 100, err));
+	assert_int_equal(0, vacuums(t->db));
+
+	/* whoever finds another at it leaves it to that one */
+	run(other, "BEGIN; LOCK TABLE sync_changelog IN SHARE UPDATE EXCLUSIVE MODE");
+	assert_ok(sync_queue_vacuum(t->db, 99, err));
+	assert_int_equal(0, vacuums(t->db));
+	run(other, "COMMIT");
+
+	assert_ok(sync_queue_vacuum(t->db, 99, err));
+	assert_int_equal(1, vacuums(t->db));
+	assert_ok(sync_queue_vacuum(t->db, 99, err));
+	assert_int_equal(1, vacuums(t->db));
+
+	assert_ok(sync_db_begin(t->db, true, err));
+	assert_int_equal(SYNC_EDB, sync_queue_vacuum(t->db, -1, &e));
+	sync_db_rollback(t->db);
+}
+
 static void a_nul_character_is_refused_by_postgresql(void **state)
 {
 	static const char put[] = "INSERT INTO a(id, b) VALUES ('x', $1)";
@@ -747,6 +788,7 @@ int main(void)
 		TESTDB_ON(a_commit_that_cannot_be_written_leaves_no_transaction, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_locked_file_is_busy, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_locked_row_is_busy, TESTDB_POSTGRES, "PostgreSQL"),
+		TESTDB_ON(a_queue_with_many_dead_rows_is_vacuumed, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_ON(a_nul_character_is_refused_by_postgresql, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_ON(a_lost_connection_is_made_anew, TESTDB_POSTGRES, "PostgreSQL"),
 		TESTDB_BOTH(an_opening_may_fail_at_any_call),

@@ -106,6 +106,9 @@ static void routing_values_are_also_what_other_entities_routes_read(void **state
 	assert_routing("name_store_join", "store_id name_id");
 	assert_routing("clinician_store_join", "store_id clinician_id");
 	assert_routing("store", "site_id name_id");
+	assert_routing("master_list", "id"); /* whatever is chosen: it may be chosen later */
+	assert_routing("master_list_line", "master_list_id");
+	assert_routing("master_list_name_join", "master_list_id name_id");
 }
 
 static bool hard(const char *entity_name, const char *name)
@@ -152,9 +155,30 @@ static void what_is_declared_soft_is_soft_at_sites(void **state)
 	assert_false(hard("invoice", "comment"));
 }
 
+static void what_an_installation_may_keep_from_a_site_is_soft_there(void **state)
+{
+	(void)state;
+	assert_false(hard("program", "master_list_id"));
+	assert_false(hard("master_list_line", "master_list_id"));
+	assert_false(hard("master_list_name_join", "master_list_id"));
+	assert_true(hard("master_list_line", "item_id"));
+}
+
+/* Whatever is chosen: with each value there is such a route. */
 static bool goes_everywhere(const struct sync_entity *e)
 {
-	return e->routes[0].kind == SYNC_ROUTE_CENTRAL && !e->routes[0].when.field;
+	const struct sync_option *o = e->option ? sync_option_find(e->option) : NULL;
+	const struct sync_option_value *v = o ? o->values : &(struct sync_option_value){ 0 };
+	bool everywhere = true;
+
+	do {
+		bool found = false;
+
+		for (const struct sync_route *r = e->routes; r->kind; r++)
+			found |= r->kind == SYNC_ROUTE_CENTRAL && !r->when.field && sync_route_counts(r, v->name);
+		everywhere &= found;
+	} while (v->name && (++v)->name);
+	return everywhere;
 }
 
 static void a_hard_reference_at_sites_goes_where_its_record_goes(void **state)
@@ -313,8 +337,25 @@ static void a_faulty_route_is_named(void **state)
 	                   "bad.other_id: routed through 'join', which is no entity");
 	assert_route_fault((struct sync_route){ SYNC_ROUTE_THROUGH, "store_id", "good", "other_id" },
 	                   "bad.store_id: routed through good, whose 'other_id' does not name a store");
+	assert_route_fault((struct sync_route){ SYNC_ROUTE_THROUGH, "other_id", "good", "other_id", .join_store = "other_id" },
+	                   "bad.other_id: routed through good, whose 'other_id' names no store, and no name of stores");
 	assert_route_fault((struct sync_route){ SYNC_ROUTE_CENTRAL, .when = { "store_id", .refers_field = "colour" } },
 	                   "bad.store_id: a condition follows it to a field 'colour' that is not there");
+}
+
+static void a_faulty_option_is_named(void **state)
+{
+	struct sync_entity bad = bad_entity();
+
+	(void)state;
+	bad.routes[0].chosen = "joined";
+	assert_fault(&bad, "bad: a route for 'joined', which is no value of its option");
+	bad.option = "colour";
+	assert_fault(&bad, "bad: routed by the option 'colour', which there is not");
+	bad.option = "master-lists";
+	assert_fault(&bad, "bad: no route where master-lists is everywhere");
+	bad.routes[0].chosen = "red";
+	assert_fault(&bad, "bad: a route for 'red', which is no value of its option");
 }
 
 static void groups_are_one_level_deep(void **state)
@@ -608,12 +649,14 @@ int main(void)
 		cmocka_unit_test(a_reference_within_a_store_is_hard_at_its_site),
 		cmocka_unit_test(a_reference_is_soft_at_sites_where_its_target_may_not_go),
 		cmocka_unit_test(what_is_declared_soft_is_soft_at_sites),
+		cmocka_unit_test(what_an_installation_may_keep_from_a_site_is_soft_there),
 		cmocka_unit_test(a_hard_reference_at_sites_goes_where_its_record_goes),
 		cmocka_unit_test(a_faulty_field_is_named),
 		cmocka_unit_test(a_declaration_starts_with_its_id),
 		cmocka_unit_test(a_name_is_declared_once),
 		cmocka_unit_test(a_faulty_owner_is_named),
 		cmocka_unit_test(a_faulty_route_is_named),
+		cmocka_unit_test(a_faulty_option_is_named),
 		cmocka_unit_test(groups_are_one_level_deep),
 		cmocka_unit_test(a_circle_of_hard_references_is_shown),
 		cmocka_unit_test(null_is_for_fields_that_are_not_required),

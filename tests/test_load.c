@@ -194,7 +194,7 @@ static void a_load_waits_for_the_jobs_of_its_site(void **state)
 
 	country_open(&c, testdb_of(state), 1);
 	run(c.central->db, "INSERT INTO sync_job(entity, keys, kind, sites, step, last_id, done)"
-			   " VALUES ('store', '[\"store1\"]', 'store', '[1]', 0, '', 0)");
+			   " VALUES ('store', '[\"store1\"]', 'store', '[1]', '', '', 0)");
 	assert_int_equal(SYNC_EBUSY, load(&c));
 	assert_int_equal(2, c.site[0].err.retry_after_s);
 	loopback_work(&c.site[0].line);

@@ -6,7 +6,7 @@
 -- @ both
 
 CREATE TABLE sync_meta (
-	key   @id PRIMARY KEY NOT NULL,  -- format, role, schema, instance (random id of this database),
+	key   @id PRIMARY KEY NOT NULL,  -- format, role, schema, instance (random id of this database), option:NAME
 	value text NOT NULL
 ) @clustered;
 
@@ -224,11 +224,11 @@ CREATE TABLE sync_routing (
 
 CREATE TABLE sync_job (
 	id      @serial,
-	entity  @id NOT NULL,            -- what changed: store, name, a join, or what a condition looks at
+	entity  @id NOT NULL,            -- what changed: store, name, a join, what a condition looks at, or an option
 	keys    text NOT NULL,           -- JSON array of ids: what the dependent records name; of kind store it is one
-	kind    text NOT NULL,           -- store, transfer, through, condition
+	kind    text NOT NULL,           -- store, transfer, through, condition, option
 	sites   text NOT NULL,           -- JSON array: sites that may gain or lose records; 0 stands for any
-	step    bigint NOT NULL,         -- next of the entities that depend on it
+	step    text NOT NULL,           -- what is next, by entity and number of its route: "invoice 1"; empty: the first
 	last_id @id NOT NULL,            -- last record id done in that step
 	done    bigint NOT NULL          -- records so far
 ) @queue;

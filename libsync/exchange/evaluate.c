@@ -7,6 +7,7 @@
 
 #include "base/internal.h"
 #include "db/keys.h"
+#include "exchange/option.h"
 #include "schema/declared.h"
 
 enum { MAX_SQL = 8192 };
@@ -224,6 +225,23 @@ static enum sync_status spread(struct batch *b, const struct keys *keys, const s
 	return SYNC_OK;
 }
 
+/* A join names a store, or the name that stores have. */
+static void add_join(struct sync_buf *sql, const struct sync_route *r)
+{
+	const struct sync_entity *join = sync_entity_find(sync_view_of(r->join));
+	const char *to = sync_route_join_store(r);
+	const struct sync_field *f = &join->fields[sync_field_find(join, sync_view_of(to))];
+
+	sync_buf_addf(sql, " CROSS JOIN \"%s\" j", r->join);
+	if (!strcmp(f->refers, "store"))
+		sync_buf_addf(sql, " CROSS JOIN sync_store s WHERE j.\"%s\" = k.value AND s.store_id = j.\"%s\"", r->join_key, to);
+	else
+		sync_buf_addf(sql,
+			      " CROSS JOIN store t CROSS JOIN sync_store s WHERE j.\"%s\" = k.value AND t.name_id = j.\"%s\""
+			      " AND s.store_id = t.id",
+			      r->join_key, to);
+}
+
 /* The active stores that keys lead to stand as s; with $2 not negative, only those of one site. */
 static enum sync_status follow_to_stores(struct batch *b, const struct sync_route *r, const struct keys *keys,
 					 struct sync_sites *found, struct sync_error *err)
@@ -238,9 +256,7 @@ static enum sync_status follow_to_stores(struct batch *b, const struct sync_rout
 		sync_buf_add_text(
 		    &sql, " CROSS JOIN store t CROSS JOIN sync_store s WHERE t.name_id = k.value AND s.store_id = t.id");
 	else
-		sync_buf_addf(
-		    &sql, " CROSS JOIN \"%s\" t CROSS JOIN sync_store s WHERE t.\"%s\" = k.value AND s.store_id = t.store_id",
-		    r->join, r->join_key);
+		add_join(&sql, r);
 	sync_buf_add_text(&sql, " AND s.site_id > 0 AND (CAST($2 AS bigint) < 0 OR s.site_id = $2)");
 	return sync_keys_run(b->db, &sql, keys->value, keys->n, (const struct sync_value[]){ sync_int(b->only) }, 1, take_site,
 			     &f, err);
@@ -365,12 +381,15 @@ static enum sync_status evaluate_route(struct batch *b, const struct sync_route 
 /* What goes to everybody is found first, because it needs no statement. */
 static enum sync_status evaluate(struct batch *b, struct sync_error *err)
 {
+	const char *chosen;
+
+	TRY(sync_option_value(b->db, b->e->option, &chosen, err));
 	TRY(sync_arena_zeros(b->arena, b->n, sizeof *b->everybody, &b->everybody, err));
 	for (const struct sync_route *r = b->e->routes; r->kind; r++)
-		if (r->kind == SYNC_ROUTE_CENTRAL)
+		if (r->kind == SYNC_ROUTE_CENTRAL && sync_route_counts(r, chosen))
 			TRY(evaluate_route(b, r, err));
 	for (const struct sync_route *r = b->e->routes; r->kind; r++)
-		if (r->kind != SYNC_ROUTE_CENTRAL)
+		if (r->kind != SYNC_ROUTE_CENTRAL && sync_route_counts(r, chosen))
 			TRY(evaluate_route(b, r, err));
 	for (size_t i = 0; i < b->n; i++)
 		sync_sites_sort(&b->ret[i]);

@@ -16,6 +16,7 @@
 
 enum {
 	JOB_KEYS = 64, /* of one job; a store has one of its own, for it may have many records */
+	MAX_STEP = SYNC_MAX_ID,
 	MAX_SQL = 4096,
 	MAX_JSON = 64 * 1024,
 	CHUNK_ROWS = 1000,
@@ -42,7 +43,7 @@ static bool same_job(const struct sync_effect *a, const struct sync_effect *b)
 static enum sync_status put_job(struct sync_db *db, const struct sync_effect *effects, size_t n, struct sync_error *err)
 {
 	static const char put[] =
-	    "INSERT INTO sync_job(entity, keys, kind, sites, step, last_id, done) VALUES ($1, $2, $3, $4, 0, '', 0)";
+	    "INSERT INTO sync_job(entity, keys, kind, sites, step, last_id, done) VALUES ($1, $2, $3, $4, '', '', 0)";
 	defer(sync_buf_clear) struct sync_buf keys = { .max = MAX_JSON }, list = { .max = MAX_JSON };
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	struct sync_view key[JOB_KEYS];
@@ -90,15 +91,15 @@ static bool is_join(const struct sync_entity *e, const struct sync_route *r)
 }
 
 /* The field by which any entity finds this join, or NULL. */
-static const char *join_key(const struct sync_entity *e)
+static const char *join_key(const struct sync_router *r, const struct sync_entity *e)
 {
 	size_t n;
 	const struct sync_entity *const *entities = sync_entities(&n);
 
 	for (size_t i = 0; i < n; i++)
-		for (const struct sync_route *r = entities[i]->routes; r->kind; r++)
-			if (is_join(e, r))
-				return r->join_key;
+		for (const struct sync_route *route = entities[i]->routes; route->kind; route++)
+			if (is_join(e, route) && sync_router_follows(r, entities[i], route))
+				return route->join_key;
 	return NULL;
 }
 
@@ -149,7 +150,7 @@ enum sync_status sync_router_consider(struct sync_router *r, const struct sync_r
 
 	if (item->before && !item->moved)
 		return SYNC_OK;
-	key = join_key(item->entity);
+	key = join_key(r, item->entity);
 	if (key) {
 		TRY(affect_through(r, item, key, item->before, err));
 		TRY(affect_through(r, item, key, item->now, err));
@@ -163,8 +164,7 @@ struct job {
 	struct sync_arena *arena;
 	bool found;
 	int64_t id;
-	struct sync_view entity, keys, kind, last_id;
-	int64_t step;
+	struct sync_view entity, keys, kind, step, last_id;
 };
 
 static enum sync_status take_job(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
@@ -174,10 +174,10 @@ static enum sync_status take_job(void *ctx, const struct sync_value *v, size_t n
 	(void)n;
 	job->found = true;
 	job->id = v[0].i;
-	job->step = v[4].i;
 	TRY(sync_arena_keep(job->arena, v[1].s, &job->entity, err));
 	TRY(sync_arena_keep(job->arena, v[2].s, &job->keys, err));
 	TRY(sync_arena_keep(job->arena, v[3].s, &job->kind, err));
+	TRY(sync_arena_keep(job->arena, v[4].s, &job->step, err));
 	return sync_arena_keep(job->arena, v[5].s, &job->last_id, err);
 }
 
@@ -191,35 +191,74 @@ static enum sync_status find_job(struct sync_db *db, struct job *ret, struct syn
 /* Records of an entity that depend on the keys: they name them in a field, and the condition lets the route apply. */
 struct edge {
 	const struct sync_entity *entity;
-	const char *field;
+	const struct sync_route *route;
+	const char *field;            /* NULL: all of them do */
 	const struct sync_when *when; /* NULL: any */
 };
 
+/* Whether routes of e are chosen by an option, or lead from records whose routes are. */
+static bool is_chosen_by(const struct sync_entity *e, struct sync_view option)
+{
+	if (e->option && sync_view_is(option, e->option))
+		return true;
+	for (const struct sync_route *r = e->routes; r->kind; r++)
+		if (r->kind == SYNC_ROUTE_PARENT &&
+		    is_chosen_by(sync_field_target(&e->fields[sync_field_find(e, sync_view_of(r->field))]), option))
+			return true;
+	return false;
+}
+
+/* What is chosen plays no part in it, for it may change before the job is over. */
 static bool is_edge(const struct job *job, const struct sync_entity *e, const struct sync_route *r, struct edge *ret)
 {
-	*ret = (struct edge){ e, r->field, &r->when };
+	*ret = (struct edge){ e, r, r->field, &r->when };
 	if (sync_view_is(job->kind, "store"))
 		return r->kind == SYNC_ROUTE_STORE;
 	if (sync_view_is(job->kind, "transfer"))
 		return r->kind == SYNC_ROUTE_TRANSFER;
 	if (sync_view_is(job->kind, "through"))
 		return r->kind == SYNC_ROUTE_THROUGH && sync_view_is(job->entity, r->join);
-	*ret = (struct edge){ e, r->when.field, NULL };
+	*ret = (struct edge){ e, r, NULL, NULL };
+	if (sync_view_is(job->kind, "option"))
+		return r == e->routes && is_chosen_by(e, job->entity);
+	ret->field = r->when.field;
 	return looked_at(e, r) && sync_view_is(job->entity, looked_at(e, r)->name);
 }
 
-/* The edge of this step, in integration order; false: the job is done. */
-static bool find_edge(const struct job *job, struct edge *ret)
+/* The edge after a route's, in integration order, or the first one; false: there is none. */
+static bool next_edge(const struct job *job, const struct sync_route *after, struct edge *ret)
 {
 	size_t n;
 	const struct sync_entity *const *entities = sync_entities(&n);
-	int64_t step = 0;
+	bool passed = !after;
 
 	for (size_t i = 0; i < n; i++)
-		for (const struct sync_route *r = entities[i]->routes; r->kind; r++)
-			if (is_edge(job, entities[i], r, ret) && step++ == job->step)
+		for (const struct sync_route *r = entities[i]->routes; r->kind; r++) {
+			if (passed && is_edge(job, entities[i], r, ret))
 				return true;
+			passed |= r == after;
+		}
 	return false;
+}
+
+/* "invoice 1": by the second route of invoices. A number alone would mean another one to a program with other entities. */
+static void name_step(char ret[static MAX_STEP], const struct edge *edge)
+{
+	(void)snprintf(ret, MAX_STEP, "%s %td", edge->entity->name, edge->route - edge->entity->routes);
+}
+
+/* Where the job goes on: at its beginning also when what it was at is gone. */
+static bool find_edge(struct job *job, struct edge *ret)
+{
+	char step[MAX_STEP];
+
+	for (bool more = next_edge(job, NULL, ret); more; more = next_edge(job, ret->route, ret)) {
+		name_step(step, ret);
+		if (sync_view_is(job->step, step))
+			return true;
+	}
+	job->last_id = (struct sync_view){ 0 };
+	return next_edge(job, NULL, ret);
 }
 
 /* The condition's value, if it has one, is $3. */
@@ -264,42 +303,35 @@ static enum sync_status find_chunk(struct sync_db *db, const struct job *job, co
 				   struct chunk *ret, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
-	bool one = sync_view_is(job->kind, "store");
-	bool bound = edge->when && edge->when->field && edge->when->value;
-	struct sync_value v[4] = { sync_string(job->keys), sync_string(job->last_id) };
-	size_t n = 2;
+	struct sync_value v[4];
+	size_t n = 0;
 
-	if (bound)
+	TRY(sync_arena_zeros(ret->arena, (size_t)limit, sizeof *ret->item, &ret->item, err));
+	sync_buf_addf(&sql, "SELECT t.id FROM \"%s\" t WHERE ", edge->entity->name);
+	if (edge->field) {
+		sync_buf_addf(&sql, "t.\"%s\" %s %s AND ", edge->field, sync_view_is(job->kind, "store") ? "=" : "IN",
+			      sync_db_dialect(db)->in_list);
+		v[n++] = sync_string(job->keys);
+	}
+	v[n++] = sync_string(job->last_id);
+	sync_buf_addf(&sql, "t.id > $%zu", n);
+	add_condition(&sql, edge);
+	if (edge->when && edge->when->field && edge->when->value)
 		v[n++] = sync_text(edge->when->value);
 	v[n++] = sync_int(limit);
-	TRY(sync_arena_zeros(ret->arena, (size_t)limit, sizeof *ret->item, &ret->item, err));
-	sync_buf_addf(&sql, "SELECT t.id FROM \"%s\" t WHERE t.\"%s\" %s %s AND t.id > $2", edge->entity->name, edge->field,
-		      one ? "=" : "IN", sync_db_dialect(db)->in_list);
-	add_condition(&sql, edge);
 	sync_buf_addf(&sql, " ORDER BY t.id LIMIT $%zu", n);
 	TRY(sync_buf_check(&sql, err));
 	return sync_db_run_text(db, sql.data, v, n, take_item, ret, err);
 }
 
-/* The joins of a store have effects of their own. */
+/* The joins of a store, or of its name, have effects of their own. */
 static enum sync_status affect_joins(struct sync_router *r, const struct chunk *c, struct sync_error *err)
 {
-	const char *key = join_key(c->entity);
+	const char *key = join_key(r, c->entity);
 
 	for (size_t i = 0; key && i < c->n; i++)
 		TRY(affect_through(r, &c->item[i], key, c->item[i].now, err));
 	return SYNC_OK;
-}
-
-static enum sync_status note_progress(struct sync_db *db, const struct job *job, const struct chunk *c, bool step_done,
-				      struct sync_error *err)
-{
-	static const char note[] = "UPDATE sync_job SET step = $1, last_id = $2, done = done + $3 WHERE id = $4";
-	struct sync_view last = step_done ? ((struct sync_view){ 0 }) : c->item[c->n - 1].id;
-
-	return sync_db_run(
-	    db, note, SYNC_ARGS(sync_int(job->step + step_done), sync_string(last), sync_int((int64_t)c->n), sync_int(job->id)),
-	    NULL, NULL, err);
 }
 
 static enum sync_status end_job(struct sync_db *db, const struct job *job, struct sync_error *err)
@@ -309,8 +341,32 @@ static enum sync_status end_job(struct sync_db *db, const struct job *job, struc
 	return sync_db_run(db, end, SYNC_ARGS(sync_int(job->id)), NULL, NULL, err);
 }
 
-/* A chunk of the oldest job. *ret_cost: records looked at, at least 1; 0: there is no job. */
-static enum sync_status run_chunk(struct sync_router *r, int64_t limit, int64_t *ret_cost, struct sync_error *err)
+/* The edge is done with unless the chunk is as long as it may be; the job with its last edge. */
+static enum sync_status note_progress(struct sync_db *db, const struct job *job, const struct chunk *c, struct edge *edge,
+				      bool edge_done, struct sync_error *err)
+{
+	static const char note[] = "UPDATE sync_job SET step = $1, last_id = $2, done = done + $3 WHERE id = $4";
+	struct sync_view last = edge_done ? ((struct sync_view){ 0 }) : c->item[c->n - 1].id;
+	char step[MAX_STEP];
+
+	if (edge_done && !next_edge(job, edge->route, edge))
+		return end_job(db, job, err);
+	name_step(step, edge);
+	return sync_db_run(db, note, SYNC_ARGS(sync_text(step), sync_string(last), sync_int((int64_t)c->n), sync_int(job->id)), NULL,
+			   NULL, err);
+}
+
+/* What an option chooses has an edge for each entity; what else leads to other sites takes children along. */
+static enum sync_status route_chunk(struct sync_router *r, const struct job *job, const struct chunk *c, struct sync_error *err)
+{
+	if (sync_view_is(job->kind, "option"))
+		return sync_router_route_alone(r, c->item, c->n, c->arena, err);
+	TRY(sync_router_route(r, c->item, c->n, NULL, c->arena, err));
+	return sync_view_is(job->kind, "store") || sync_view_is(job->kind, "transfer") ? affect_joins(r, c, err) : SYNC_OK;
+}
+
+/* A chunk of the oldest job; *ret_more false: there is no job. */
+static enum sync_status run_chunk(struct sync_router *r, int64_t limit, bool *ret_more, struct sync_error *err)
 {
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	struct chunk c = { .arena = &arena };
@@ -318,29 +374,28 @@ static enum sync_status run_chunk(struct sync_router *r, int64_t limit, int64_t 
 	struct edge edge;
 
 	TRY(find_job(r->db, &job, err));
-	*ret_cost = job.found;
+	*ret_more = job.found;
 	if (!job.found)
 		return SYNC_OK;
 	if (!find_edge(&job, &edge))
 		return end_job(r->db, &job, err);
 	c.entity = edge.entity;
 	TRY(find_chunk(r->db, &job, &edge, limit, &c, err));
-	TRY(sync_router_route(r, c.item, c.n, NULL, &arena, err));
-	if (sync_view_is(job.kind, "store"))
-		TRY(affect_joins(r, &c, err));
-	*ret_cost = c.n ? (int64_t)c.n : 1;
-	return note_progress(r->db, &job, &c, (int64_t)c.n < limit, err);
+	TRY(route_chunk(r, &job, &c, err));
+	return note_progress(r->db, &job, &c, &edge, (int64_t)c.n < limit, err);
 }
 
 static enum sync_status run_jobs(struct sync_db *db, int64_t limit, struct sync_error *err)
 {
 	defer(sync_router_close) struct sync_router r = { 0 };
-	int64_t cost = 1;
+	int64_t left = limit;
 
 	TRY(sync_router_open(&r, db, err));
-	while (limit > 0 && cost > 0) {
-		TRY(run_chunk(&r, limit < CHUNK_ROWS ? limit : CHUNK_ROWS, &cost, err));
-		limit -= cost;
+	for (bool more = true; more && left > 0; left--) {
+		int64_t before = r.routed;
+
+		TRY(run_chunk(&r, left < CHUNK_ROWS ? left : CHUNK_ROWS, &more, err));
+		left -= r.routed - before;
 	}
 	return sync_router_end(&r, err);
 }

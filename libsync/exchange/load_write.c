@@ -7,6 +7,7 @@
 #include <libsync/records.h>
 
 #include "base/internal.h"
+#include "exchange/option.h"
 
 /*
  * Entity by entity in integration order, first everybody's rows, then the site's own, each by id. The token is the digit of the
@@ -20,6 +21,7 @@ struct load {
 	size_t want;
 	struct sync_writer *w;
 	const struct sync_entity *e; /* whose records are being written */
+	const struct sync_route *central; /* by which they go to everybody for what they say themselves, or NULL */
 	bool own;                    /* of the site's stream */
 	char id[SYNC_MAX_ID + 1];    /* of the last record looked at */
 	int64_t rows;                /* looked at in this page */
@@ -46,13 +48,16 @@ static void write_record(struct load *l, struct sync_record *r)
 
 /* straight from the rows: what goes to everybody by what the record itself says */
 
-static const struct sync_route *central_route(const struct sync_entity *e)
+static enum sync_status find_central(struct load *l, struct sync_error *err)
 {
-	const struct sync_route *r = e->routes;
+	const struct sync_route *r = l->e->routes;
+	const char *chosen;
 
-	while (r->kind && (r->kind != SYNC_ROUTE_CENTRAL || r->when.refers_field))
+	TRY(sync_option_value(l->db, l->e->option, &chosen, err));
+	while (r->kind && (r->kind != SYNC_ROUTE_CENTRAL || r->when.refers_field || !sync_route_counts(r, chosen)))
 		r++;
-	return r->kind ? r : NULL;
+	l->central = r->kind ? r : NULL;
+	return SYNC_OK;
 }
 
 static void set_root(struct sync_record *r)
@@ -87,7 +92,7 @@ static enum sync_status take_record(void *ctx, const struct sync_value *v, size_
 		r.extra = v[n - 1].s;
 	set_root(&r);
 	pass(l, r.id);
-	if (sync_when_holds(&central_route(l->e)->when, l->e, values))
+	if (sync_when_holds(&l->central->when, l->e, values))
 		write_record(l, &r);
 	return SYNC_OK;
 }
@@ -184,7 +189,8 @@ static enum sync_status write_due(struct load *l, struct sync_error *err)
 static enum sync_status write_page(struct load *l, bool *ret_last, struct sync_error *err)
 {
 	l->rows = 0;
-	if (!l->own && central_route(l->e))
+	TRY(find_central(l, err));
+	if (!l->own && l->central)
 		TRY(write_central(l, err));
 	else
 		TRY(write_due(l, err));

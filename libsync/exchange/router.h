@@ -60,15 +60,19 @@ struct sync_routed {
 
 /** Something that records depend on has changed; becomes a row of sync_job. */
 struct sync_effect {
-	const char *kind; /* "store", "transfer", "through", "condition" */
+	const char *kind; /* as in sync_job */
 	const char *entity;
 	struct sync_view key;
 	struct sync_sites sites; /* that may gain or lose records; 0: any */
 };
 
+enum { SYNC_MAX_OPTIONS = 8 };
+
 /** One routing transaction. */
 struct sync_router {
 	struct sync_db *db;
+	const char *chosen[SYNC_MAX_OPTIONS]; /* values of the options, in the order of sync_option_list */
+	int64_t routed;                       /* records so far */
 	int64_t before;  /* highest seq given before it */
 	int64_t ordinal; /* of the newest routing transaction before it */
 	struct sync_outbox_writer out;
@@ -85,6 +89,11 @@ void sync_router_close(struct sync_router *r);
  * NULL */
 enum sync_status sync_router_route(struct sync_router *r, struct sync_routed *items, size_t n, const struct sync_set *except,
 				   struct sync_arena *arena, struct sync_error *err);
+/** The same without their children. */
+enum sync_status sync_router_route_alone(struct sync_router *r, struct sync_routed *items, size_t n, struct sync_arena *arena,
+					 struct sync_error *err);
+/** Whether a route of e counts with what this installation has chosen. */
+bool sync_router_follows(const struct sync_router *r, const struct sync_entity *e, const struct sync_route *route);
 /** Remember an effect; copies. */
 enum sync_status sync_router_affect(struct sync_router *r, const char *kind, const char *entity, struct sync_view key,
 				    const struct sync_sites *sites, struct sync_error *err);
@@ -92,6 +101,9 @@ enum sync_status sync_router_affect(struct sync_router *r, const char *kind, con
 enum sync_status sync_router_follow(struct sync_router *r, const struct sync_routed *item, struct sync_error *err);
 /** Remember what a change means for records that depend on it through a join or a condition. After the item was routed. */
 enum sync_status sync_router_consider(struct sync_router *r, const struct sync_routed *item, struct sync_error *err);
+
+/** Become the one that routes, as sync_route_lock(), but wait for it. */
+enum sync_status sync_route_wait(struct sync_db *db, struct sync_error *err);
 
 /** Start jobs; the keys of one kind go together. Orders the effects. */
 enum sync_status sync_jobs_put(struct sync_db *db, struct sync_effect *effects, size_t n, struct sync_error *err);

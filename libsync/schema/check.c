@@ -88,25 +88,27 @@ static enum sync_status check_when(const struct check *k, const struct sync_when
 	return SYNC_OK;
 }
 
-/* THROUGH: the join names what r's field names, and a store. */
+static bool is_store(const struct sync_entity *e)
+{
+	return e && field_named(e, "site_id") && field_named(e, "name_id");
+}
+
+/* THROUGH: the join names what r's field names, and a store, or the name that stores have. */
 static enum sync_status check_through(const struct check *k, const struct sync_route *r, const struct sync_entity *named)
 {
 	const struct sync_entity *join = r->join ? sync_catalogue_find(k->c, sync_view_of(r->join)) : NULL;
 	const struct sync_field *key = join ? field_named(join, r->join_key) : NULL;
+	const char *to = sync_route_join_store(r);
+	const struct sync_entity *tied = join ? target_of(k, field_named(join, to)) : NULL;
 
 	if (!join)
 		return FAULT(k, ".%s: routed through '%s', which is no entity", r->field, r->join ? r->join : "");
 	if (!key || target_of(k, key) != named)
 		return FAULT(k, ".%s: routed through %s, whose '%s' does not name a %s", r->field, r->join,
 		             r->join_key ? r->join_key : "", named ? named->name : "record");
-	if (!target_of(k, field_named(join, "store_id")))
-		return FAULT(k, ".%s: routed through %s, which has no store_id", r->field, r->join);
+	if (!is_store(tied) && !(tied && !strcmp(tied->name, "name")))
+		return FAULT(k, ".%s: routed through %s, whose '%s' names no store, and no name of stores", r->field, r->join, to);
 	return SYNC_OK;
-}
-
-static bool is_store(const struct sync_entity *e)
-{
-	return e && field_named(e, "site_id") && field_named(e, "name_id");
 }
 
 static enum sync_status check_route(const struct check *k, const struct sync_route *r)
@@ -128,6 +130,30 @@ static enum sync_status check_route(const struct check *k, const struct sync_rou
 	return r->kind == SYNC_ROUTE_THROUGH ? check_through(k, r, named) : SYNC_OK;
 }
 
+static bool has_route(const struct sync_entity *e, const char *value)
+{
+	for (const struct sync_route *r = e->routes; r->kind; r++)
+		if (sync_route_counts(r, value))
+			return true;
+	return false;
+}
+
+/* Whatever is chosen, there is a route. */
+static enum sync_status check_option(const struct check *k)
+{
+	const struct sync_option *o = k->e->option ? sync_option_find(k->e->option) : NULL;
+
+	if (k->e->option && !o)
+		return FAULT(k, ": routed by the option '%s', which there is not", k->e->option);
+	for (const struct sync_route *r = k->e->routes; r->kind; r++)
+		if (r->chosen && !(o && sync_option_value_find(o, sync_view_of(r->chosen))))
+			return FAULT(k, ": a route for '%s', which is no value of its option", r->chosen);
+	for (size_t i = 0; o && o->values[i].name; i++)
+		if (!has_route(k->e, o->values[i].name))
+			return FAULT(k, ": no route where %s is %s", o->name, o->values[i].name);
+	return SYNC_OK;
+}
+
 static enum sync_status check_routes(const struct check *k)
 {
 	size_t n = 0;
@@ -137,7 +163,7 @@ static enum sync_status check_routes(const struct check *k)
 			return FAULT(k, ": more than %d routes", SYNC_MAX_ROUTES);
 		TRY(check_route(k, &k->e->routes[n]));
 	}
-	return n ? SYNC_OK : FAULT(k, ": no route; one that stays at central is routed up");
+	return n ? check_option(k) : FAULT(k, ": no route; one that stays at central is routed up");
 }
 
 static enum sync_status check_owner(const struct check *k)

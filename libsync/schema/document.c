@@ -50,8 +50,10 @@ static void add_owner(struct sync_buf *b, const struct sync_entity *e)
 		sync_buf_add_text(b, ", otherwise central");
 }
 
-static void add_route(struct sync_buf *b, const struct sync_route *r)
+static void add_route(struct sync_buf *b, const struct sync_entity *e, const struct sync_route *r)
 {
+	if (r->chosen)
+		sync_buf_addf(b, "where `%s` is `%s`: ", e->option, r->chosen);
 	switch (r->kind) {
 	case SYNC_ROUTE_NONE:
 		break;
@@ -66,6 +68,8 @@ static void add_route(struct sync_buf *b, const struct sync_route *r)
 		break;
 	case SYNC_ROUTE_THROUGH:
 		sync_buf_addf(b, "to the sites of the stores that [%s](#%s) ties to its `%s`", r->join, r->join, r->field);
+		if (r->join_store)
+			sync_buf_addf(b, " by their `%s`", r->join_store);
 		break;
 	case SYNC_ROUTE_PARENT:
 		sync_buf_addf(b, "wherever its `%s` goes", r->field);
@@ -81,7 +85,7 @@ static void add_routes(struct sync_buf *b, const struct sync_entity *e)
 {
 	for (const struct sync_route *r = e->routes; r->kind; r++) {
 		sync_buf_add_text(b, r == e->routes ? "" : "; ");
-		add_route(b, r);
+		add_route(b, e, r);
 	}
 }
 
@@ -127,6 +131,18 @@ static void add_section(struct sync_buf *b, const struct sync_entity *e)
 		add_field(b, e, &e->fields[i]);
 }
 
+static void add_options(struct sync_buf *b)
+{
+	sync_buf_add_text(b, "\n`central option` says what an installation has chosen, and chooses. Where nothing was, the first value counts.\n\n"
+	                     "| option | decides | values |\n|---|---|---|\n");
+	for (const struct sync_option *o = sync_option_list; o->name; o++) {
+		sync_buf_addf(b, "| `%s` | %s | ", o->name, o->about);
+		for (const struct sync_option_value *v = o->values; v->name; v++)
+			sync_buf_addf(b, "%s`%s`: %s", v == o->values ? "" : "; ", v->name, v->about);
+		sync_buf_add_text(b, " |\n");
+	}
+}
+
 void sync_entities_document(struct sync_buf *ret)
 {
 	static const char head[] =
@@ -146,6 +162,7 @@ void sync_entities_document(struct sync_buf *ret)
 		add_routes(ret, e[i]);
 		sync_buf_add_text(ret, " |\n");
 	}
+	add_options(ret);
 	for (size_t i = 0; i < n; i++)
 		add_section(ret, e[i]);
 }

@@ -172,10 +172,16 @@ bool sync_entity_grouped(const struct sync_entity *e)
 	return false;
 }
 
+const char *sync_route_join_store(const struct sync_route *r)
+{
+	return r->join_store ? r->join_store : "store_id";
+}
+
+/* Whatever it says, and whatever is chosen. */
 static bool goes_everywhere(const struct sync_entity *e)
 {
 	for (const struct sync_route *r = e->routes; r->kind; r++)
-		if (r->kind == SYNC_ROUTE_CENTRAL && !r->when.field)
+		if (r->kind == SYNC_ROUTE_CENTRAL && !r->when.field && !r->chosen)
 			return true;
 	return false;
 }
@@ -202,7 +208,7 @@ static bool goes_by_store_only(const struct sync_entity *e)
 static bool goes_by_store(const struct sync_entity *e)
 {
 	for (const struct sync_route *r = deciding_routes(&e); r->kind; r++)
-		if (r->kind == SYNC_ROUTE_STORE && !r->when.field && field_named(e, r->field)->required)
+		if (r->kind == SYNC_ROUTE_STORE && !r->when.field && !r->chosen && field_named(e, r->field)->required)
 			return true;
 	return false;
 }
@@ -245,7 +251,7 @@ static void mark_route(struct marks *m, const struct sync_entity *of, const stru
 		mark(m, r->when.refers_field);
 	if (r->kind == SYNC_ROUTE_THROUGH && !strcmp(r->join, m->e->name)) {
 		mark(m, r->join_key);
-		mark(m, "store_id");
+		mark(m, sync_route_join_store(r));
 	}
 	if (r->kind == SYNC_ROUTE_STORE && target == m->e) { /* stores: where they are active, and whose they are */
 		mark(m, "site_id");

@@ -197,6 +197,18 @@ static inline struct sync_value sync_null(void)
 /** No parameters. */
 #define SYNC_NOARGS NULL, 0
 
+/** For how many days central keeps tombstones and what is settled. A site that is away for longer must begin anew. */
+enum { SYNC_KEEP_DAYS = 90 /* unless it was set */, SYNC_KEEP_MOST = 36500 };
+enum sync_status sync_keep_get(struct sync_db *db, int64_t *ret_days, struct sync_error *err);
+/** @retval SYNC_EINVALID  not 1 to SYNC_KEEP_MOST */
+enum sync_status sync_keep_put(struct sync_db *db, int64_t days, struct sync_error *err);
+
+/**
+ * Central: take away what more than most_dead routed rows have left behind in the queue. PostgreSQL only, for SQLite leaves nothing
+ * behind; outside a transaction. Several processes may call it at any time.
+ */
+enum sync_status sync_queue_vacuum(struct sync_db *db, int64_t most_dead, struct sync_error *err);
+
 /** Settings of this database that are ours: sync_meta. */
 enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found,
                                struct sync_error *err);

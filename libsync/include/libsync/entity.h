@@ -86,8 +86,25 @@ struct sync_route {
 	enum sync_route_kind kind;
 	const char *field;    /* the deciding field of this entity ("id" for itself) */
 	const char *join;     /* THROUGH: the join entity, e.g. "name_store_join" */
-	const char *join_key; /* THROUGH: its field that names what field names, e.g. "name_id"; its store field is "store_id" */
+	const char *join_key; /* THROUGH: its field that names what field names, e.g. "name_id" */
 	struct sync_when when;
+	const char *join_store; /* THROUGH: its field that names the store, or the name that stores have; NULL: "store_id" */
+	const char *chosen;     /* counts only where the entity's option has this value; NULL: whatever it has */
+};
+
+/** A value that an option may have. */
+struct sync_option_value {
+	const char *name;
+	const char *about; /* what it means: half a sentence */
+};
+
+enum { SYNC_MAX_OPTION_VALUES = 4 };
+
+/** Something that each installation chooses about where records travel. Kept in central's database (sync_option_set). */
+struct sync_option {
+	const char *name;
+	const char *about; /* what is chosen: half a sentence */
+	struct sync_option_value values[SYNC_MAX_OPTION_VALUES + 1]; /* the first counts unless another is chosen; ends with a zeroed one */
 };
 
 /** Who may edit. */
@@ -111,7 +128,8 @@ struct sync_entity {
 	struct sync_when owner_when;  /* where it does not hold, central owns the record */
 	const char *parent;           /* field that refers to the root of its group, or NULL for a root */
 	const char *creator_grants;   /* a join that makes data visible: the field that names it; only its creator, or a grant, may */
-	struct sync_route routes[SYNC_MAX_ROUTES + 1];
+	const char *option;           /* the option by which some of the routes are chosen, or NULL */
+	struct sync_route routes[SYNC_MAX_ROUTES + 1]; /* ends with a zeroed one */
 	unsigned since;               /* schema version; 0 and 1 both mean the first */
 };
 
@@ -131,9 +149,21 @@ const struct sync_entity *sync_entity_root(const struct sync_entity *e);
 /** Whether e belongs to a group of several entities: it has a parent, or is some entity's parent. */
 bool sync_entity_grouped(const struct sync_entity *e);
 
+/** All options, ended by a zeroed one. */
+extern const struct sync_option sync_option_list[];
+/** The option of that name, or NULL. */
+const struct sync_option *sync_option_find(const char *name);
+/** Its value of that name, or NULL. */
+const struct sync_option_value *sync_option_value_find(const struct sync_option *o, struct sync_view name);
+/** Whether a route counts where its entity's option has this value (NULL: the entity has none). */
+bool sync_route_counts(const struct sync_route *r, const char *value);
+/** THROUGH: the field of the join that names the store, or the name that stores have. */
+const char *sync_route_join_store(const struct sync_route *r);
+
 /**
  * Whether a site may insist that the record named by a declared hard reference exists there. Central holds everything, so
- * it always may; a site holds only what travels to it, so the target must provably travel wherever e goes:
+ * it always may; a site holds only what travels to it, so the target must provably travel wherever e goes, whatever an
+ * installation has chosen:
  * - it goes to every site, whatever it says;
  * - it is the root of e's group;
  * - both go by store and only e's store decides: what a store's record names is taken to be of that store.

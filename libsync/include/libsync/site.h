@@ -121,6 +121,22 @@ enum sync_status sync_exchanged_last(struct sync_db *db, int64_t site_id, struct
 enum sync_status sync_store_move(struct sync_db *db, const char *store_id, const char *site, bool force, bool *ret_done,
                                  struct sync_error *err);
 
+/**
+ * What an installation has chosen of an option (sync_option_list), in a transaction of its own.
+ *
+ * @param ret_under_way  records are still being brought where they belong since it was last set
+ */
+enum sync_status sync_option_get(struct sync_db *db, const struct sync_option *o, const struct sync_option_value **ret,
+                                 bool *ret_under_way, struct sync_error *err);
+/**
+ * Choose. All that is routed from now on goes by it; a job brings what sites lack now and takes what they no longer are to have.
+ *
+ * @param v            of o
+ * @param ret_changed  false: it was chosen already, nothing was done
+ */
+enum sync_status sync_option_set(struct sync_db *db, const struct sync_option *o, const struct sync_option_value *v, bool *ret_changed,
+                                 struct sync_error *err);
+
 /** Something that waits for a person. */
 struct sync_waiting {
 	int64_t id;

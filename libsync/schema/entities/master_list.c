@@ -14,5 +14,7 @@ const struct sync_entity sync_master_list = {
 	.name = "master_list", .legacy = "list_master", FIELDS(fields),
 	.about = "A list of items, for ordering, for a program or as a price list.",
 	.owner = SYNC_OWNER_CENTRAL,
-	.routes = { { SYNC_ROUTE_CENTRAL } },
+	.option = "master-lists",
+	.routes = { { SYNC_ROUTE_CENTRAL, .chosen = "everywhere" },
+	            { SYNC_ROUTE_THROUGH, "id", "master_list_name_join", "master_list_id", .join_store = "name_id", .chosen = "joined" } },
 };

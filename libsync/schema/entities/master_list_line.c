@@ -11,5 +11,6 @@ const struct sync_entity sync_master_list_line = {
 	.name = "master_list_line", .legacy = "list_master_line", FIELDS(fields),
 	.about = "An item on a master list.",
 	.owner = SYNC_OWNER_CENTRAL,
-	.routes = { { SYNC_ROUTE_CENTRAL } },
+	.option = "master-lists",
+	.routes = { { SYNC_ROUTE_CENTRAL, .chosen = "everywhere" }, { SYNC_ROUTE_PARENT, "master_list_id", .chosen = "joined" } },
 };

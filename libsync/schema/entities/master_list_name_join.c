@@ -10,5 +10,6 @@ const struct sync_entity sync_master_list_name_join = {
 	.name = "master_list_name_join", .legacy = "list_master_name_join", FIELDS(fields),
 	.about = "Gives a master list to a name.",
 	.owner = SYNC_OWNER_CENTRAL,
-	.routes = { { SYNC_ROUTE_CENTRAL } },
+	.option = "master-lists",
+	.routes = { { SYNC_ROUTE_CENTRAL, .chosen = "everywhere" }, { SYNC_ROUTE_TRANSFER, "name_id", .chosen = "joined" } },
 };
