@@ -106,7 +106,7 @@ static enum sync_status serve(struct sync_db *db, const struct central_settings 
 	struct api api = { .settings = s };
 	enum sync_status status;
 
-	TRY(pool_new(&api.pool, db, (size_t)s->exchanges, err));
+	TRY(pool_new(&api.pool, db, (size_t)s->exchanges, s->waiting_max, err));
 	status = worker_start(&api.worker, db, err);
 	if (status == SYNC_OK)
 		status = listen_until(&api, signals, err);

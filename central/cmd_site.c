@@ -32,7 +32,7 @@ enum sync_status cmd_site_add(const struct sync_call *call, struct sync_error *e
 	char secret[30];
 	int64_t site_id;
 
-	TRY(central_open(&db, call, true, err));
+	TRY(central_open(&db, call, false, err));
 	TRY(sync_site_add(db, call->args[0], s->store.at, s->store.n, secret, &site_id, err));
 	return print_secret(call, call->args[0], secret, err);
 }
@@ -68,6 +68,7 @@ static void list_json(const struct sites *sites, struct sync_buf *b)
 		sync_show_text(b, "name", sync_view_of(s->name));
 		sync_show_int(b, "site_id", s->site_id);
 		sync_show_text(b, "state", sync_view_of(site_state(s)));
+		sync_show_time(b, "last_seen", s->last_seen_us);
 		sync_show_text(b, "version", sync_view_of(s->version));
 		sync_show_close(b, '}');
 	}
@@ -129,12 +130,15 @@ static enum sync_status store_text(void *ctx, const struct sync_value *v, size_t
 {
 	const struct listing *l = ctx;
 	struct sync_buf *b = l->b;
+	size_t from = b->len;
 
-	(void)n, (void)err;
-	sync_buf_addf(b, "store      %.*s %.*s (%.*s)%s", SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s), SYNC_VIEW(v[0].s), v[3].i ? "" : "\n");
+	(void)n;
+	sync_buf_addf(b, "store      %.*s %.*s (%.*s)", SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s), SYNC_VIEW(v[0].s));
 	if (v[3].i)
-		sync_buf_addf(b, ", waits to move to site '%s'\n", sites_name(&l->sites, v[3].i));
-	return SYNC_OK;
+		sync_buf_addf(b, ", waits to move to site '%s'", sites_name(&l->sites, v[3].i));
+	sync_show_plain(b, from);
+	sync_buf_add_char(b, '\n');
+	return sync_buf_check(b, err);
 }
 
 static enum sync_status list_stores(struct sync_db *db, int64_t site_id, struct sync_buf *b, struct sync_error *err)
@@ -171,21 +175,20 @@ static void add_time(struct sync_buf *b, const char *label, int64_t at_us)
 
 static enum sync_status show_text(struct sync_db *db, const struct sync_site *s, struct sync_buf *b, struct sync_error *err)
 {
-	struct sync_exchanged last;
 	char pending[24], text[300];
-	int64_t n;
-	bool found;
+	struct figures f;
 
-	TRY(sync_site_pending(db, s, PENDING_LIMIT, &n, err));
-	TRY(sync_exchanged_last(db, s->site_id, &last, &found, err));
-	pending_text(pending, n);
-	exchanged_text(text, sizeof text, &last, found);
+	TRY(figures_get(db, s, &f, err));
+	pending_text(pending, f.pending);
+	exchanged_text(text, sizeof text, &f);
 	sync_buf_addf(b, "site       %s (%" PRId64 "), %s\n", s->name, s->site_id, site_state(s));
 	add_time(b, "created    ", s->created_us);
 	add_time(b, "last seen  ", s->last_seen_us);
 	sync_buf_addf(b, "exchange   %s\n", text);
-	sync_buf_addf(b, "pending    %s record%s to this site, %" PRId64 " from it, %" PRId64 " request%s to integrate\n", pending, plural(n),
-	              s->unpushed, s->spooled, plural(s->spooled));
+	sync_buf_addf(b, "pending    %s record%s to this site, %" PRId64 " from it, %" PRId64 " request%s to integrate\n", pending,
+	              plural(f.pending), s->unpushed, s->spooled, plural(s->spooled));
+	sync_buf_addf(b, "waiting    %" PRId64 " record%s of it for something to arrive, %" PRId64 " edit%s for a person\n", f.waiting,
+	              plural(f.waiting), f.decisions, plural(f.decisions));
 	sync_buf_addf(b, "version    %s, schema %" PRId64 "\n", s->version[0] ? s->version : "unknown", s->schema);
 	TRY(list_stores(db, s->site_id, b, err));
 	if (b->len > 0 && b->data[b->len - 1] == '\n')

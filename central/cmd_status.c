@@ -5,51 +5,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include <libsync/time.h>
-
 enum { SHOWN = 50 /* records that wait, to people */ };
 
-static enum sync_status inbox_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
-{
-	static const char *const keys[] = { NULL, "entity", "record_id", "code", "field", "needs_entity", "needs_id", "text" };
-	struct sync_buf *b = ctx;
-	char at[21];
-
-	(void)n, (void)err;
-	sync_time_text(at, v[8].i);
-	sync_show_open(b, NULL, '{');
-	sync_show_int(b, "site_id", v[0].i);
-	for (size_t i = 1; i < COUNT(keys); i++)
-		sync_show_text(b, keys[i], v[i].kind == SYNC_STRING ? v[i].s : (struct sync_view){ 0 });
-	sync_show_text(b, "since", sync_view_of(at));
-	sync_show_close(b, '}');
-	return SYNC_OK;
-}
-
-static enum sync_status decision_json(void *ctx, const struct sync_waiting *w, struct sync_error *err)
-{
-	struct sync_buf *b = ctx;
-
-	(void)err;
-	sync_show_open(b, NULL, '{');
-	sync_show_int(b, "id", w->id);
-	sync_show_text(b, "kind", sync_view_of(w->kind));
-	sync_show_text(b, "site", sync_view_of(w->site));
-	sync_show_text(b, "entity", sync_view_of(w->entity));
-	sync_show_text(b, "record_id", sync_view_of(w->record_id));
-	sync_show_text(b, "code", sync_view_of(w->code));
-	sync_show_text(b, "text", sync_view_of(w->text));
-	sync_show_close(b, '}');
-	return SYNC_OK;
-}
-
-static enum sync_status status_json(struct sync_db *db, const struct sites *sites, struct sync_buf *b, struct sync_error *err)
+static enum sync_status status_json(struct sync_db *db, const struct sites *sites, int64_t most, struct sync_buf *b,
+                                    struct sync_error *err)
 {
 	sync_show_open(b, NULL, '{');
 	sync_show_bool(b, "ok", true);
 	sync_show_text(b, "version", sync_view_of(SYNC_VERSION));
 	sync_show_int(b, "schema", SYNC_SCHEMA_VERSION);
 	sync_show_text(b, "database", sync_view_of(sync_db_url(db)));
+	sync_show_int(b, "waiting_max", most);
 	sync_show_open(b, "sites", '[');
 	for (size_t i = 0; i < sites->n; i++) {
 		sync_show_open(b, NULL, '{');
@@ -58,39 +24,44 @@ static enum sync_status status_json(struct sync_db *db, const struct sites *site
 	}
 	sync_show_close(b, ']');
 	sync_show_open(b, "waiting", '[');
-	TRY(sync_inbox_each(db, inbox_json, b, err));
+	TRY(sync_inbox_each(db, sync_inbox_json, b, err));
 	sync_show_close(b, ']');
 	sync_show_open(b, "decisions", '[');
-	TRY(sync_waiting_each(db, decision_json, b, err));
+	TRY(sync_waiting_each(db, waiting_json, b, err));
 	sync_show_close(b, ']');
 	sync_show_close(b, '}');
 	return SYNC_OK;
 }
 
-static enum sync_status sites_text(struct sync_db *db, const struct sites *sites, struct sync_buf *b, struct sync_error *err)
+/* "3", or "10000, full": what would add to it is not taken. */
+static void waiting_text(char ret[static 32], const struct figures *f, int64_t most)
 {
-	static const char *const heads[] = { "SITE", "STATE", "LAST SEEN", "TO SITE", "FROM SITE", "TO INTEGRATE", "VERSION",
+	snprintf(ret, 32, "%" PRId64 "%s", f->waiting + f->decisions, f->waiting >= most || f->decisions >= most ? ", full" : "");
+}
+
+static enum sync_status sites_text(struct sync_db *db, const struct sites *sites, int64_t most, struct sync_buf *b, struct sync_error *err)
+{
+	static const char *const heads[] = { "SITE", "STATE", "LAST SEEN", "TO SITE", "FROM SITE", "TO INTEGRATE", "WAITING", "VERSION",
 		                             "LAST EXCHANGE", NULL };
 	defer(table_clear) struct table t;
 
 	table_open(&t, heads);
 	for (size_t i = 0; i < sites->n; i++) {
 		const struct sync_site *s = &sites->site[i];
-		struct sync_exchanged last;
-		char pending[24], text[300];
-		int64_t n;
-		bool found;
+		char pending[24], waiting[32], text[300];
+		struct figures f;
 
-		TRY(sync_site_pending(db, s, PENDING_LIMIT, &n, err));
-		TRY(sync_exchanged_last(db, s->site_id, &last, &found, err));
-		pending_text(pending, n);
-		exchanged_text(text, sizeof text, &last, found);
+		TRY(figures_get(db, s, &f, err));
+		pending_text(pending, f.pending);
+		waiting_text(waiting, &f, most);
+		exchanged_text(text, sizeof text, &f);
 		table_text(&t, s->name);
 		table_text(&t, site_state(s));
 		table_time(&t, s->last_seen_us);
 		table_text(&t, pending);
 		table_int(&t, s->unpushed);
 		table_int(&t, s->spooled);
+		table_text(&t, waiting);
 		table_text(&t, s->version);
 		table_text(&t, text);
 	}
@@ -108,23 +79,29 @@ struct shown {
 static enum sync_status inbox_text(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	struct shown *s = ctx;
+	size_t from = s->b->len;
 
-	(void)n, (void)err;
-	if (s->n++ < SHOWN)
-		sync_buf_addf(s->b, "  from %s: %.*s %.*s: %.*s: %.*s\n", sites_name(s->sites, v[0].i), SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s),
-		              SYNC_VIEW(v[3].s), SYNC_VIEW(v[7].s));
-	return SYNC_OK;
+	(void)n;
+	if (s->n++ >= SHOWN)
+		return SYNC_OK;
+	sync_buf_addf(s->b, "  from %s: %.*s %.*s: %.*s: %.*s", sites_name(s->sites, v[0].i), SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s),
+	              SYNC_VIEW(v[3].s), SYNC_VIEW(v[7].s));
+	sync_show_plain(s->b, from);
+	sync_buf_add_char(s->b, '\n');
+	return sync_buf_check(s->b, err);
 }
 
 static enum sync_status decision_text(void *ctx, const struct sync_waiting *w, struct sync_error *err)
 {
 	struct shown *s = ctx;
+	size_t from = s->b->len;
 
-	(void)err;
-	if (s->n++ < SHOWN)
-		sync_buf_addf(s->b, "  %" PRId64 ": %s from %s: %s %s: %s: %s\n", w->id, w->kind, w->site, w->entity, w->record_id, w->code,
-		              w->text);
-	return SYNC_OK;
+	if (s->n++ >= SHOWN)
+		return SYNC_OK;
+	sync_buf_addf(s->b, "  %" PRId64 ": %s from %s: %s %s: %s: %s", w->id, w->kind, w->site, w->entity, w->record_id, w->code, w->text);
+	sync_show_plain(s->b, from);
+	sync_buf_add_char(s->b, '\n');
+	return sync_buf_check(s->b, err);
 }
 
 static void add_rest(const struct shown *s)
@@ -133,13 +110,14 @@ static void add_rest(const struct shown *s)
 		sync_buf_addf(s->b, "  and %" PRId64 " more: --json shows all\n", s->n - SHOWN);
 }
 
-static enum sync_status status_text(struct sync_db *db, const struct sites *sites, struct sync_buf *b, struct sync_error *err)
+static enum sync_status status_text(struct sync_db *db, const struct sites *sites, int64_t most, struct sync_buf *b,
+                                    struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf list = { .max = MAX_REPORT };
 	struct shown inbox = { .b = &list, .sites = sites }, decisions = { .b = &list };
 
 	sync_buf_addf(b, "central %s, schema %d, %s\n\n", SYNC_VERSION, SYNC_SCHEMA_VERSION, sync_db_url(db));
-	TRY(sites_text(db, sites, b, err));
+	TRY(sites_text(db, sites, most, b, err));
 	TRY(sync_inbox_each(db, inbox_text, &inbox, err));
 	add_rest(&inbox);
 	sync_buf_addf(b, "\n\n%" PRId64 " record%s waiting for something to arrive\n", inbox.n, plural(inbox.n));
@@ -155,12 +133,13 @@ static enum sync_status status_text(struct sync_db *db, const struct sites *site
 
 enum sync_status cmd_status(const struct sync_call *call, struct sync_error *err)
 {
+	const struct central_settings *s = call->settings;
 	defer(sync_db_closep) struct sync_db *db = NULL;
 	defer(sites_clear) struct sites sites = { 0 };
 	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_REPORT };
 
 	TRY(central_open(&db, call, false, err));
 	TRY(sites_get(db, &sites, err));
-	TRY((call->json ? status_json : status_text)(db, &sites, &b, err));
+	TRY((call->json ? status_json : status_text)(db, &sites, s->waiting_max, &b, err));
 	return sync_show_print(&b, err);
 }

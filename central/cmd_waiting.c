@@ -3,30 +3,6 @@
 #include "table.h"
 
 #include <errno.h>
-#include <inttypes.h>
-
-#include <libsync/time.h>
-
-static enum sync_status row_json(void *ctx, const struct sync_waiting *w, struct sync_error *err)
-{
-	struct sync_buf *b = ctx;
-	char at[21];
-
-	(void)err;
-	sync_time_text(at, w->at_us);
-	sync_show_open(b, NULL, '{');
-	sync_show_int(b, "id", w->id);
-	sync_show_text(b, "kind", sync_view_of(w->kind));
-	sync_show_text(b, "site", sync_view_of(w->site));
-	sync_show_text(b, "entity", sync_view_of(w->entity));
-	sync_show_text(b, "record_id", sync_view_of(w->record_id));
-	sync_show_text(b, "code", sync_view_of(w->code));
-	sync_show_text(b, "field", sync_view_of(w->field));
-	sync_show_text(b, "text", sync_view_of(w->text));
-	sync_show_text(b, "at", sync_view_of(at));
-	sync_show_close(b, '}');
-	return SYNC_OK;
-}
 
 static enum sync_status row_text(void *ctx, const struct sync_waiting *w, struct sync_error *err)
 {
@@ -49,7 +25,7 @@ static enum sync_status list_json(struct sync_db *db, struct sync_buf *b, struct
 	sync_show_open(b, NULL, '{');
 	sync_show_bool(b, "ok", true);
 	sync_show_open(b, "waiting", '[');
-	TRY(sync_waiting_each(db, row_json, b, err));
+	TRY(sync_waiting_each(db, waiting_json, b, err));
 	sync_show_close(b, ']');
 	sync_show_close(b, '}');
 	return SYNC_OK;

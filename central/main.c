@@ -5,6 +5,7 @@
 #define AT(field) offsetof(struct central_settings, field)
 
 static const char *const serve[] = { "serve", NULL };
+static const char *const serve_status[] = { "serve", "status", NULL };
 static const char *const site_add[] = { "site add", NULL };
 static const char *const store_move[] = { "store move", NULL };
 static const char *const files[] = { "import", "export", NULL };
@@ -28,6 +29,8 @@ static const struct sync_setting settings[] = {
 	{ "keep-alive", AT(keep_alive_ms), "5s", "TIME", "for which an idle connection is kept", serve, SYNC_SETTING_TIME, 10, 3600000 },
 	{ "busy", AT(busy_ms), "2s", "TIME", "for which a request waits for its turn until it is told to come later", serve,
 	  SYNC_SETTING_TIME, 1, 60000 },
+	{ "waiting-max", AT(waiting_max), "10000", "N", "records of one site that wait for something to arrive, and as many edits of it that "
+	  "wait for a person; beyond, its pushes that add to them are not taken", serve_status, SYNC_SETTING_NUMBER, 1, 100000000 },
 	{ "verbose", AT(verbose), .help = "log rounds that only found nothing new, too", .commands = serve, .type = SYNC_SETTING_FLAG },
 	{ "store", AT(store), NULL, "ID", "a store of the new site; may be repeated", site_add, SYNC_SETTING_TEXTS },
 	{ "force", AT(force), NULL, NULL, "at once: what the old site has not pushed yet will be quarantined", store_move,
@@ -61,7 +64,6 @@ enum sync_status central_open(struct sync_db **ret, const struct sync_call *call
 {
 	static const struct sync_db_ops *const drivers[] = { &sync_postgres, &sync_sqlite, NULL };
 	const struct central_settings *s = call->settings;
-
 	enum sync_status status;
 
 	TRY(sync_crypto_init(err));

@@ -9,12 +9,13 @@
 struct pool {
 	struct sync_db *db;
 	size_t open, most;
+	int64_t waiting_max;
 	struct lane *idle;
 	pthread_mutex_t lock;
 	pthread_cond_t given;
 };
 
-enum sync_status pool_new(struct pool **ret, struct sync_db *db, size_t most, struct sync_error *err)
+enum sync_status pool_new(struct pool **ret, struct sync_db *db, size_t most, int64_t waiting_max, struct sync_error *err)
 {
 	struct pool *p = calloc(1, sizeof *p);
 	pthread_condattr_t attr;
@@ -23,6 +24,7 @@ enum sync_status pool_new(struct pool **ret, struct sync_db *db, size_t most, st
 		return sync_fail(err, SYNC_ENOMEM, "starting to serve");
 	p->db = db;
 	p->most = most;
+	p->waiting_max = waiting_max;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -54,6 +56,7 @@ static enum sync_status open_lane(struct pool *p, struct lane **ret, struct sync
 		return sync_fail(err, SYNC_ENOMEM, "another exchange");
 	TRY(sync_db_clone(&lane->db, p->db, err));
 	TRY(sync_server_new(&lane->server, lane->db, err));
+	sync_server_bound(lane->server, p->waiting_max);
 	*ret = steal(lane);
 	return SYNC_OK;
 }

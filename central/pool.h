@@ -12,8 +12,9 @@ struct lane {
 	struct lane *next;
 };
 
-/** @param db  outlives the pool, is only read @param most  lanes; each is opened when it is first needed */
-enum sync_status pool_new(struct pool **ret, struct sync_db *db, size_t most, struct sync_error *err);
+/** @param db  outlives the pool, is only read @param most  lanes; each is opened when it is first needed
+ *  @param waiting_max  as of sync_server_bound() */
+enum sync_status pool_new(struct pool **ret, struct sync_db *db, size_t most, int64_t waiting_max, struct sync_error *err);
 void pool_free(struct pool *p);
 /** @retval SYNC_EBUSY  none has become free for wait_ms */
 enum sync_status pool_take(struct pool *p, int64_t wait_ms, struct lane **ret, struct sync_error *err);

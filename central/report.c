@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include <libsync/command.h>
-#include <libsync/time.h>
 
 #include "base/internal.h"
 
@@ -49,63 +48,63 @@ const char *site_state(const struct sync_site *s)
 	return s->revoked ? "revoked" : !s->installation[0] ? "new" : !s->loaded ? "loading" : "ok";
 }
 
-static void show_time(struct sync_buf *b, const char *key, int64_t at_us)
+enum sync_status figures_get(struct sync_db *db, const struct sync_site *s, struct figures *ret, struct sync_error *err)
 {
-	char text[21];
-
-	if (!at_us) {
-		sync_show_null(b, key);
-		return;
-	}
-	sync_time_text(text, at_us);
-	sync_show_text(b, key, sync_view_of(text));
-}
-
-static void show_exchanged(struct sync_buf *b, const struct sync_exchanged *x)
-{
-	sync_show_open(b, "last_exchange", '{');
-	show_time(b, "at", x->at_us);
-	sync_show_int(b, "ms", x->ms);
-	sync_show_int(b, "pushed", x->pushed);
-	sync_show_int(b, "pulled", x->pulled);
-	sync_show_int(b, "bytes_in", x->bytes_in);
-	sync_show_int(b, "bytes_out", x->bytes_out);
-	sync_show_text(b, "code", sync_view_of(sync_status_name(x->code)));
-	sync_show_text(b, "text", sync_view_of(x->text));
-	sync_show_close(b, '}');
+	*ret = (struct figures){ 0 };
+	TRY(sync_site_pending(db, s, PENDING_LIMIT, &ret->pending, err));
+	TRY(sync_waiting_count(db, s->site_id, INT64_MAX, &ret->waiting, &ret->decisions, err));
+	return sync_exchanged_last(db, s->site_id, &ret->last, &ret->exchanged, err);
 }
 
 enum sync_status site_show(struct sync_db *db, const struct sync_site *s, struct sync_buf *b, struct sync_error *err)
 {
-	struct sync_exchanged last = { 0 };
-	int64_t pending;
-	bool found;
+	struct figures f;
 
-	TRY(sync_site_pending(db, s, PENDING_LIMIT, &pending, err));
-	TRY(sync_exchanged_last(db, s->site_id, &last, &found, err));
+	TRY(figures_get(db, s, &f, err));
 	sync_show_text(b, "name", sync_view_of(s->name));
 	sync_show_int(b, "site_id", s->site_id);
 	sync_show_text(b, "state", sync_view_of(site_state(s)));
 	sync_show_bool(b, "secret_unused", s->secret);
-	show_time(b, "created", s->created_us);
-	show_time(b, "last_seen", s->last_seen_us);
+	sync_show_time(b, "created", s->created_us);
+	sync_show_time(b, "last_seen", s->last_seen_us);
 	sync_show_text(b, "version", sync_view_of(s->version));
 	sync_show_int(b, "schema", s->schema);
-	sync_show_int(b, "pending", pending);
+	sync_show_int(b, "pending", f.pending);
 	sync_show_int(b, "unpushed", s->unpushed);
 	sync_show_int(b, "spooled", s->spooled);
+	sync_show_int(b, "waiting", f.waiting);
+	sync_show_int(b, "decisions", f.decisions);
 	sync_show_int(b, "pushed_upto", s->stored.seq);
 	sync_show_int(b, "integrated_upto", s->integrated);
-	if (found)
-		show_exchanged(b, &last);
+	if (f.exchanged)
+		sync_exchanged_json(b, &f.last);
 	else
 		sync_show_null(b, "last_exchange");
 	return SYNC_OK;
 }
 
-void exchanged_text(char *ret, size_t size, const struct sync_exchanged *x, bool found)
+enum sync_status waiting_json(void *ctx, const struct sync_waiting *w, struct sync_error *err)
 {
-	if (!found)
+	const struct {
+		const char *key, *text;
+	} texts[] = { { "kind", w->kind }, { "site", w->site }, { "entity", w->entity }, { "record_id", w->record_id },
+		      { "code", w->code }, { "field", w->field }, { "text", w->text } };
+	struct sync_buf *b = ctx;
+
+	sync_show_open(b, NULL, '{');
+	sync_show_int(b, "id", w->id);
+	for (size_t i = 0; i < COUNT(texts); i++)
+		sync_show_text(b, texts[i].key, sync_view_of(texts[i].text));
+	sync_show_time(b, "at", w->at_us);
+	sync_show_close(b, '}');
+	return sync_buf_check(b, err);
+}
+
+void exchanged_text(char *ret, size_t size, const struct figures *f)
+{
+	const struct sync_exchanged *x = &f->last;
+
+	if (!f->exchanged)
 		snprintf(ret, size, "none with records");
 	else if (x->code != SYNC_OK)
 		snprintf(ret, size, "%s: %s", sync_status_name(x->code), x->text);

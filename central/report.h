@@ -19,11 +19,22 @@ void sites_clear(struct sites *s);
 /** "new" (not registered), "loading", "ok" or "revoked". */
 const char *site_state(const struct sync_site *s);
 
-/** The members of a site's JSON object: what is in its row, what is pending, its last exchange. */
-enum sync_status site_show(struct sync_db *db, const struct sync_site *s, struct sync_buf *b, struct sync_error *err);
+/** What is told of a site besides its row. */
+struct figures {
+	int64_t pending;           /* counted up to PENDING_LIMIT */
+	int64_t waiting, decisions;
+	struct sync_exchanged last;
+	bool exchanged;            /* there was one */
+};
+enum sync_status figures_get(struct sync_db *db, const struct sync_site *s, struct figures *ret, struct sync_error *err);
 
-/** "40 up, 3 down, 2.1 KiB" or why it failed; size bytes. */
-void exchanged_text(char *ret, size_t size, const struct sync_exchanged *x, bool found);
+/** The members of a site's JSON object: what is in its row, and the figures. */
+enum sync_status site_show(struct sync_db *db, const struct sync_site *s, struct sync_buf *b, struct sync_error *err);
+/** For fn of sync_waiting_each(): append an object to the report in ctx, a struct sync_buf. */
+enum sync_status waiting_json(void *ctx, const struct sync_waiting *w, struct sync_error *err);
+
+/** "40 up, 3 down, 2000 bytes in, 900 out", or why it failed; size bytes. */
+void exchanged_text(char *ret, size_t size, const struct figures *f);
 
 enum { PENDING_LIMIT = 10000 };
 /** A number that was counted up to PENDING_LIMIT: "10000+" when there are more. */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <libsync/command.h>
 #include <libsync/time.h>
 
 enum { MAX_TEXT = 64 << 20, MAX_COLUMNS = 16, GAP = 2 };
@@ -14,15 +15,12 @@ void table_open(struct table *t, const char *const *heads)
 		table_text(t, heads[t->columns]);
 }
 
-/* Names and texts come from outside: a control character must not reach a terminal. */
 void table_text(struct table *t, const char *text)
 {
 	size_t from = t->text.len;
 
 	sync_buf_add_text(&t->text, text && *text ? text : "-");
-	for (size_t i = from; i < t->text.len; i++)
-		if ((unsigned char)t->text.data[i] < ' ' || t->text.data[i] == 0x7f)
-			t->text.data[i] = '?';
+	sync_show_plain(&t->text, from);
 	sync_buf_add_char(&t->text, '\0');
 	t->cells++;
 }

@@ -135,8 +135,6 @@ enum sync_status cmd_run(const struct sync_call *call, struct sync_error *err)
 
 	remote_catch_signals();
 	TRY(session_open(&s, call, err));
-	if (!s.link.operational)
-		return sync_fail(err, SYNC_EBUSY, "the first load of site '%s' is not over: remote init goes on with it", s.link.name);
 	if (watch_open(&w, s.site.file, err) != SYNC_OK)
 		sync_log(SYNC_LOG_WARNING, "not watching", "text=%s", err->text);
 	run(&s, call->settings, &w);

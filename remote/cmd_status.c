@@ -22,41 +22,18 @@ static enum sync_status gather(struct sync_db *db, struct gathered *g, struct sy
 	return sync_exchanged_last(db, 0, &g->last, &g->exchanged, err);
 }
 
-static void show_texts(struct sync_buf *b, const char *const *keys, const struct sync_value *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (keys[i])
-			sync_show_text(b, keys[i], v[i].kind == SYNC_STRING ? v[i].s : (struct sync_view){ 0 });
-}
-
-static enum sync_status inbox_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
-{
-	static const char *const keys[] = { NULL, "entity", "record_id", "code", "field", "needs_entity", "needs_id", "text" };
-	struct sync_buf *b = ctx;
-	char at[21];
-
-	(void)n, (void)err;
-	sync_time_text(at, v[8].i);
-	sync_show_open(b, NULL, '{');
-	show_texts(b, keys, v, COUNT(keys));
-	sync_show_text(b, "since", sync_view_of(at));
-	sync_show_close(b, '}');
-	return SYNC_OK;
-}
-
 static enum sync_status verdict_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	static const char *const keys[] = { "kind", "entity", "record_id", "code", "field", "text" };
 	struct sync_buf *b = ctx;
-	char at[21];
 
-	(void)n, (void)err;
-	sync_time_text(at, v[6].i);
+	(void)n;
 	sync_show_open(b, NULL, '{');
-	show_texts(b, keys, v, COUNT(keys));
-	sync_show_text(b, "since", sync_view_of(at));
+	for (size_t i = 0; i < COUNT(keys); i++)
+		sync_show_text(b, keys[i], v[i].kind == SYNC_STRING ? v[i].s : (struct sync_view){ 0 });
+	sync_show_time(b, "since", v[6].i);
 	sync_show_close(b, '}');
-	return SYNC_OK;
+	return sync_buf_check(b, err);
 }
 
 /* An edit that central keeps until what it needs arrives; any other verdict says that it was not taken. */
@@ -73,27 +50,6 @@ static enum sync_status kept_json(void *ctx, const struct sync_value *v, size_t 
 static enum sync_status refused_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	return is_kept(v) ? SYNC_OK : verdict_json(ctx, v, n, err);
-}
-
-static void exchanged_json(struct sync_buf *b, const struct gathered *g)
-{
-	char at[21];
-
-	if (!g->exchanged) {
-		sync_show_null(b, "last_exchange");
-		return;
-	}
-	sync_time_text(at, g->last.at_us);
-	sync_show_open(b, "last_exchange", '{');
-	sync_show_text(b, "at", sync_view_of(at));
-	sync_show_int(b, "ms", g->last.ms);
-	sync_show_int(b, "pushed", g->last.pushed);
-	sync_show_int(b, "pulled", g->last.pulled);
-	sync_show_int(b, "bytes_out", g->last.bytes_out);
-	sync_show_int(b, "bytes_in", g->last.bytes_in);
-	sync_show_text(b, "code", sync_view_of(sync_status_name(g->last.code)));
-	sync_show_text(b, "text", sync_view_of(g->last.text));
-	sync_show_close(b, '}');
 }
 
 /* What central said last comes first: without its leave the rest does not matter. */
@@ -121,9 +77,12 @@ static enum sync_status status_json(struct sync_db *db, const struct sync_link *
 	sync_show_int(b, "more", l->more);
 	sync_show_int(b, "pushed_upto", l->out.seq);
 	sync_show_int(b, "integrated_upto", l->integrated);
-	exchanged_json(b, g);
+	if (g->exchanged)
+		sync_exchanged_json(b, &g->last);
+	else
+		sync_show_null(b, "last_exchange");
 	sync_show_open(b, "waiting", '[');
-	TRY(sync_inbox_each(db, inbox_json, b, err));
+	TRY(sync_inbox_each(db, sync_inbox_json, b, err));
 	sync_show_close(b, ']');
 	sync_show_open(b, "waiting_at_central", '[');
 	TRY(sync_verdict_each(db, kept_json, b, err));
@@ -144,11 +103,15 @@ struct shown {
 static enum sync_status inbox_text(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	struct shown *s = ctx;
+	size_t from = s->lines.len;
 
-	(void)n, (void)err;
-	if (s->n++ < SHOWN)
-		sync_buf_addf(&s->lines, "\n  %.*s %.*s: %.*s: %.*s", SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s), SYNC_VIEW(v[3].s), SYNC_VIEW(v[7].s));
-	return SYNC_OK;
+	(void)n;
+	if (s->n++ >= SHOWN)
+		return SYNC_OK;
+	sync_buf_addf(&s->lines, "  %.*s %.*s: %.*s: %.*s", SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s), SYNC_VIEW(v[3].s), SYNC_VIEW(v[7].s));
+	sync_show_plain(&s->lines, from);
+	sync_buf_add_char(&s->lines, '\n');
+	return sync_buf_check(&s->lines, err);
 }
 
 struct verdicts {
@@ -159,21 +122,25 @@ static enum sync_status verdict_text(void *ctx, const struct sync_value *v, size
 {
 	struct verdicts *verdicts = ctx;
 	struct shown *s = is_kept(v) ? &verdicts->kept : &verdicts->refused;
+	size_t from = s->lines.len;
 
-	(void)n, (void)err;
-	if (s->n++ < SHOWN)
-		sync_buf_addf(&s->lines, "\n  %.*s: %.*s %.*s: %.*s: %.*s", SYNC_VIEW(v[0].s), SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s),
-		              SYNC_VIEW(v[3].s), SYNC_VIEW(v[5].s));
-	return SYNC_OK;
+	(void)n;
+	if (s->n++ >= SHOWN)
+		return SYNC_OK;
+	sync_buf_addf(&s->lines, "  %.*s: %.*s %.*s: %.*s: %.*s", SYNC_VIEW(v[0].s), SYNC_VIEW(v[1].s), SYNC_VIEW(v[2].s), SYNC_VIEW(v[3].s),
+	              SYNC_VIEW(v[5].s));
+	sync_show_plain(&s->lines, from);
+	sync_buf_add_char(&s->lines, '\n');
+	return sync_buf_check(&s->lines, err);
 }
 
 /* "1 edit that central did not take" and which */
 static void add_shown(struct sync_buf *b, struct shown *s, const char *what, const char *how)
 {
-	sync_buf_addf(b, "\n%" PRId64 " %s%s %s", s->n, what, plural(s->n), how);
+	sync_buf_addf(b, "%" PRId64 " %s%s %s\n", s->n, what, plural(s->n), how);
 	sync_buf_add_view(b, sync_buf_view(&s->lines));
 	if (s->n > SHOWN)
-		sync_buf_addf(b, "\n  and %" PRId64 " more: --json shows all", s->n - SHOWN);
+		sync_buf_addf(b, "  and %" PRId64 " more: --json shows all\n", s->n - SHOWN);
 	sync_buf_clear(&s->lines);
 }
 
@@ -205,7 +172,7 @@ static enum sync_status status_text(struct sync_db *db, const struct sync_link *
 	if (!l->operational)
 		sync_buf_addf(b, "load      %" PRId64 " of %" PRId64 " record%s: remote init goes on\n", l->load_done, l->load_total, plural(l->load_total));
 	exchanged_text(b, g);
-	sync_buf_addf(b, "pending   %" PRId64 " edit%s to central, %" PRId64 " record%s from it", g->unpushed, plural(g->unpushed), l->more,
+	sync_buf_addf(b, "pending   %" PRId64 " edit%s to central, %" PRId64 " record%s from it\n", g->unpushed, plural(g->unpushed), l->more,
 	              plural(l->more));
 	status = sync_inbox_each(db, inbox_text, &inbox, err);
 	if (status == SYNC_OK)
@@ -213,6 +180,7 @@ static enum sync_status status_text(struct sync_db *db, const struct sync_link *
 	add_shown(b, &inbox, "record", "waiting here for something to arrive");
 	add_shown(b, &verdicts.kept, "edit", "waiting at central for something to arrive");
 	add_shown(b, &verdicts.refused, "edit", "that central did not take");
+	b->len -= b->len > 0; /* what prints it ends the last line */
 	return status;
 }
 

@@ -38,8 +38,6 @@ enum sync_status cmd_sync(const struct sync_call *call, struct sync_error *err)
 
 	remote_catch_signals();
 	TRY(session_open(&s, call, err));
-	if (!s.link.operational)
-		return sync_fail(err, SYNC_EBUSY, "the first load of site '%s' is not over: remote init goes on with it", s.link.name);
 	TRY(session_round(&s, &r, err));
 	complete = check_complete(&r, &left);
 	TRY(print_report(&s, &r, call->json, complete == SYNC_OK, err));

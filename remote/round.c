@@ -57,6 +57,8 @@ enum sync_status session_open(struct session *ret, const struct sync_call *call,
 {
 	TRY(site_open(&ret->site, call, false, true, err));
 	TRY(sync_link_get(ret->site.db, &ret->link, err));
+	if (!ret->link.operational)
+		return sync_fail(err, SYNC_EBUSY, "the first load of site '%s' is not over: remote init goes on with it", ret->link.name);
 	session_options(ret);
 	return session_connect(ret, call->settings, ret->link.token, err);
 }

@@ -15,7 +15,7 @@ struct session {
 	struct sync_progress progress;
 	struct sync_options options; /* borrows from the session: do not copy it */
 };
-/** Open the site and its link; it is registered. @retval SYNC_ENOTFOUND  it is not */
+/** Open the site and its link. @retval SYNC_ENOTFOUND  it is not registered @retval SYNC_EBUSY  its first load is not over */
 enum sync_status session_open(struct session *ret, const struct sync_call *call, struct sync_error *err);
 /**
  * Open the link by the settings, and by what was kept of earlier ones.

@@ -70,13 +70,17 @@ enum sync_status site_open(struct site *ret, const struct sync_call *call, bool 
 {
 	static const struct sync_db_ops *const drivers[] = { &sync_sqlite, NULL };
 	const struct remote_settings *settings = call->settings;
+	enum sync_status status;
 
 	ret->lock = -1;
 	TRY(sync_crypto_init(err));
 	TRY(file_of(settings->database, &ret->file, err));
 	if (exclusive && (create || access(ret->file, F_OK) == 0))
 		TRY(lock(ret, create, err));
-	return sync_db_open(&ret->db, settings->database, drivers, SYNC_SITE, create, err);
+	status = sync_db_open(&ret->db, settings->database, drivers, SYNC_SITE, create, err);
+	if (status == SYNC_ENOTFOUND)
+		return sync_fail(err, status, "%s: remote init makes one; is --database or --config missing?", err->text);
+	return status;
 }
 
 void site_close(struct site *s)

@@ -240,6 +240,41 @@ static void misuse_with_json_is_an_object(void **state)
 	assert_string_equal("", got.err.data);
 }
 
+static void an_option_that_cannot_be_read_is_an_object_with_json(void **state)
+{
+	static const struct {
+		const char *argv[6], *text;
+	} cases[] = {
+		{ { "central", "site", "list", "--fly", "--json" }, "unrecognized option '--fly': see central site list --help" },
+		{ { "central", "--json", "--fly" }, "unrecognized option '--fly': see central --help" },
+		{ { "central", "site", "list", "--json", "-x" }, "invalid option -- 'x': see central site list --help" },
+		{ { "central", "site", "list", "--json", "--database" },
+		  "option '--database' requires an argument: see central site list --help" },
+		{ { "central", "fly", "--json" }, "no command 'fly'" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *argv[7] = { 0 }, expected[200];
+
+		for (size_t n = 0; n < 6 && cases[i].argv[n]; n++)
+			argv[n] = (char *)(uintptr_t)cases[i].argv[n];
+		run(argv);
+		snprintf(expected, sizeof expected, "{\"ok\":false,\"error\":\"usage\",\"text\":\"%s\"}\n", cases[i].text);
+		assert_int_equal(64, got.code);
+		assert_string_equal(expected, got.out.data);
+		assert_string_equal("", got.err.data);
+	}
+}
+
+static void help_is_text_with_json_too(void **state)
+{
+	(void)state;
+	RUN("export", "--json", "--help");
+	assert_int_equal(0, got.code);
+	assert_non_null(strstr(got.out.data, "Usage: central export"));
+}
+
 static void the_version_is_told(void **state)
 {
 	(void)state;
@@ -292,6 +327,27 @@ static void bytes_that_are_not_utf8_are_replaced(void **state)
 	}
 }
 
+static void text_for_people_has_no_control_characters(void **state)
+{
+	defer(sync_buf_clear) struct sync_buf b = { .max = 100 };
+
+	(void)state;
+	sync_buf_add_text(&b, "a\n");
+	sync_buf_add_text(&b, "b\x1b[2J\r\n\x7f\xc2\x9b é");
+	sync_show_plain(&b, 2);
+	assert_string_equal("a\nb?[2J????? é", b.data);
+}
+
+static void a_time_that_never_was_is_null(void **state)
+{
+	defer(sync_buf_clear) struct sync_buf b = { .max = 100 };
+
+	(void)state;
+	sync_show_time(&b, "at", 0);
+	sync_show_time(&b, "since", 1000000);
+	assert_string_equal("\"at\":null,\"since\":\"1970-01-01T00:00:01Z\"", b.data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,7 +361,11 @@ int main(void)
 		cmocka_unit_test(help_of_a_command_has_only_its_options),
 		cmocka_unit_test(help_of_a_first_word_lists_what_may_follow),
 		cmocka_unit_test(misuse_with_json_is_an_object),
+		cmocka_unit_test(an_option_that_cannot_be_read_is_an_object_with_json),
+		cmocka_unit_test(help_is_text_with_json_too),
 		cmocka_unit_test(the_version_is_told),
+		cmocka_unit_test(text_for_people_has_no_control_characters),
+		cmocka_unit_test(a_time_that_never_was_is_null),
 		cmocka_unit_test(reports_nest_and_escape),
 		cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
 	};

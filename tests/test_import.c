@@ -109,6 +109,8 @@ static void a_bad_line_is_told_with_number_field_and_value(void **state)
 		{ SYNC_CSV, "", "line 1: the file is empty: the first line names the columns, and one of them must be 'id'" },
 		{ SYNC_CSV, "id;rate;code\nc1;1;x\n", "line 1: 'id;rate;code' is no column: are the columns separated by ';'?" },
 		{ SYNC_CSV, "{\"id\":\"c1\"}\n", "line 1: it begins with '{' as JSON does: say --format json" },
+		{ SYNC_JSON_LINES, HEAD "c1,1,x,true,,true\n", "line 1: it does not begin with '{' as a JSON object does: if it is CSV, say --format csv" },
+		{ SYNC_JSON_LINES, "[{\"id\":\"c1\"}]\n", "line 1: it begins with '[' as an array does: write one object per line, without brackets" },
 		{ SYNC_CSV, "rate,code\n1,x\n", "one of them must be 'id'" },
 		{ SYNC_CSV, "id,colour\nc1,red\n", "line 1: currency has no field 'colour'" },
 		{ SYNC_CSV, "id,code,id\n", "line 1: the column 'id' is there twice" },
@@ -129,7 +131,7 @@ static void a_bad_line_is_told_with_number_field_and_value(void **state)
 		{ SYNC_JSON_LINES, "\n[1]\n", "line 2: not a JSON object" },
 		{ SYNC_JSON_LINES, "{\"id\":\"c1\"", "line 1: not JSON" },
 		{ SYNC_JSON_LINES, "{}", "line 1: currency.id is missing" },
-		{ SYNC_JSON_LINES, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "line 1: too deep nesting" },
+		{ SYNC_JSON_LINES, "{\"id\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "line 1: too deep nesting" },
 	};
 	struct sync_db *db = central(state);
 

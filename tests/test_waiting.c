@@ -1,4 +1,4 @@
-#include "testdb.h"
+#include "country.h"
 
 #include <libsync/crypto.h>
 #include <libsync/frame.h>
@@ -7,20 +7,6 @@
 #include "exchange/route.h"
 
 /* What waits for a person at central, and what status shows of waiting and refused records. */
-
-static void run(struct sync_db *db, const char *sql)
-{
-	assert_ok(sync_db_script(db, sql, err));
-}
-
-static int64_t number(struct sync_db *db, const char *sql)
-{
-	int64_t n = -1;
-
-	assert_ok(sync_db_run_text(db, sql, SYNC_NOARGS, NULL, NULL, err));
-	assert_ok(sync_db_number(db, sql, SYNC_NOARGS, -1, &n, err));
-	return n;
-}
 
 /* Site 1, "Post", with store s1 whose name is n1; patient p1, whom central made. */
 static struct sync_db *central(void **state)
@@ -152,7 +138,7 @@ static void an_edit_of_central_that_lost_is_accepted_as_a_new_version(void **sta
 	assert_ok(sync_waiting_accept(db, id, err));
 	assert_ok(sync_waiting_discard(db, other, err));
 	assert_int_equal(1, number(db, "SELECT count(*) FROM name WHERE id = 'p1' AND name = 'Awa S.'"));
-	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_version WHERE record_id = 'p1' AND version LIKE '0.%' AND creator = 0"));
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_version WHERE record_id = 'p1' AND version LIKE '0.%%' AND creator = 0"));
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_verdict"));
 }
 
@@ -186,9 +172,9 @@ static void every_grant_stays_on_record_whether_given_or_not(void **state)
 	assert_ok(sync_waiting_discard(db, refused, err));
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_grant"));
 	assert_ok(sync_waiting_accept(db, given, err));
-	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND site_id = 1 AND frame LIKE '%j1%'"
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND site_id = 1 AND frame LIKE '%%j1%%'"
 	                               "    AND verdict = 'discarded' AND done_us > 0"));
-	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND site_id = 1 AND frame LIKE '%j2%'"
+	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND site_id = 1 AND frame LIKE '%%j2%%'"
 	                               "    AND verdict = 'accepted' AND done_us > 0"));
 	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_grant WHERE site_id = 1 AND record_id = 'p1' AND at_us > 0"));
 	run(db, "DELETE FROM name_store_join");
@@ -234,6 +220,178 @@ static void a_site_tells_what_waits_and_what_was_not_taken(void **state)
 	assert_string_equal("refused item a not_owner may not \n", verdicts.data);
 }
 
+/* What one site can make wait. */
+
+static void open_bounded(struct country *c, void **state, int64_t most)
+{
+	country_open(c, testdb_of(state), 1);
+	country_load(c, 0);
+	sync_server_bound(c->site[0].line.server, most);
+}
+
+static void assert_full(struct country *c, const char *text)
+{
+	assert_int_equal(SYNC_EFULL, country_round(c, 0));
+	if (!strstr(c->site[0].err.text, text))
+		fail_msg("'%s' is not in '%s'", text, c->site[0].err.text);
+}
+
+/* What only central may edit. */
+static void put_unit(struct sync_db *site, int n)
+{
+	run(site, "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('mine%d', 'box', 1, 1)", n);
+}
+
+/* A stocktake with one line, which names an item. */
+static void put_count(struct sync_db *site, const char *id, const char *item)
+{
+	put_stocktake(site, id, 1, 1);
+	run(site, "UPDATE stocktake_line SET item_id = '%s' WHERE id = '%s-1'", item, id);
+}
+
+static int64_t open_questions(struct country *c)
+{
+	return number(c->central->db, "SELECT count(*) FROM sync_waiting WHERE done_us IS NULL");
+}
+
+static void what_would_leave_too_much_for_a_person_stays_at_its_site(void **state)
+{
+	struct country c;
+	struct sync_db *site;
+
+	open_bounded(&c, state, 2);
+	site = c.site[0].db.db;
+	put_unit(site, 1);
+	put_unit(site, 2);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(2, open_questions(&c));
+	put_unit(site, 3);
+	put_location(site, "l1", 1, "Fridge");
+	assert_full(&c, "more than 2 edits of this site would wait for a person at central (waiting-max): central waiting list");
+	assert_int_equal(2, open_questions(&c));
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM location"));
+	assert_int_equal(1, number(site, "SELECT count(*) FROM unit WHERE id = 'mine3'"));
+	/* central's edits arrive all the same */
+	run(c.central->db, "UPDATE item SET name = 'OPV'");
+	assert_full(&c, "more than 2 edits");
+	assert_int_equal(1, number(site, "SELECT count(*) FROM item WHERE name = 'OPV'"));
+	/* a person decides, and all of it is taken */
+	assert_ok(sync_waiting_discard(c.central->db, number(c.central->db, "SELECT min(id) FROM sync_waiting"), err));
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(2, open_questions(&c));
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM location WHERE id = 'l1'"));
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM unit WHERE id LIKE 'mine%%'"));
+	country_close(&c);
+}
+
+static void what_adds_nothing_is_taken_however_much_waits(void **state)
+{
+	struct country c;
+	struct sync_db *site;
+
+	open_bounded(&c, state, 0);
+	site = c.site[0].db.db;
+	put_unit(site, 1);
+	put_count(site, "t1", "ghost");
+	put_count(site, "t2", "ghost");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(4, number(c.central->db, "SELECT count(*) FROM sync_inbox"));
+	sync_server_bound(c.site[0].line.server, 1);
+	put_location(site, "l1", 1, "Fridge");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	run(site, "UPDATE stocktake SET description = 'again' WHERE id = 't1'");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(4, number(c.central->db, "SELECT count(*) FROM sync_inbox"));
+	run(site, "UPDATE stocktake_line SET item_id = 'item1'");
+	country_settle(&c);
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_inbox"));
+	assert_int_equal(2, number(c.central->db, "SELECT count(*) FROM stocktake_line"));
+	country_close(&c);
+}
+
+static void what_would_wait_for_too_long_stays_at_its_site_until_it_is_corrected(void **state)
+{
+	struct country c;
+	struct sync_db *site;
+
+	open_bounded(&c, state, 2);
+	site = c.site[0].db.db;
+	put_count(site, "t1", "ghost");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	put_count(site, "t2", "ghost");
+	assert_full(&c, "more than 2 records of this site would wait at central for something to arrive (waiting-max): central status");
+	assert_int_equal(2, number(c.central->db, "SELECT count(*) FROM sync_inbox"));
+	run(site, "UPDATE stocktake_line SET item_id = 'item1' WHERE id = 't2-1'");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM stocktake_line WHERE id = 't2-1'"));
+	country_close(&c);
+}
+
+static void what_waits_for_the_rest_of_what_its_site_sends_is_taken(void **state)
+{
+	struct country c;
+	struct sync_db *site;
+	char id[8];
+
+	open_bounded(&c, state, 2);
+	c.o.chunk_max = 2;
+	site = c.site[0].db.db;
+	for (int i = 1; i <= 4; i++) {
+		snprintf(id, sizeof id, "t%d", i);
+		put_count(site, id, "item1");
+	}
+	run(site, "UPDATE stocktake_line SET location_id = 'l1'");
+	put_location(site, "l1", 1, "Fridge");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_true(c.site[0].report.requests > 4);
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_inbox"));
+	assert_int_equal(4, number(c.central->db, "SELECT count(*) FROM stocktake_line WHERE location_id = 'l1'"));
+	country_close(&c);
+}
+
+static void a_group_that_comes_in_parts_has_no_room_either_while_there_is_too_much(void **state)
+{
+	struct country c;
+	struct sync_db *site;
+
+	open_bounded(&c, state, 0);
+	c.o.chunk_max = 2;
+	site = c.site[0].db.db;
+	put_unit(site, 1);
+	put_unit(site, 2);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	sync_server_bound(c.site[0].line.server, 1);
+	put_stocktake(site, "t1", 1, 4);
+	assert_full(&c, "more than 1 edit of");
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_spool"));
+	assert_ok(sync_waiting_discard(c.central->db, number(c.central->db, "SELECT min(id) FROM sync_waiting"), err));
+	country_settle(&c);
+	assert_int_equal(4, number(c.central->db, "SELECT count(*) FROM stocktake_line"));
+	country_close(&c);
+}
+
+static void rows_are_counted_by_site_and_kind_and_up_to_a_limit(void **state)
+{
+	struct country c;
+	struct sync_db *site;
+	int64_t arriving, deciding;
+
+	open_bounded(&c, state, 0);
+	site = c.site[0].db.db;
+	for (int i = 0; i < 5; i++)
+		put_unit(site, i);
+	put_count(site, "t1", "ghost");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_ok(sync_waiting_count(c.central->db, c.site[0].line.site_id, 100, &arriving, &deciding, err));
+	assert_int_equal(2, arriving);
+	assert_int_equal(5, deciding);
+	assert_ok(sync_waiting_count(c.central->db, c.site[0].line.site_id, 1, &arriving, &deciding, err));
+	assert_int_equal(2, arriving + deciding);
+	assert_ok(sync_waiting_count(c.central->db, 99, 100, &arriving, &deciding, err));
+	assert_int_equal(0, arriving + deciding);
+	country_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +404,12 @@ int main(void)
 		TESTDB_BOTH(a_grant_is_recorded_and_lets_the_join_in),
 		TESTDB_BOTH(every_grant_stays_on_record_whether_given_or_not),
 		TESTDB_BOTH(a_grant_for_what_makes_nothing_visible_is_refused),
+		TESTDB_BOTH(what_would_leave_too_much_for_a_person_stays_at_its_site),
+		TESTDB_BOTH(what_adds_nothing_is_taken_however_much_waits),
+		TESTDB_BOTH(what_would_wait_for_too_long_stays_at_its_site_until_it_is_corrected),
+		TESTDB_BOTH(what_waits_for_the_rest_of_what_its_site_sends_is_taken),
+		TESTDB_BOTH(a_group_that_comes_in_parts_has_no_room_either_while_there_is_too_much),
+		TESTDB_BOTH(rows_are_counted_by_site_and_kind_and_up_to_a_limit),
 		TESTDB_ON(a_site_tells_what_waits_and_what_was_not_taken, TESTDB_SQLITE, "SQLite"),
 	};
 	struct sync_error err;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libsync/time.h>
+
 #include "base/internal.h"
 
 enum {
@@ -24,6 +26,7 @@ struct run {
 	size_t n_settings;
 	char **args; /* what follows the command's name */
 	size_t n_args, to_skip;
+	bool json;    /* --json stands among the options, wherever the first mistake is */
 	struct sync_buf name, doc; /* "central site add"; what the help says around the options */
 };
 
@@ -93,11 +96,19 @@ static error_t on_word(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+/* Whether an option stands there word for word. */
+static bool is_given(char **argv, const char *option)
+{
+	while (*argv && strcmp(*argv, "--") != 0 && strcmp(*argv, option) != 0)
+		argv++;
+	return *argv && strcmp(*argv, option) == 0;
+}
+
 static bool wants_json(const struct run *r)
 {
 	const struct sync_setting *row = sync_setting_find(r->p->settings, "json");
 
-	return row && *(const bool *)((const char *)r->p->values + row->offset);
+	return row && (r->json || *(const bool *)((const char *)r->p->values + row->offset));
 }
 
 static void report_failure(const struct run *r, const struct sync_error *err)
@@ -300,6 +311,48 @@ static enum sync_status find_words(struct run *r, int argc, char **argv, struct 
 	return SYNC_OK;
 }
 
+static enum sync_status unreadable(const struct run *r, const char *text, struct sync_error *err)
+{
+	size_t name = strlen(r->name.data);
+
+	if (strncmp(text, r->name.data, name) == 0 && text[name] == ':')
+		text += name + 2;
+	return sync_fail(err, SYNC_EUSAGE, "%.*s: see %s --help", (int)strcspn(text, "\n"), text, r->name.data);
+}
+
+/* getopt tells what it cannot read on stderr only, which in glibc is a variable. */
+static enum sync_status parse_for_json(struct run *r, const struct argp *argp, int argc, char **argv, struct sync_error *err)
+{
+	defer(freep) char *text = NULL;
+	size_t len;
+	FILE *terminal = stderr, *f = open_memstream(&text, &len);
+	error_t failed;
+
+	if (!f)
+		return sync_fail(err, SYNC_ENOMEM, "options");
+	stderr = f;
+	failed = argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, r);
+	stderr = terminal;
+	if (fclose(f) != 0)
+		return sync_fail(err, SYNC_ENOMEM, "options");
+	return failed ? unreadable(r, text, err) : SYNC_OK;
+}
+
+/* Help is for people. */
+static bool asks_for_help(char **argv)
+{
+	return is_given(argv, "--help") || is_given(argv, "-?") || is_given(argv, "--usage") || is_given(argv, "--version");
+}
+
+static enum sync_status parse(struct run *r, const struct argp *argp, int argc, char **argv, struct sync_error *err)
+{
+	if (r->json && !asks_for_help(argv))
+		return parse_for_json(r, argp, argc, argv, err);
+	if (argp_parse(argp, argc, argv, 0, NULL, r) != 0)
+		return sync_fail(err, SYNC_EUSAGE, "options cannot be read, see %s --help", r->name.data);
+	return SYNC_OK;
+}
+
 static enum sync_status read_options(struct run *r, int argc, char **argv, struct sync_error *err)
 {
 	defer(freep) struct argp_option *options = make_options(r);
@@ -317,8 +370,7 @@ static enum sync_status read_options(struct run *r, int argc, char **argv, struc
 		return sync_fail(err, SYNC_ENOMEM, "options");
 	argp.doc = r->doc.data;
 	argv[0] = r->name.data; /* what argp and getopt call us in their messages */
-	if (argp_parse(&argp, argc, argv, 0, NULL, r) != 0)
-		return sync_fail(err, SYNC_EUSAGE, "options cannot be read, see %s --help", r->name.data);
+	TRY(parse(r, &argp, argc, argv, err));
 	return sync_settings_finish(&r->settings, r->p->name, err);
 }
 
@@ -352,6 +404,7 @@ int sync_command_main(const struct sync_program *p, int argc, char **argv)
 	char version[100];
 	enum sync_status status;
 
+	r.json = is_given(argv, "--json");
 	snprintf(version, sizeof version, "%s %s", p->name, SYNC_VERSION);
 	argp_program_version = version;
 	argp_err_exit_status = SYNC_EXIT_MISUSED;
@@ -428,6 +481,18 @@ void sync_show_text(struct sync_buf *b, const char *key, struct sync_view v)
 	sync_buf_add_char(b, '"');
 }
 
+void sync_show_time(struct sync_buf *b, const char *key, int64_t at_us)
+{
+	char text[21];
+
+	if (!at_us) {
+		sync_show_null(b, key);
+		return;
+	}
+	sync_time_text(text, at_us);
+	sync_show_text(b, key, sync_view_of(text));
+}
+
 void sync_show_int(struct sync_buf *b, const char *key, int64_t i)
 {
 	put_key(b, key);
@@ -444,6 +509,20 @@ void sync_show_null(struct sync_buf *b, const char *key)
 {
 	put_key(b, key);
 	sync_buf_add_text(b, "null");
+}
+
+/* A terminal would obey them: C0, DEL, and C1, which is two bytes in UTF-8. */
+void sync_show_plain(struct sync_buf *b, size_t from)
+{
+	for (size_t i = from; i < b->len; i++) {
+		unsigned char c = (unsigned char)b->data[i];
+		bool pair = c == 0xc2 && i + 1 < b->len && (unsigned char)b->data[i + 1] < 0xa0;
+
+		if (c < ' ' || c == 0x7f || pair)
+			b->data[i] = '?';
+		if (pair)
+			b->data[i + 1] = '?';
+	}
 }
 
 enum sync_status sync_show_print(struct sync_buf *b, struct sync_error *err)

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include <libsync/command.h>
+
 #include "base/internal.h"
 
 static enum sync_status put(struct sync_db *db, const struct sync_exchanged *x, struct sync_error *err)
@@ -87,4 +89,21 @@ enum sync_status sync_exchanged_last(struct sync_db *db, int64_t site_id, struct
 	TRY(sync_db_run(db, find, SYNC_ARGS(sync_int(site_id)), take_last, &last, err));
 	*ret_found = last.found;
 	return SYNC_OK;
+}
+
+void sync_exchanged_json(struct sync_buf *b, const struct sync_exchanged *x)
+{
+	const struct {
+		const char *key;
+		int64_t n;
+	} figures[] = { { "ms", x->ms }, { "pushed", x->pushed }, { "pulled", x->pulled }, { "bytes_in", x->bytes_in },
+		        { "bytes_out", x->bytes_out } };
+
+	sync_show_open(b, "last_exchange", '{');
+	sync_show_time(b, "at", x->at_us);
+	for (size_t i = 0; i < COUNT(figures); i++)
+		sync_show_int(b, figures[i].key, figures[i].n);
+	sync_show_text(b, "code", sync_view_of(sync_status_name(x->code)));
+	sync_show_text(b, "text", sync_view_of(x->text));
+	sync_show_close(b, '}');
 }

@@ -242,8 +242,19 @@ static enum sync_status keep_waiting(struct work *w, struct sync_lot *lot, struc
 	return sync_inbox_put(lot->db, rows, n, err);
 }
 
+/* How many more rows of the call's source wait now: was_code tells of those that were taken out of the inbox. */
+static void count_rows(struct work *w, const struct sync_lot *lot)
+{
+	if (lot->in->source != w->in->source)
+		return;
+	w->out->deciding += lot->questions;
+	for (size_t i = 0; i < lot->n; i++)
+		w->out->arriving += is_to_wait(lot, &lot->items[i]) - (lot->items[i].was_code != NULL);
+}
+
 static void count(struct work *w, const struct sync_lot *lot)
 {
+	count_rows(w, lot);
 	for (size_t i = 0; i < lot->n; i++) {
 		const struct sync_item *item = &lot->items[i];
 

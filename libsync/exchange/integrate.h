@@ -18,6 +18,7 @@ struct sync_intake {
 /** What came of it: records, added to what is there. Applied ones may have waited before; waiting ones have come now. */
 struct sync_outcome {
 	int64_t applied, waiting, refused, conflicts;
+	int64_t arriving, deciding; /* how many more rows of the source wait: for something to arrive (or fewer), for a person */
 };
 
 /**
@@ -52,6 +53,17 @@ enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int6
  */
 enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
                             struct sync_error *err);
+
+/**
+ * Central: whether what a push of a site left waiting has room, in its transaction.
+ *
+ * @param o     what came of the push; NULL: nobody knows yet
+ * @param last  the site has nothing else to push: what waits does not wait for that
+ * @param most  rows that may wait for something to arrive, and for a person; 0: any number
+ * @retval SYNC_EFULL  it has not: nothing of the push is to be kept
+ */
+enum sync_status sync_waiting_check(struct sync_db *db, int64_t site, const struct sync_outcome *o, bool last, int64_t most,
+                                    struct sync_error *err);
 
 /** Number a verdict for a site (central), in the caller's transaction. */
 enum sync_status sync_verdict_add(struct sync_db *db, int64_t site, const char *kind, const struct sync_record *r,

@@ -70,6 +70,7 @@ struct sync_lot {
 	struct sync_set roots;     /* (root's entity, root's id): group */
 	struct sync_item **sorted; /* by entity, in integration order; unknown ones last */
 	size_t failures;           /* how often a group ceased to be open */
+	int64_t questions;         /* about edits of the source that were put to a person */
 };
 
 /** Whether records of this lot are edits of a site that central has to judge. */

@@ -491,6 +491,8 @@ struct taking {
 	struct sync_peer peer;
 	int64_t now_us;
 	int64_t highest;
+	int64_t waiting_max;
+	struct sync_outcome outcome;
 	struct sync_taken taken;
 };
 
@@ -532,7 +534,6 @@ static enum sync_status integrate_all(struct taking *t, struct sync_reader *read
 
 	sync_batch_open(t->b);
 	while (!t->b->ended) {
-		struct sync_outcome outcome = { 0 };
 		size_t left = AT_ONCE + 1 - (size_t)t->taken.records;
 
 		TRY(sync_batch_read(t->b, reader, PER_BATCH, left, err));
@@ -541,7 +542,7 @@ static enum sync_status integrate_all(struct taking *t, struct sync_reader *read
 		if (*ret_large)
 			return SYNC_OK;
 		if (t->b->n > 0)
-			TRY(sync_integrate(t->db, &in, t->b->r, t->b->lines, t->b->n, &outcome, err));
+			TRY(sync_integrate(t->db, &in, t->b->r, t->b->lines, t->b->n, &t->outcome, err));
 	}
 	return SYNC_OK;
 }
@@ -624,19 +625,23 @@ static enum sync_status take(struct taking *t, struct sync_reader *reader, struc
 		TRY(integrate_all(t, reader, ret_large, err));
 	if (*ret_large)
 		return SYNC_OK;
+	TRY(sync_waiting_check(t->db, t->peer.site_id, t->taken.spooled ? NULL : &t->outcome, t->h->unpushed == 0, t->waiting_max,
+			       err));
 	TRY(keep_checkpoint(t, err));
 	TRY(sync_store_settle(t->db, t->peer.site_id, err));
 	return sync_route_within(t->db, err);
 }
 
 enum sync_status sync_push_take(struct sync_db *db, int64_t site_id, const struct sync_header *h, struct sync_reader *reader,
-				struct sync_view body, struct sync_batch *b, struct sync_seen *seen, struct sync_taken *ret,
-				struct sync_error *err)
+				struct sync_view body, struct sync_batch *b, struct sync_seen *seen, int64_t waiting_max,
+				struct sync_taken *ret, struct sync_error *err)
 {
 	bool large = false, spool = false;
 
 	do {
-		struct taking t = { .db = db, .h = h, .b = b, .peer.site_id = site_id, .now_us = sync_now_us() };
+		struct taking t = {
+			.db = db, .h = h, .b = b, .peer.site_id = site_id, .now_us = sync_now_us(), .waiting_max = waiting_max
+		};
 		enum sync_status status;
 
 		spool = large;

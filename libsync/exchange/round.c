@@ -52,6 +52,7 @@ struct round {
 	struct sync_batch batch;
 	size_t at_once; /* adapts to o->slice_us */
 	int refused, polls;
+	struct sync_error full; /* why central does not take what there is to push: this round goes on without it */
 };
 
 static void close_round(struct round *r)
@@ -89,14 +90,14 @@ static enum sync_status drain_pending(struct round *r, struct sync_error *err)
 
 /*
  * After an unanswered request central's checkpoint is asked for before records are sent, unless they are few; and always when
- * so many had no answer that the one which arrived could be forgotten.
+ * so many had no answer that the one which arrived could be forgotten. Where central has no room for them, they are not sent.
  */
 static enum sync_status asks_first(struct round *r, bool *ret, struct sync_error *err)
 {
 	int64_t unpushed;
 
-	*ret = false;
-	if (!r->link.unanswered)
+	*ret = r->full.status != SYNC_OK;
+	if (*ret || !r->link.unanswered)
 		return SYNC_OK;
 	TRY(sync_unpushed(r->db, &unpushed, err));
 	*ret = unpushed > FEW || r->link.made.ordinal - r->link.out.ordinal >= MOST_UNANSWERED;
@@ -239,7 +240,8 @@ static bool poll(struct round *r)
 static enum sync_status goes_on(struct round *r, const struct sync_header *asked, const struct sync_answer *a,
 				const struct sync_applied *applied, bool *ret, struct sync_error *err)
 {
-	bool left = asked->unpushed > 0 || a->h.refused || applied->leave || a->h.verdict > r->link.verdict;
+	bool pushes = asked->unpushed > 0 && r->full.status == SYNC_OK;
+	bool left = pushes || a->h.refused || applied->leave || a->h.verdict > r->link.verdict;
 
 	TRY(count_refusal(r, a, err));
 	*ret = true;
@@ -252,23 +254,36 @@ static enum sync_status goes_on(struct round *r, const struct sync_header *asked
 	return SYNC_OK;
 }
 
+/* *ret_again: nothing came, but another request may go better. */
+static enum sync_status finish(struct round *r, const struct sync_header *asked, bool *ret_again, struct sync_error *err)
+{
+	struct sync_error seen = { 0 };
+	enum sync_status status = sync_talk_finish(&r->talk, &seen);
+	bool full = status == SYNC_EFULL && asked->made.ordinal > 0;
+
+	*ret_again = status == SYNC_EDICTIONARY || full;
+	if (*ret_again)
+		r->ahead.ready = false; /* its writer is gone, or what it follows was not stored */
+	if (full)
+		r->full = seen;
+	else if (status != SYNC_OK && err)
+		*err = seen;
+	return *ret_again ? SYNC_OK : status;
+}
+
 static enum sync_status exchange(struct round *r, bool *ret_more, struct sync_error *err)
 {
 	struct sync_applied applied;
 	struct sync_answer answer;
 	struct sync_header asked;
-	enum sync_status status;
 
 	TRY(sync_stopped(r->o, err));
 	TRY(send(r, &asked, err));
 	if (may_write_ahead(r, &asked))
 		(void)write_ahead(r, &asked, NULL); /* what is wrong is found again when it is written in its turn */
-	status = sync_talk_finish(&r->talk, err);
-	*ret_more = status == SYNC_EDICTIONARY;
+	TRY(finish(r, &asked, ret_more, err));
 	if (*ret_more)
-		r->ahead.ready = false; /* its writer is gone */
-	if (status != SYNC_OK)
-		return *ret_more ? SYNC_OK : status;
+		return SYNC_OK;
 	TRY(read_answer(r, &asked, &answer, &applied, err));
 	if (r->o->progress)
 		r->o->progress(r->o->ctx, "sync", r->report->pushed + r->report->pulled,
@@ -309,7 +324,8 @@ enum sync_status sync_round_run(struct sync_db *db, const struct sync_transport 
 	TRY(drain_pending(&r, err));
 	while (more)
 		TRY(exchange(&r, &more, err));
-	return retry_waiting(db, err);
+	TRY(retry_waiting(db, err));
+	return r.full.status == SYNC_OK ? SYNC_OK : sync_fail(err, r.full.status, "%s", r.full.text);
 }
 
 enum sync_status sync_round_count(struct sync_db *db, struct sync_report *report, struct sync_error *err)

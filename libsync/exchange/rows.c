@@ -191,6 +191,18 @@ static enum sync_status check_head(struct sync_rows *rows, struct sync_error *er
 	return SYNC_OK;
 }
 
+static enum sync_status check_first_line(struct sync_rows *rows, struct sync_error *err)
+{
+	int c;
+
+	TRY(peek(rows, &c, err));
+	if (c == '[')
+		return sync_fail(err, SYNC_EINVALID, "line 1: it begins with '[' as an array does: write one object per line, without brackets");
+	if (c == NO_MORE || strchr("{ \t\r\n", c))
+		return SYNC_OK;
+	return sync_fail(err, SYNC_EINVALID, "line 1: it does not begin with '{' as a JSON object does: if it is CSV, say --format csv");
+}
+
 static enum sync_status check_separator(const struct sync_rows *rows, struct sync_error *err)
 {
 	struct sync_view only = cell_text(rows, 0);
@@ -381,7 +393,7 @@ enum sync_status sync_rows_open(struct sync_rows *ret, const struct sync_entity 
 	*ret = (struct sync_rows){ .e = e, .format = format, .in = in, .ctx = ctx, .chunk = { .max = CHUNK + 1 },
 		                   .text = { .max = sync_default_limits.line_bytes }, .next_line = 1 };
 	TRY(skip_mark(ret, err));
-	return format == SYNC_CSV ? read_head(ret, err) : SYNC_OK;
+	return format == SYNC_CSV ? read_head(ret, err) : check_first_line(ret, err);
 }
 
 void sync_rows_close(struct sync_rows *rows)

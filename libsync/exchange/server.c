@@ -41,7 +41,13 @@ struct sync_server {
 	struct sync_writer *writers[2]; /* without and with the dictionary */
 	struct sync_reader *reader;     /* NULL before the first request */
 	struct sync_batch batch;
+	int64_t waiting_max;            /* 0: any number */
 };
+
+void sync_server_bound(struct sync_server *s, int64_t waiting_max)
+{
+	s->waiting_max = waiting_max;
+}
 
 void sync_server_free(struct sync_server *s)
 {
@@ -121,7 +127,8 @@ static enum sync_status take_push(struct serving *x, struct sync_error *err)
 {
 	if (x->h.made.ordinal == 0)
 		return read_nothing(x, err);
-	TRY(sync_push_take(x->db, x->site_id, &x->h, x->reader, x->body, &x->s->batch, x->s->seen, &x->taken, err));
+	TRY(sync_push_take(x->db, x->site_id, &x->h, x->reader, x->body, &x->s->batch, x->s->seen, x->s->waiting_max,
+			   &x->taken, err));
 	x->served.wrote = !x->taken.refused;
 	x->served.pushed = x->taken.refused ? 0 : x->taken.records;
 	x->served.spooled = x->taken.spooled;

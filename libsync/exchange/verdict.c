@@ -87,6 +87,7 @@ enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_questi
 	if (!v)
 		return sync_fail(err, SYNC_ENOMEM, "%zu questions", n);
 	for (size_t i = 0; i < n; i++) {
+		lot->questions += q[i].site == lot->in->source;
 		v[at++] = sync_text(q[i].kind);
 		v[at++] = sync_int(q[i].site);
 		v[at++] = sync_string(q[i].r->name);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include <libsync/command.h>
 #include <libsync/records.h>
 #include <libsync/time.h>
 
@@ -282,6 +283,43 @@ enum sync_status sync_waiting_discard(struct sync_db *db, int64_t id, struct syn
 	return decide(db, id, discard, err);
 }
 
+enum sync_status sync_waiting_count(struct sync_db *db, int64_t site_id, int64_t limit, int64_t *ret_arriving, int64_t *ret_deciding,
+                                    struct sync_error *err)
+{
+	static const char arriving[] = "SELECT count(*) FROM (SELECT root_id FROM sync_inbox WHERE source = $1 LIMIT $2) w";
+	static const char deciding[] =
+		"SELECT count(*) FROM (SELECT site_id FROM sync_waiting WHERE site_id = $1 AND done_us IS NULL LIMIT $2) w";
+	const struct sync_value site = sync_int(site_id), most = sync_int(limit);
+
+	TRY(sync_db_number(db, arriving, SYNC_ARGS(site, most), 0, ret_arriving, err));
+	return sync_db_number(db, deciding, SYNC_ARGS(site, most), 0, ret_deciding, err);
+}
+
+/*
+ * What waits for something to arrive may wait for what the site sends next, so it is counted when nothing follows. Rows are
+ * counted only when there are more than before: what corrects or completes is always taken.
+ */
+enum sync_status sync_waiting_check(struct sync_db *db, int64_t site, const struct sync_outcome *o, bool last, int64_t most,
+                                    struct sync_error *err)
+{
+	bool asks = !o || o->deciding > 0, waits = o && o->arriving > 0 && last;
+	int64_t arriving, deciding;
+
+	if (most == 0 || (!asks && !waits))
+		return SYNC_OK;
+	TRY(sync_waiting_count(db, site, most + 1, &arriving, &deciding, err));
+	if (asks && deciding > most)
+		return sync_fail(err, SYNC_EFULL,
+		                 "more than %" PRId64 " edit%s of this site would wait for a person at central (waiting-max): central waiting "
+		                 "list shows them; not taken until some are accepted or discarded", most, plural(most));
+	if (waits && arriving > most)
+		return sync_fail(err, SYNC_EFULL,
+		                 "more than %" PRId64 " record%s of this site would wait at central for something to arrive (waiting-max): "
+		                 "central status shows them; not taken until they are corrected or what they name is there", most,
+		                 plural(most));
+	return SYNC_OK;
+}
+
 enum sync_status sync_inbox_each(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err)
 {
 	static const char all[] =
@@ -289,6 +327,22 @@ enum sync_status sync_inbox_each(struct sync_db *db, sync_row_fn *fn, void *ctx,
 		"    ORDER BY received_us, source, entity, record_id";
 
 	return sync_db_run(db, all, SYNC_NOARGS, fn, ctx, err);
+}
+
+enum sync_status sync_inbox_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	static const char *const keys[] = { NULL, "entity", "record_id", "code", "field", "needs_entity", "needs_id", "text" };
+	struct sync_buf *b = ctx;
+
+	(void)n;
+	sync_show_open(b, NULL, '{');
+	if (v[0].i) /* at a site all come from central */
+		sync_show_int(b, "site_id", v[0].i);
+	for (size_t i = 1; i < COUNT(keys); i++)
+		sync_show_text(b, keys[i], v[i].kind == SYNC_STRING ? v[i].s : (struct sync_view){ 0 });
+	sync_show_time(b, "since", v[8].i);
+	sync_show_close(b, '}');
+	return sync_buf_check(b, err);
 }
 
 enum sync_status sync_verdict_each(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err)

@@ -2,14 +2,22 @@
 # The command line: exit codes, reports, and databases that are none of ours.
 . "$(dirname "$0")/lib.sh"
 
-new_database sqlite
+name_database sqlite
 refused "no command" 64 "no command given" central
 refused "an unknown one" 64 "no command 'fly'" central fly
 refused "an unknown option" 64 "unrecognized option" central status --fly
 refused "an option of another command" 64 "unrecognized option" central status --force
 refused "too few arguments" 64 "arguments are missing" central store move s1
-refused "a database that is not there" 1 "central-" central status
+echo 'id,code' >name.csv
+for command in "status" "site add Post" "site list" "site show Post" "site reset Post" "site revoke Post" "store move s1 Post" "waiting list" \
+	"waiting accept 1" "waiting discard 1" "import name name.csv" "export name"; do
+	refused "a database that is not there: $command" 1 "${database#sqlite:}: there is no database: central serve makes one; is --database or --config missing?" central $command
+done
+refused "a site's that is not there" 1 "there is no database: remote init makes one" remote not-there.db status
+same "and none is made" 0 "$(find . -name '*.db*' | wc -l)"
 refused "with --json a failure is an object" 1 '^{"ok":false,"error":"notfound"' central status --json
+refused "an unknown option as well" 64 "^{\"ok\":false,\"error\":\"usage\",\"text\":\"unrecognized option '--fly': see central status --help\"}" central status --fly --json
+new_database sqlite
 country
 holds "a settings file is read" central status --config <(echo "database = $database")
 refused "its mistakes are told with the line" 64 "colour" central status --config <(echo "colour = red")
@@ -21,6 +29,8 @@ refused "a bad line" 1 "line 2: name.name" central import name bad.jsonl
 same "nothing is half imported" 2 "$(sql 'SELECT count(*) FROM name')"
 refused "no such entity" 64 "no entity is called 'nome'" central import nome names.csv
 refused "no such file" 1 "nothing.csv" central import name nothing.csv
+cp names.csv names.jsonl
+refused "CSV that is called JSON lines" 1 "line 1: it does not begin with '{'.*say --format csv" central import name names.jsonl
 refused "what kind of file" 64 "say --format" central import name lib.xyz
 central export name >out.csv
 holds "standard input is imported" central import name - <out.csv

@@ -129,4 +129,15 @@ for kind in $(kinds); do
 	for n in 1 2 3 4 5 6 7 8; do wait "${pids[n]}"; done
 	holds "too many registrations at once are told when to come again" grep -q '^Retry-After: [0-9]' head1 head2 head3 head4 head5 head6 head7 head8
 	stop "$pid_main"
+
+	serve main --waiting-max 2
+	echo '{"e":"unit","i":"u9","a":"P","q":"5","d":{"name":"box","index":1,"is_active":true}}' | "$MESSAGE" site=1 branch="$branch" base=4.4.0123456789abcdef made=5.5.0123456789abcdef >onemore
+	before=$(everything)
+	exchange 507 '"error":"full","text":"more than 2 edits of this site would wait for a person at central (waiting-max)' "more than a site can make wait" --data-binary @onemore
+	same "is not kept" "$before" "$(everything)"
+	eventually 5 "status says so" sh -c "'$CENTRAL' status --waiting-max 2 | grep -q '4, full .* full: more than 2 edits'"
+	holds "a person decides" central waiting discard "$(sql "SELECT id FROM sync_waiting WHERE entity = 'item'")"
+	exchange 200 '' "and the same request" --data-binary @onemore
+	same "is taken" 5 "$(sql 'SELECT in_ordinal FROM sync_site')"
+	stop "$pid_main"
 done

@@ -87,8 +87,16 @@ kinds()
 	[ -z "${SYNC_TEST_POSTGRES:-}" ] || echo postgres
 }
 
-# A new database of central: sets database
+# A new database of central, which only central serve makes: sets database
 new_database()
+{
+	name_database "$1"
+	serve new
+	stop "$pid_new"
+}
+
+# One that is not there yet
+name_database()
 {
 	if [ "$1" = postgres ]; then
 		local name="sync_e2e_$$_${#databases[@]}"

@@ -66,12 +66,16 @@ void sync_show_open(struct sync_buf *b, const char *key, char bracket);
 void sync_show_close(struct sync_buf *b, char bracket);
 /** A string, escaped; bytes that are not UTF-8 become U+FFFD. */
 void sync_show_text(struct sync_buf *b, const char *key, struct sync_view v);
+/** A time as text; null for 0, which is never. */
+void sync_show_time(struct sync_buf *b, const char *key, int64_t at_us);
 /** A number. */
 void sync_show_int(struct sync_buf *b, const char *key, int64_t i);
 /** true or false. */
 void sync_show_bool(struct sync_buf *b, const char *key, bool yes);
 /** null. */
 void sync_show_null(struct sync_buf *b, const char *key);
+/** What was appended from that byte on is for people: control characters, which may come from outside, become '?'. */
+void sync_show_plain(struct sync_buf *b, size_t from);
 /** Write b and a newline to stdout, all of it. @retval SYNC_EIO  stdout is closed or full */
 enum sync_status sync_show_print(struct sync_buf *b, struct sync_error *err);
 

@@ -96,6 +96,13 @@ struct sync_server;
 
 /** @param db  central's; stays the caller's and outlives the server */
 enum sync_status sync_server_new(struct sync_server **ret, struct sync_db *db, struct sync_error *err);
+/**
+ * Bound what one site can make wait [any number]: a push that leaves more waiting than before, and more than this, is refused
+ * with SYNC_EFULL.
+ *
+ * @param waiting_max  records that wait for something to arrive, and as many that wait for a person
+ */
+void sync_server_bound(struct sync_server *s, int64_t waiting_max);
 /** NULL does nothing. */
 void sync_server_free(struct sync_server *s);
 
@@ -117,6 +124,7 @@ struct sync_served {
  * @retval SYNC_OK         also when the push was refused because of its base: the answer says so
  * @retval SYNC_EBADFRAME  nothing was kept
  * @retval SYNC_EBUSY      a first load whose expansion is not ready; err->retry_after_s
+ * @retval SYNC_EFULL      a push for which sync_server_bound() leaves no room; nothing was kept
  */
 enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, struct sync_view body, struct sync_view *ret,
                                     struct sync_served *served, struct sync_error *err);

@@ -112,6 +112,8 @@ enum sync_status sync_exchanged_put(struct sync_db *db, const struct sync_exchan
 /** The newest exchange of a site that carried anything or failed. *ret_found false: there was none. */
 enum sync_status sync_exchanged_last(struct sync_db *db, int64_t site_id, struct sync_exchanged *ret, bool *ret_found,
                                      struct sync_error *err);
+/** Append it to a report, as the member "last_exchange". */
+void sync_exchanged_json(struct sync_buf *b, const struct sync_exchanged *x);
 
 /**
  * Move a store to another site: once the old one has pushed everything and confirmed, or at once by force.
@@ -153,9 +155,16 @@ enum sync_status sync_waiting_accept(struct sync_db *db, int64_t id, struct sync
 /** Close it without effect; it stays on record. */
 enum sync_status sync_waiting_discard(struct sync_db *db, int64_t id, struct sync_error *err);
 
+/** How many records of a site wait at central for something to arrive, and edits of it for a person; each is counted up to limit. */
+enum sync_status sync_waiting_count(struct sync_db *db, int64_t site_id, int64_t limit, int64_t *ret_arriving, int64_t *ret_deciding,
+                                    struct sync_error *err);
+
 /** Records that wait in an inbox for something to arrive (both roles); fn sees source, entity, record_id, code, field, needs_entity,
  *  needs_id, text, received_us. */
 enum sync_status sync_inbox_each(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err);
+
+/** For fn of sync_inbox_each(): append the row as an object to the report in ctx, a struct sync_buf. */
+enum sync_status sync_inbox_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err);
 
 /** Open verdicts on this site's edits; fn sees kind, entity, record_id, code, field, text, at_us. */
 enum sync_status sync_verdict_each(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err);
