@@ -10,12 +10,14 @@
 
 #include "base/internal.h"
 
+#define DAY_MS INT64_C(86400000)
+
 struct central_settings {
 	const char *config, *database, *listen, *tls_cert, *tls_key, *port_file, *format;
 	int64_t body_max, memory_max;                    /* bytes: of one request, of all that are being read */
 	int64_t connections, exchanges, registrations;   /* at the same time */
 	int64_t waiting_max;                             /* rows of one site, of either kind */
-	int64_t idle_ms, keep_alive_ms, busy_ms;
+	int64_t idle_ms, keep_alive_ms, busy_ms, keep_ms;
 	struct sync_texts store;
 	bool allow_plain, force, json, verbose;
 };

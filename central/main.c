@@ -31,6 +31,8 @@ static const struct sync_setting settings[] = {
 	  SYNC_SETTING_TIME, 1, 60000 },
 	{ "waiting-max", AT(waiting_max), "10000", "N", "records of one site that wait for something to arrive, and as many edits of it that "
 	  "wait for a person; beyond, its pushes that add to them are not taken", serve_status, SYNC_SETTING_NUMBER, 1, 100000000 },
+	{ "keep", AT(keep_ms), "90d", "TIME", "in days, for which deletes and what is settled are kept; a site that is away longer begins anew", serve,
+	  SYNC_SETTING_TIME, DAY_MS, SYNC_KEEP_MOST * DAY_MS },
 	{ "verbose", AT(verbose), .help = "log rounds that only found nothing new, too", .commands = serve, .type = SYNC_SETTING_FLAG },
 	{ "store", AT(store), NULL, "ID", "a store of the new site; may be repeated", site_add, SYNC_SETTING_TEXTS },
 	{ "force", AT(force), NULL, NULL, "at once: what the old site has not pushed yet will be quarantined", store_move,

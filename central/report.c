@@ -45,7 +45,7 @@ void sites_clear(struct sites *s)
 
 const char *site_state(const struct sync_site *s)
 {
-	return s->revoked ? "revoked" : !s->installation[0] ? "new" : !s->loaded ? "loading" : "ok";
+	return s->revoked ? "revoked" : !s->installation[0] ? "new" : !s->loaded ? "loading" : s->lapsed ? "lapsed" : "ok";
 }
 
 enum sync_status figures_get(struct sync_db *db, const struct sync_site *s, struct figures *ret, struct sync_error *err)

@@ -210,6 +210,17 @@ void put_barcode(struct sync_db *db, const char *id, const char *gtin)
 	    id, gtin);
 }
 
+void country_tidy(struct country *c)
+{
+	static int n;
+
+	run(c->central->db, "UPDATE sync_routing SET at_us = 0");
+	run(c->central->db,
+	    "UPDATE sync_routing SET ordinal = (ordinal / 1024 + 1) * 1024 - 1 WHERE seq = (SELECT max(seq) FROM sync_routing)");
+	run(c->central->db, "UPDATE unit SET name = 'tidy %d' WHERE id = 'unit1'", n++);
+	loopback_work(&c->site[0].line);
+}
+
 /* Each row as one line, in the order of id. */
 struct lines {
 	struct sync_buf text;

@@ -35,6 +35,9 @@ enum sync_status country_round(struct country *c, size_t site);
 /** Rounds of all sites until nothing moves any more; all of them work. */
 void country_settle(struct country *c);
 
+/** A routing transaction that tidies up; those before it are as old as they can be. */
+void country_tidy(struct country *c);
+
 /** Run SQL that must work. */
 void run(struct sync_db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** Its first number; 0 without a row. */

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include <libsync/entity.h>
+#include <libsync/time.h>
 
 #include "exchange/route.h"
 
@@ -23,7 +24,7 @@ static inline int64_t number_of(struct sync_db *db, const char *sql)
 	return n;
 }
 
-/* A site that is registered and has loaded. */
+/* A site that is registered, has loaded and was just here. */
 static inline void add_site(struct sync_db *db, int site)
 {
 	char sql[600];
@@ -31,9 +32,9 @@ static inline void add_site(struct sync_db *db, int site)
 	snprintf(
 	    sql, sizeof sql,
 	    "INSERT INTO sync_site(site_id, name, installation, created_us, branch, in_ordinal, in_id, in_upto, in_highest,"
-	    "    in_integrated, spooled, all_seq, all_id, own_seq, own_id, verdict, verdict_seen, loaded, unpushed)"
-	    "    VALUES (%d, 'site %d', 'machine', 0, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 1, 0)",
-	    site, site);
+	    "    in_integrated, spooled, all_seq, all_id, own_seq, own_id, verdict, verdict_seen, loaded, unpushed,"
+	    "    last_seen_us) VALUES (%d, 'site %d', 'machine', 0, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 1, 0, %" PRId64 ")",
+	    site, site, sync_now_us());
 	run_sql(db, sql);
 }
 

@@ -629,6 +629,39 @@ static void a_site_that_is_reset_begins_anew(void **state)
 	country_close(&c);
 }
 
+/* A delete that it would have needed is forgotten, so no round may succeed as if nothing were missing. */
+static void a_site_that_was_away_for_too_long_brings_its_edits_and_is_told_to_begin_anew(void **state)
+{
+	struct country c;
+	char secret[30];
+
+	open_loaded(&c, state, 2);
+	run(c.central->db, "DELETE FROM item");
+	country_tidy(&c);
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM sync_outbox WHERE entity = 'item'"));
+	for (int i = 0; i < 2; i++) /* what the first brings, the second says */
+		assert_int_equal(SYNC_OK, country_round(&c, 1));
+	assert_ok(sync_server_flush(c.central->db, err));
+	run(c.central->db, "UPDATE sync_site SET last_seen_us = 1 WHERE site_id = 1");
+	country_tidy(&c);
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_outbox WHERE entity = 'item'"));
+
+	put_location(site_db(&c, 0), "l1", 1, "Fridge");
+	assert_fails(&c, 0, SYNC_EHISTORY, "away for longer than the 90 days");
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM location"));
+	assert_int_equal(1, number(site_db(&c, 0), "SELECT count(*) FROM item"));
+	put_location(site_db(&c, 0), "l2", 1, "Freezer");
+	assert_fails(&c, 0, SYNC_EHISTORY, "away for longer than the 90 days");
+	assert_fails(&c, 0, SYNC_EHISTORY, "away for longer than the 90 days");
+	assert_int_equal(2, number(c.central->db, "SELECT count(*) FROM location"));
+	assert_int_equal(0, number(site_db(&c, 0), "SELECT made_ordinal - out_ordinal FROM sync_link"));
+	assert_int_equal(SYNC_OK, country_round(&c, 1));
+
+	assert_ok(sync_site_reset(c.central->db, "post1", secret, err));
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	country_close(&c);
+}
+
 /* the rest */
 
 struct deaf {
@@ -732,6 +765,7 @@ int main(void)
 		TESTDB_BOTH(a_central_that_lost_what_it_sent_says_so),
 		TESTDB_BOTH(a_store_moves_once_its_site_has_pushed_everything),
 		TESTDB_BOTH(a_site_that_is_reset_begins_anew),
+		TESTDB_BOTH(a_site_that_was_away_for_too_long_brings_its_edits_and_is_told_to_begin_anew),
 		ON_SQLITE(another_dictionary_at_central_costs_one_request),
 		ON_SQLITE(a_round_ends_when_it_is_asked_to),
 		ON_SQLITE(a_database_is_one_site_of_one_central),

@@ -601,7 +601,7 @@ static void tidy(struct sync_db *db, const char *item)
 	settle(db);
 }
 
-/* Whatever it was sent since it last said what it holds, it may hold. */
+/* They have said nothing yet, and were given what there was then. */
 static void a_position_that_a_site_may_name_stays_known(void **state)
 {
 	static const char first[] = "SELECT count(*) FROM sync_routing WHERE ordinal = 1";
@@ -618,6 +618,67 @@ static void a_position_that_a_site_may_name_stays_known(void **state)
 	tidy(db, "l");
 	assert_int_equal(0, number_of(db, first));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 3072"));
+}
+
+/* Central's data changes, the site's own does not for years. */
+static void a_stream_that_stands_still_keeps_only_its_own_position_known(void **state)
+{
+	struct sync_db *db = country(state);
+	char sql[160];
+
+	for (int i = 0; i < 4; i++) {
+		PUT(db, "item", "h");
+		settle(db);
+	}
+	snprintf(sql, sizeof sql, "UPDATE sync_site SET all_seq = %" PRId64 ", own_seq = (SELECT seq FROM sync_routing WHERE ordinal = 3)",
+		 newest_seq(db));
+	run_sql(db, sql);
+	tidy(db, "i");
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal IN (1, 2, 4)"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 3"));
+}
+
+static void a_site_that_is_away_for_longer_than_deletes_are_kept_holds_nothing_back(void **state)
+{
+	static const char lapsed[] = "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL";
+	struct sync_db *db = country(state);
+	char sql[200];
+
+	PUT(db, "item", "g");
+	settle(db);
+	del(db, "item", "g");
+	settle(db);
+	snprintf(sql, sizeof sql, "UPDATE sync_site SET all_seq = %" PRId64 ", own_seq = %" PRId64 " WHERE site_id = 1", newest_seq(db),
+		 newest_seq(db));
+	run_sql(db, sql);
+	snprintf(sql, sizeof sql, "UPDATE sync_site SET last_seen_us = %" PRId64 " WHERE site_id = 2",
+		 sync_now_us() - INT64_C(10) * 24 * 3600 * 1000000);
+	run_sql(db, sql);
+	tidy(db, "i");
+	assert_int_equal(0, number_of(db, lapsed));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'g'"));
+
+	assert_ok(sync_keep_put(db, 9, err));
+	tidy(db, "k");
+	assert_int_equal(1, number_of(db, lapsed));
+	assert_int_equal(2, number_of(db, "SELECT site_id FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'g'"));
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 1"));
+}
+
+static void deletes_are_kept_for_a_time_that_can_be(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t days;
+
+	assert_ok(sync_keep_get(db, &days, err));
+	assert_int_equal(SYNC_KEEP_DAYS, days);
+	assert_int_equal(SYNC_EINVALID, sync_keep_put(db, 0, NULL));
+	assert_int_equal(SYNC_EINVALID, sync_keep_put(db, SYNC_KEEP_MOST + 1, NULL));
+	assert_ok(sync_keep_put(db, SYNC_KEEP_MOST, err));
+	assert_ok(sync_keep_get(db, &days, err));
+	assert_int_equal(SYNC_KEEP_MOST, days);
+	tidy(db, "i");
 }
 
 /* Site 1 has stored verdicts upto 5. */
@@ -741,6 +802,9 @@ int main(void)
 		TESTDB_BOTH(nothing_is_numbered_when_nobody_is_to_hear_of_it),
 		TESTDB_BOTH(passed_tombstones_are_forgotten),
 		TESTDB_BOTH(a_position_that_a_site_may_name_stays_known),
+		TESTDB_BOTH(a_stream_that_stands_still_keeps_only_its_own_position_known),
+		TESTDB_BOTH(a_site_that_is_away_for_longer_than_deletes_are_kept_holds_nothing_back),
+		TESTDB_BOTH(deletes_are_kept_for_a_time_that_can_be),
 		TESTDB_BOTH(what_was_settled_long_ago_is_forgotten),
 		TESTDB_BOTH(a_change_committed_late_is_routed_late_and_not_lost),
 		TESTDB_BOTH(only_one_process_routes_at_a_time),

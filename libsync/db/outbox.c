@@ -7,15 +7,13 @@
 
 #include "base/internal.h"
 #include "db/keys.h"
+#include "db/tidy.h"
 
 enum {
 	FLUSH_ROWS = 10000,
 	MAX_SQL = 4096,
 	TIDY_EVERY = 1024, /* routing transactions */
-	KEEP_CLOSE = 64,   /* C of design.md section 9 */
 };
-/* How long every routing transaction, every tombstone and whatever is settled is kept. */
-static const int64_t keep_us = INT64_C(90) * 24 * 3600 * 1000000;
 
 /* writing */
 
@@ -279,72 +277,13 @@ enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[stati
 	return SYNC_OK;
 }
 
-/*
- * The ordinal's lowest bit is 2 to the power of its trailing zero bits. A site holds at least what it last said, and may name any
- * position from there on: the last answer of a round is known to nobody but the site.
- */
-static enum sync_status thin(struct sync_db *db, int64_t seq, int64_t ordinal, int64_t before_us, struct sync_error *err)
-{
-	static const char forget[] =
-	    "DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal"
-	    "    AND seq < (SELECT coalesce(min(CASE WHEN all_seq < own_seq THEN all_seq ELSE own_seq END), $4)"
-	    "                   FROM sync_site WHERE loaded = 1 AND revoked_us IS NULL)";
-
-	return sync_db_run(db, forget,
-			   SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(ordinal), sync_int(seq)), NULL, NULL,
-			   err);
-}
-
-/* A site that is yet to load needs none: it is given what there is. */
-static enum sync_status bury(struct sync_db *db, int64_t before_us, struct sync_error *err)
-{
-	static const char last[] = "SELECT max(seq) FROM sync_routing WHERE at_us < $1";
-	static const char own[] =
-	    "DELETE FROM sync_outbox WHERE site_id > 0 AND action <> 'P' AND seq <= $1"
-	    "    AND seq <= (SELECT CASE WHEN s.loaded = 1 AND s.revoked_us IS NULL THEN s.own_seq ELSE $2 END"
-	    "                    FROM sync_site s WHERE s.site_id = sync_outbox.site_id)";
-	static const char everybody[] =
-	    "DELETE FROM sync_outbox WHERE site_id = 0 AND action <> 'P' AND seq <= $1"
-	    "    AND seq <= (SELECT coalesce(min(all_seq), $2) FROM sync_site WHERE loaded = 1 AND revoked_us IS NULL)";
-	int64_t upto;
-
-	TRY(sync_db_number(db, last, SYNC_ARGS(sync_int(before_us)), 0, &upto, err));
-	if (!upto)
-		return SYNC_OK;
-	TRY(sync_db_run(db, own, SYNC_ARGS(sync_int(upto), sync_int(upto)), NULL, NULL, err));
-	return sync_db_run(db, everybody, SYNC_ARGS(sync_int(upto), sync_int(upto)), NULL, NULL, err);
-}
-
-/* What was settled before then. A verdict that its site has stored is settled by a later one on the record. */
-static enum sync_status forget(struct sync_db *db, int64_t before_us, struct sync_error *err)
-{
-	static const char *const settled[] = {
-		"DELETE FROM sync_verdict WHERE site_id > 0 AND kind <> 'leave' AND EXISTS ("
-		"    SELECT 1 FROM sync_verdict w JOIN sync_site s ON s.site_id = w.site_id"
-		"        WHERE w.entity = sync_verdict.entity AND w.record_id = sync_verdict.record_id"
-		"        AND w.site_id = sync_verdict.site_id AND w.n <= s.verdict_seen AND w.at_us < $1 AND w.kind <> 'leave'"
-		"        AND (w.n > sync_verdict.n OR (w.n = sync_verdict.n AND w.kind = 'resolved')))",
-		"DELETE FROM sync_seen WHERE at_us < $1",
-		"DELETE FROM sync_waiting WHERE done_us < $1",
-		"DELETE FROM sync_version WHERE deleted = 1 AND received_us < $1",
-	};
-
-	for (size_t i = 0; i < COUNT(settled); i++)
-		TRY(sync_db_run(db, settled[i], SYNC_ARGS(sync_int(before_us)), NULL, NULL, err));
-	return SYNC_OK;
-}
-
 enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordinal, int64_t now_us, struct sync_error *err)
 {
 	static const char put[] = "INSERT INTO sync_routing(seq, id, at_us, ordinal) VALUES ($1, $2, $3, $4)";
-	char id[SYNC_CHECKPOINT_ID + 1];
+	struct sync_checkpoint made = { .ordinal = ordinal, .seq = seq };
 
-	sync_random_hex(id, SYNC_CHECKPOINT_ID);
-	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(seq), sync_text(id), sync_int(now_us), sync_int(ordinal)), NULL, NULL,
+	sync_random_hex(made.id, SYNC_CHECKPOINT_ID);
+	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(seq), sync_text(made.id), sync_int(now_us), sync_int(ordinal)), NULL, NULL,
 			err));
-	if (ordinal % TIDY_EVERY)
-		return SYNC_OK;
-	TRY(bury(db, now_us - keep_us, err));
-	TRY(forget(db, now_us - keep_us, err));
-	return thin(db, seq, ordinal, now_us - keep_us, err);
+	return ordinal % TIDY_EVERY ? SYNC_OK : sync_tidy(db, &made, now_us, err);
 }

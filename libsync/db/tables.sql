@@ -84,6 +84,7 @@ CREATE TABLE sync_version (
 	deleted     bigint NOT NULL,     -- 1: that edit deleted it
 	PRIMARY KEY (entity, record_id)
 ) @clustered;
+CREATE INDEX sync_version_deleted ON sync_version(received_us) WHERE deleted = 1;
 
 CREATE TABLE sync_exchange (
 	id        @serial,
@@ -172,6 +173,7 @@ CREATE TABLE sync_site (
 	installation   text,
 	created_us     bigint NOT NULL,
 	revoked_us     bigint,
+	lapsed_us      bigint,           -- when it had been away for longer than deletes are kept: it must begin anew
 	branch         text NOT NULL,    -- of the last stored push
 	in_ordinal     bigint NOT NULL,  -- newest stored checkpoint of the site
 	in_id          text NOT NULL,
@@ -221,6 +223,7 @@ CREATE TABLE sync_routing (
 	at_us   bigint NOT NULL,
 	ordinal bigint NOT NULL          -- rises by one; decides which are kept for long
 );
+CREATE INDEX sync_routing_at ON sync_routing(at_us);
 
 CREATE TABLE sync_job (
 	id      @serial,
@@ -240,6 +243,7 @@ CREATE TABLE sync_seen (
 	at_us     bigint NOT NULL,
 	PRIMARY KEY (entity, record_id, version)
 ) @clustered;
+CREATE INDEX sync_seen_at ON sync_seen(at_us);
 
 CREATE TABLE sync_waiting (
 	id        @serial,
@@ -257,6 +261,7 @@ CREATE TABLE sync_waiting (
 	verdict   text                   -- accepted, discarded
 );
 CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;
+CREATE INDEX sync_waiting_done ON sync_waiting(done_us) WHERE done_us IS NOT NULL;
 
 CREATE TABLE sync_grant (
 	site_id   bigint NOT NULL,       -- may make this record visible to its stores

@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libsync/time.h>
+
 #include "base/internal.h"
+#include "db/tidy.h"
 #include "exchange/route.h"
 
 static void take_id(char ret[static SYNC_CHECKPOINT_ID + 1], const struct sync_value *v)
@@ -29,6 +32,7 @@ static enum sync_status take_peer(void *ctx, const struct sync_value *v, size_t 
 		.unpushed = v[13].i,
 		.last_seen_us = v[14].kind == SYNC_INT ? v[14].i : 0,
 		.loaded = v[15].i != 0,
+		.lapsed = v[17].kind == SYNC_INT,
 	};
 	take_id(p->in.id, &v[2]);
 	take_id(p->at.all.id, &v[8]);
@@ -39,7 +43,7 @@ static enum sync_status take_peer(void *ctx, const struct sync_value *v, size_t 
 
 #define SELECT_PEER                                                                                                         \
 	"SELECT site_id, in_ordinal, in_id, in_upto, in_highest, in_integrated, spooled, all_seq, all_id, own_seq, own_id," \
-	"    verdict, verdict_seen, unpushed, last_seen_us, loaded, branch FROM sync_site WHERE site_id = $1"
+	"    verdict, verdict_seen, unpushed, last_seen_us, loaded, branch, lapsed_us FROM sync_site WHERE site_id = $1"
 
 enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, struct sync_peer *ret, struct sync_error *err)
 {
@@ -62,12 +66,34 @@ static bool same_place(const struct sync_position *a, const struct sync_position
 	       strcmp(a->own.id, b->own.id) == 0;
 }
 
+enum sync_status sync_peer_lapsed(struct sync_db *db, struct sync_error *err)
+{
+	int64_t days;
+
+	TRY(sync_keep_get(db, &days, err));
+	return sync_fail(err, SYNC_EHISTORY,
+			 "this site was away for longer than the %" PRId64 " days for which deletes are kept, so it cannot be brought up to "
+			 "date: it begins anew with central site reset, then remote init with another file",
+			 days);
+}
+
+/* Records of its pages may have been deleted since, and forgotten. */
+static enum sync_status check_fresh(struct sync_db *db, const struct sync_position *at, struct sync_error *err)
+{
+	int64_t upto;
+
+	TRY(sync_tidy_upto(db, sync_now_us(), &upto, err));
+	return at->all.seq < upto || at->own.seq < upto ? sync_peer_lapsed(db, err) : SYNC_OK;
+}
+
 enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_peer *p, const struct sync_position *at,
 					  struct sync_error *err)
 {
 	bool known;
 
-	if (same_place(at, &p->at))
+	if (!p->loaded)
+		TRY(check_fresh(db, at, err));
+	if (p->lapsed || same_place(at, &p->at))
 		return SYNC_OK;
 	TRY(sync_pull_known(db, at, &known, err));
 	return known ? SYNC_OK

@@ -15,7 +15,7 @@ struct sync_peer {
 	int64_t verdict, verdict_seen;
 	int64_t unpushed;
 	int64_t last_seen_us; /* 0: never */
-	bool loaded;
+	bool loaded, lapsed;
 	char branch[SYNC_BRANCH + 1]; /* of the last stored push */
 };
 
@@ -38,6 +38,8 @@ enum sync_status sync_peer_check(struct sync_db *db, const struct sync_peer *p, 
 /** The same of a position alone. */
 enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_peer *p, const struct sync_position *at,
 					  struct sync_error *err);
+/** That it was away for too long. @retval SYNC_EHISTORY  always */
+enum sync_status sync_peer_lapsed(struct sync_db *db, struct sync_error *err);
 
 /**
  * Requests that wrote nothing, of all servers of this process on one database; thread-safe. What is in it is lost with the

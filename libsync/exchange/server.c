@@ -7,6 +7,7 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
+#include "db/outbox.h"
 #include "exchange/batch.h"
 #include "exchange/integrate.h"
 #include "exchange/link.h"
@@ -253,7 +254,16 @@ static enum sync_status give_records(struct serving *x, struct sync_end *end, st
 	end->at = x->h.at;
 	if (want == 0 || x->taken.refused || x->peer.spooled > 0 || !x->peer.loaded)
 		return SYNC_OK;
+	if (x->peer.lapsed) /* so that it asks again, and is told */
+		return sync_outbox_count(x->db, x->site_id, end->at.all.seq, end->at.own.seq, 1, &end->more, err);
 	return sync_pull_write(x->db, x->site_id, &x->h.at, (size_t)want, ANSWER_RECORDS, x->w, end, err);
+}
+
+/* Nothing is on its way from the site to here, and no verdict on it from here. */
+static bool is_settled(const struct serving *x)
+{
+	return x->h.made.ordinal == 0 && x->h.unpushed == 0 && x->peer.spooled == 0 && x->h.verdict == x->peer.verdict &&
+	       !strcmp(x->h.base.id, x->peer.in.id);
 }
 
 /* In the snapshot. */
@@ -263,6 +273,8 @@ static enum sync_status answer_pull(struct serving *x, struct sync_error *err)
 	struct sync_header h;
 
 	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
+	if (x->peer.lapsed && is_settled(x))
+		return sync_peer_lapsed(x->db, err);
 	h = answer_header(x);
 	sync_writer_begin(x->w, &h, false);
 	TRY(give_verdicts(x, err));

@@ -17,7 +17,7 @@ enum { MAX_NAME = 100 };
 #define SELECT_SITE                                                                                        \
 	"SELECT site_id, name, coalesce(installation, ''), coalesce(version, ''), branch,"                 \
 	"       revoked_us, loaded, secret_hash, in_ordinal, in_upto, in_id, in_highest, in_integrated, spooled," \
-	"       all_seq, all_id, own_seq, own_id, verdict, verdict_seen, unpushed, created_us, last_seen_us, schema" \
+	"       all_seq, all_id, own_seq, own_id, verdict, verdict_seen, unpushed, created_us, last_seen_us, schema, lapsed_us" \
 	"    FROM sync_site"
 
 static void copy_text(char *ret, size_t size, const struct sync_value *v)
@@ -57,6 +57,7 @@ static void read_site(struct sync_site *s, const struct sync_value *v)
 	s->created_us = v[21].i;
 	s->last_seen_us = number(&v[22]);
 	s->schema = number(&v[23]);
+	s->lapsed = v[24].kind == SYNC_INT;
 }
 
 static enum sync_status take_site(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
@@ -216,7 +217,7 @@ static enum sync_status forget_history(struct sync_db *db, int64_t site_id, stru
 static enum sync_status reset_site(struct sync_db *db, const char *name, const char *hash, struct sync_error *err)
 {
 	static const char reset[] =
-		"UPDATE sync_site SET secret_hash = $1, token_hash = NULL, installation = NULL, revoked_us = NULL, branch = '',"
+		"UPDATE sync_site SET secret_hash = $1, token_hash = NULL, installation = NULL, revoked_us = NULL, lapsed_us = NULL, branch = '',"
 		"       in_ordinal = 0, in_id = '', in_upto = 0, in_highest = 0, in_integrated = 0, spooled = 0, all_seq = 0, all_id = '',"
 		"       own_seq = 0, own_id = '', verdict_seen = verdict, loaded = 0, unpushed = 0, version = NULL, schema = NULL"
 		"    WHERE site_id = $2";

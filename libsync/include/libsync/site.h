@@ -13,6 +13,7 @@ struct sync_site {
 	char version[32];
 	char branch[SYNC_BRANCH + 1];
 	bool revoked, loaded, secret; /* secret: a one-time secret is still good */
+	bool lapsed;                  /* it was away for longer than deletes are kept, and must begin anew */
 	struct sync_checkpoint stored; /* newest push checkpoint */
 	int64_t highest, integrated, spooled;
 	struct sync_position at; /* what it holds */
