@@ -11,19 +11,6 @@
 
 #include "exchange/route.h"
 
-static inline void run_sql(struct sync_db *db, const char *sql)
-{
-	assert_ok(sync_db_script(db, sql, err));
-}
-
-static inline int64_t number_of(struct sync_db *db, const char *sql)
-{
-	int64_t n = -1;
-
-	assert_ok(sync_db_number(db, sql, SYNC_NOARGS, -1, &n, err));
-	return n;
-}
-
 /* A site that is registered, has loaded and was just here. */
 static inline void add_site(struct sync_db *db, int site)
 {

@@ -70,6 +70,19 @@ void testdb_open(struct testdb *t, enum sync_role role)
 	assert_ok(sync_db_open(&t->db, t->url, testdb_drivers, role, true, err));
 }
 
+void run_sql(struct sync_db *db, const char *sql)
+{
+	assert_ok(sync_db_script(db, sql, err));
+}
+
+int64_t number_of(struct sync_db *db, const char *sql)
+{
+	int64_t n = -1;
+
+	assert_ok(sync_db_number(db, sql, SYNC_NOARGS, -1, &n, err));
+	return n;
+}
+
 void testdb_drop(struct testdb *t)
 {
 	char text[600];

@@ -24,6 +24,11 @@ void testdb_open(struct testdb *t, enum sync_role role);
 /** Close what is open, and remove the database; does nothing to a zeroed struct. */
 void testdb_drop(struct testdb *t);
 
+/** Run SQL that must work: statements behind one another. */
+void run_sql(struct sync_db *db, const char *sql);
+/** The first number of a query; -1 without a row. @param sql  lives on, as a literal does */
+int64_t number_of(struct sync_db *db, const char *sql);
+
 /**
  * A test once per driver: in the list of tests, TESTDB_BOTH(keeps_what_it_is_given). Each run starts with a new, empty
  * database; the test's first line is struct testdb *t = testdb_of(state).
