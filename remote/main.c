@@ -5,8 +5,9 @@
 #define AT(field) offsetof(struct remote_settings, field)
 
 static const char *const init[] = { "init", NULL };
-static const char *const online[] = { "init", "sync", "run", NULL };
+static const char *const online[] = { "init", "sync", "run", "verify", NULL };
 static const char *const run[] = { "run", NULL };
+static const char *const verify[] = { "verify", NULL };
 
 static const struct sync_setting settings[] = {
 	{ "config", AT(config), NULL, "FILE", "where settings are read from" },
@@ -21,6 +22,7 @@ static const struct sync_setting settings[] = {
 	  3600000 },
 	{ "interval", AT(interval_ms), "5m", "TIME", "between two rounds", run, SYNC_SETTING_TIME, 100, 86400000 },
 	{ "debounce", AT(debounce_ms), "500ms", "TIME", "for which more edits are waited for after one", run, SYNC_SETTING_TIME, 1, 60000 },
+	{ "dry-run", AT(dry_run), NULL, NULL, "list what differs and leave it", verify, SYNC_SETTING_FLAG },
 	{ 0 },
 };
 
@@ -29,6 +31,7 @@ static const struct sync_command commands[] = {
 	{ "sync", NULL, cmd_sync, "one round now; succeeds only if everything went both ways" },
 	{ "run", NULL, cmd_run, "rounds on an interval and after local edits, until SIGTERM" },
 	{ "status", NULL, cmd_status, "last exchange, what is pending, waits or was refused" },
+	{ "verify", "[ENTITY]", cmd_verify, "compare digests with central and repair what differs" },
 	{ "show", NULL, cmd_show, "the records that the next round would push, a JSON line each" },
 	{ 0 },
 };

@@ -109,3 +109,23 @@ void sync_digest_close(struct sync_digest *d)
 	XXH3_freeState(d->state);
 	d->state = NULL;
 }
+
+void sync_sum_join(struct sync_sum *sum, const struct sync_sum *other)
+{
+	uint64_t low = sum->low + other->low;
+
+	sum->high += other->high + (low < sum->low);
+	sum->low = low;
+}
+
+void sync_sum_add(struct sync_sum *sum, struct sync_view member)
+{
+	XXH128_hash_t h = XXH3_128bits(member.data, member.len);
+
+	sync_sum_join(sum, &(struct sync_sum){ h.high64, h.low64 });
+}
+
+bool sync_sum_eq(const struct sync_sum *a, const struct sync_sum *b)
+{
+	return a->high == b->high && a->low == b->low;
+}

@@ -37,6 +37,7 @@ enum form {
 	ID,         /* struct sync_view of at most SYNC_MAX_ID bytes: string; an index has to hold it */
 	WORD,       /* const char *: string */
 	NAME,       /* struct sync_view: an entity's name; sets .entity of a record as well */
+	ENTITY,     /* the same of a range */
 	ACTION,     /* enum sync_action: "P", "D" or "X" */
 	ROOT,       /* as ID, of a record's root; left out where it follows from the rest */
 	DATA,       /* fields of a record: object; there when the action is "P" */
@@ -77,7 +78,7 @@ static const struct shape load_shape = SHAPE("load", load_members);
  * header = {"p": protocol, "s": schema, "v": program, "i": site, "b": branch, and then
  *   request: "c": base, "m": made, "a": position in all, "o": position in own, "u": unpushed, "w": want,
  *   answer:  "c": stored, "g": integrated, "h": highest, "r": refused,
- *   both:    "n": verdict, "t": part, "k": cont, "l": load}
+ *   both:    "n": verdict, "t": part, "k": cont, "l": load, "y": verify}
  */
 static const struct member header_members[] = {
 	{ "p", NUMBER, AT(sync_header, protocol), BOTH, true },
@@ -99,6 +100,7 @@ static const struct member header_members[] = {
 	{ "t", FLAG, AT(sync_header, part), BOTH },
 	{ "k", FLAG, AT(sync_header, cont), BOTH },
 	{ "l", LOAD, AT(sync_header, load), BOTH },
+	{ "y", NUMBER, AT(sync_header, verify), BOTH },
 };
 static const struct shape header_shape = SHAPE("header", header_members);
 
@@ -124,6 +126,15 @@ static const struct member record_members[] = {
 	{ "d", DATA, AT(sync_record, values), BOTH },
 };
 static const struct shape record_shape = SHAPE("record", record_members);
+
+/* range = {"y": entity, "f": from, "t": to, "n": records, "h": digest, "l": later, "k": kind} */
+static const struct member range_members[] = {
+	{ "y", ENTITY, AT(sync_range, name), BOTH, true }, { "f", ID, AT(sync_range, from), BOTH },
+	{ "t", ID, AT(sync_range, to), BOTH },             { "n", BIG, AT(sync_range, n), BOTH },
+	{ "h", HEX, AT(sync_range, sum), BOTH },           { "l", FLAG, AT(sync_range, later), BOTH },
+	{ "k", WORD, AT(sync_range, kind), BOTH },
+};
+static const struct shape range_shape = SHAPE("range", range_members);
 
 /*
  * end = {"n": records, "a": position in all, "o": position in own, "m": more, "l": load, "h": digest}
@@ -287,15 +298,16 @@ static enum sync_status read_word(const struct reading *in, const char **ret, co
 }
 
 /* A name is a table's name, so what it may consist of is settled here, even when this build has no such entity. */
-static enum sync_status read_name(const struct reading *in, struct sync_record *ret, const struct sync_json *m)
+static enum sync_status read_name(const struct reading *in, struct sync_view *ret, const struct sync_entity **ret_entity,
+				  const struct sync_json *m)
 {
 	TRY(need_text(in, m, 63));
 	if (m->text.len == 0 || strspn(m->text.data, "abcdefghijklmnopqrstuvwxyz_0123456789") < m->text.len)
 		return bad(in, "is not the name of an entity: %s", m->text.data);
-	ret->entity = sync_entity_find(m->text);
-	if (!ret->entity)
-		return read_view(in, &ret->name, m, 0);
-	ret->name = sync_view_of(ret->entity->name);
+	*ret_entity = sync_entity_find(m->text);
+	if (!*ret_entity)
+		return read_view(in, ret, m, 0);
+	*ret = sync_view_of((*ret_entity)->name);
 	return SYNC_OK;
 }
 
@@ -345,6 +357,7 @@ static bool is_zero(const struct member *m, const void *of)
 	case VIEW:
 	case ID:
 	case NAME:
+	case ENTITY:
 		return ((const struct sync_view *)p)->len == 0;
 	case WORD:
 		return !*(const char *const *)p;
@@ -387,6 +400,7 @@ static bool write_member(struct sync_buf *b, const struct member *m, const void 
 		return true;
 	case VIEW:
 	case NAME:
+	case ENTITY:
 		return sync_json_write_text(b, *(const struct sync_view *)p);
 	case ID:
 	case ROOT:
@@ -432,7 +446,9 @@ static enum sync_status read_member(struct reading *in, void *ret, const struct 
 	case WORD:
 		return read_word(in, p, m);
 	case NAME:
-		return read_name(in, ret, m);
+		return read_name(in, p, &((struct sync_record *)ret)->entity, m);
+	case ENTITY:
+		return read_name(in, p, &((struct sync_range *)ret)->entity, m);
 	case ACTION:
 		return read_action(in, p, m);
 	case DATA:
@@ -575,6 +591,22 @@ enum sync_status sync_record_read(struct sync_record *ret, struct sync_arena *ar
 	if (r.action == SYNC_PUT && !r.values && !r.extra.data)
 		return sync_fail(err, SYNC_EBADFRAME, "a put of %.*s %.*s without fields", SYNC_VIEW(r.name), SYNC_VIEW(r.id));
 	sync_record_finish(&r, arena);
+	*ret = r;
+	return SYNC_OK;
+}
+
+void sync_range_write(struct sync_buf *b, const struct sync_range *r)
+{
+	write_members(b, &range_shape, r, BOTH);
+	sync_buf_add(b, "}\n", 2);
+}
+
+enum sync_status sync_range_read(struct sync_range *ret, struct sync_view line, const struct sync_reading *how,
+				 struct sync_error *err)
+{
+	struct sync_range r = { 0 };
+
+	TRY(read_frame(&range_shape, &r, line, how, err));
 	*ret = r;
 	return SYNC_OK;
 }

@@ -19,6 +19,10 @@ void sync_verdict_write(struct sync_buf *b, const struct sync_verdict *v);
 enum sync_status sync_verdict_read(struct sync_verdict *ret, struct sync_view line, const struct sync_reading *how,
 				   struct sync_error *err);
 
+void sync_range_write(struct sync_buf *b, const struct sync_range *r);
+enum sync_status sync_range_read(struct sync_range *ret, struct sync_view line, const struct sync_reading *how,
+				 struct sync_error *err);
+
 /** Length of the end frame from behind the last byte that its digest covers: 16 digits, quote, brace. */
 enum { SYNC_END_DIGEST = 16, SYNC_END_TAIL = SYNC_END_DIGEST + 2 };
 

@@ -10,10 +10,11 @@
 #include "codec/frame.h"
 
 /*
- * message = header, verdicts, records, end: one frame per line. The first member tells the frame, so that lines can be told
+ * message = header, verdicts, records, end
+ *         | header, ranges, end: one frame per line. The first member tells the frame, so that lines can be told
  * apart without being parsed.
  */
-static const char header_open[] = "{\"p\":", verdict_open[] = "{\"v\":", record_open[] = "{\"e\":", end_open[] = "{\"n\":";
+static const char header_open[] = "{\"p\":", verdict_open[] = "{\"v\":", record_open[] = "{\"e\":", range_open[] = "{\"y\":", end_open[] = "{\"n\":";
 
 /* What is assumed of what zstd holds back: it comes out later, about this many times smaller. */
 enum { HELD_BACK_RATIO = 6 };
@@ -102,6 +103,12 @@ void sync_writer_record(struct sync_writer *w, const struct sync_record *r)
 		return;
 	put_line(w, "the record", r->id);
 	w->records++;
+}
+
+void sync_writer_range(struct sync_writer *w, const struct sync_range *r)
+{
+	sync_range_write(&w->line, r);
+	put_line(w, "the range of", r->name);
 }
 
 size_t sync_writer_size(const struct sync_writer *w)
@@ -362,6 +369,25 @@ enum sync_status sync_reader_next(struct sync_reader *r, struct sync_arena *aren
 	else
 		status = sync_verdict_read(ret_verdict, *ret_line, &how, &inner);
 	return status == SYNC_OK ? SYNC_OK : in_frame(r, &inner, err);
+}
+
+enum sync_status sync_reader_range(struct sync_reader *r, struct sync_arena *arena, struct sync_range *ret, bool *ret_more,
+				   struct sync_error *err)
+{
+	struct sync_reading how = { .arena = arena, .limits = &r->limits };
+	struct sync_error inner = { 0 };
+	struct sync_view line;
+	struct sync_end end;
+
+	assert(r->began && !r->ended);
+	TRY(next_line(r, &line, err));
+	*ret_more = !opens(line, end_open);
+	if (!*ret_more)
+		return read_end(r, line, &end, err);
+	if (!opens(line, range_open))
+		return sync_fail(err, SYNC_EBADFRAME, "frame %" PRId64 " is neither a range nor the end", r->frames);
+	sync_digest_add(&r->digest, line);
+	return sync_range_read(ret, line, &how, &inner) == SYNC_OK ? SYNC_OK : in_frame(r, &inner, err);
 }
 
 enum sync_status sync_reader_end(struct sync_reader *r, struct sync_end *ret, struct sync_error *err)

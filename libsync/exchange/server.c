@@ -15,6 +15,7 @@
 #include "exchange/push.h"
 #include "exchange/route.h"
 #include "exchange/spool.h"
+#include "exchange/verify.h"
 #include "exchange/stores.h"
 
 /*
@@ -331,9 +332,47 @@ static enum sync_status find_jobs(struct serving *x, struct sync_error *err)
 	return SYNC_OK;
 }
 
+/* verification */
+
+static enum sync_status compare(struct serving *x, struct sync_error *err)
+{
+	int schema = x->h.schema < SYNC_SCHEMA_VERSION ? x->h.schema : SYNC_SCHEMA_VERSION;
+
+	return sync_verify_compare(x->db, x->site_id, schema, x->reader, x->w, err);
+}
+
+static enum sync_status repair(struct serving *x, struct sync_error *err)
+{
+	TRY(sync_verify_repair(x->db, x->site_id, &x->h.at, x->reader, x->w, err));
+	return sync_route_within(x->db, err);
+}
+
+/* Ranges instead of records: what the site has is read in one snapshot, what it lacks is put into the queue. */
+static enum sync_status answer_verify(struct serving *x, struct sync_error *err)
+{
+	bool repairs = x->h.verify == SYNC_VERIFY_REPAIR;
+	struct sync_end end = { 0 };
+	struct sync_header h;
+
+	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
+	TRY(sync_db_begin(x->db, repairs, err));
+	TRY(sync_peer_get(x->db, x->site_id, repairs, &x->peer, err));
+	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
+	h = answer_header(x);
+	h.verify = x->h.verify;
+	sync_writer_begin(x->w, &h, false);
+	TRY(repairs ? repair(x, err) : compare(x, err));
+	x->served.wrote = repairs;
+	x->served.jobs = repairs;
+	TRY(sync_db_finish(x->db, SYNC_OK, err));
+	return sync_writer_end(x->w, &end, &x->answer, err);
+}
+
 static enum sync_status serve(struct serving *x, struct sync_error *err)
 {
 	TRY(read_header(x, err));
+	if (x->h.verify)
+		return answer_verify(x, err);
 	TRY(x->h.load.active ? read_nothing(x, err) : take_push(x, err));
 	if (x->served.wrote && !is_routed_later(x))
 		TRY(sync_route_all(x->db, err));

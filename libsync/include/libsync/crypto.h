@@ -4,6 +4,7 @@
 
 #include <libsync/buf.h>
 #include <libsync/error.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /** @retval SYNC_EIO  libsodium could not start */
@@ -40,5 +41,16 @@ uint64_t sync_digest_value(const struct sync_digest *d);
 void sync_digest_reset(struct sync_digest *d);
 /** Free its memory; a zeroed or closed digest does nothing. */
 void sync_digest_close(struct sync_digest *d);
+
+/** An order-independent digest of a set: the sum, modulo 2^128, of the XXH3-128 of its members. Zeroed: of the empty set. */
+struct sync_sum {
+	uint64_t high, low;
+};
+/** Add a member, given by its bytes. */
+void sync_sum_add(struct sync_sum *sum, struct sync_view member);
+/** Add all members of another set. */
+void sync_sum_join(struct sync_sum *sum, const struct sync_sum *other);
+/** Whether two are equal. */
+bool sync_sum_eq(const struct sync_sum *a, const struct sync_sum *b);
 
 #endif

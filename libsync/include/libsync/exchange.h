@@ -88,6 +88,40 @@ enum sync_status sync_load_run(struct sync_db *db, const struct sync_transport *
 enum sync_status sync_round(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
                             struct sync_report *report, struct sync_error *err);
 
+/** A record that is not the same at both sides. */
+struct sync_difference {
+	const struct sync_entity *entity;
+	struct sync_view id;
+	const char *kind; /* "missing": here; "extra": here, "differs" */
+	const char *fate; /* "sent": central's version comes; "yours": this site's is put up again; "moving": what changed it is on its
+	                     way; "waits": it waits, status tells why; NULL: not asked */
+};
+/** Sees one; borrowed until it returns. */
+typedef enum sync_status sync_difference_fn(void *ctx, const struct sync_difference *d, struct sync_error *err);
+
+/** What a verification found. */
+struct sync_verified {
+	int64_t entities, records; /* compared; records as the site holds them */
+	char sum[33];              /* digest over all of them, 32 hex digits */
+	int64_t missing, extra, differs;
+	int64_t sent, yours, moving, waits; /* what happens to these; with repair */
+	struct sync_position at;   /* of the site */
+};
+
+/**
+ * Compare what routing gives this site with what it holds, by digests of ranges of ids: round trips and bytes grow with the
+ * differences, not with the records. Run a round before, so that what is on its way is not taken for a difference, and one
+ * after a repair, which goes the ordinary ways.
+ *
+ * @param only    the entity to compare; NULL: all
+ * @param repair  let central send, and put up again, what differs
+ * @param fn      may be NULL
+ * @param report  requests and bytes are added to it
+ */
+enum sync_status sync_verify(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+                             const struct sync_entity *only, bool repair, sync_difference_fn *fn, void *ctx,
+                             struct sync_verified *ret, struct sync_report *report, struct sync_error *err);
+
 /** Edits not yet at central; what `remote run` asks when the file changed. */
 enum sync_status sync_unpushed(struct sync_db *db, int64_t *ret, struct sync_error *err);
 

@@ -59,6 +59,25 @@ struct sync_header {
 	int64_t integrated;            /* seq upto which the site's records are integrated */
 	int64_t highest;               /* highest seq seen from it */
 	bool refused;                  /* the push was not read: base is not stored */
+	int verify;                    /* in both: enum sync_verify_step; the message has ranges instead of records */
+};
+
+/** What a message with ranges is about. */
+enum sync_verify_step {
+	SYNC_VERIFY_NONE,
+	SYNC_VERIFY_COMPARE, /* request: what the site has; answer: what central has where that differs, in smaller ranges */
+	SYNC_VERIFY_REPAIR,  /* request: records that differ, .to is the id; answer: what happens to each */
+};
+
+/** Records of one entity whose ids are above from and at most to, in the order of their bytes; one frame. */
+struct sync_range {
+	struct sync_view name;           /* of the entity */
+	const struct sync_entity *entity;/* NULL: this build does not know it */
+	struct sync_view from, to;       /* empty: from the start, to the end */
+	int64_t n;                       /* records in it */
+	char sum[33];                    /* their digest, 32 hex digits, or empty: not given */
+	bool later;                      /* answer: not looked at yet, ask again */
+	const char *kind;                /* REPAIR: what differs, or what happens; NULL otherwise */
 };
 
 /** What central decided about one edit of the site. */
@@ -156,6 +175,8 @@ void sync_writer_begin(struct sync_writer *w, const struct sync_header *h, bool 
 void sync_writer_verdict(struct sync_writer *w, const struct sync_verdict *v);
 /** Put a record. */
 void sync_writer_record(struct sync_writer *w, const struct sync_record *r);
+/** Put a range, in a message whose header says so. */
+void sync_writer_range(struct sync_writer *w, const struct sync_range *r);
 /** Compressed bytes so far, an estimate that lags by at most what zstd holds back. */
 size_t sync_writer_size(const struct sync_writer *w);
 /** Records so far. */
@@ -194,6 +215,14 @@ bool sync_reader_dictionary(const struct sync_reader *r);
 enum sync_status sync_reader_next(struct sync_reader *r, struct sync_arena *arena, enum sync_frame *ret_kind,
                                   struct sync_record *ret_record, struct sync_verdict *ret_verdict, struct sync_end *ret_end,
                                   struct sync_view *ret_line, struct sync_error *err);
+/**
+ * The next range of a message whose header says that it has ranges.
+ *
+ * @param arena  keeps what ret borrows
+ * @param ret_more  false: that was the end, there is no range
+ */
+enum sync_status sync_reader_range(struct sync_reader *r, struct sync_arena *arena, struct sync_range *ret, bool *ret_more,
+                                   struct sync_error *err);
 /** Skip what is left without parsing it, and read the end: whether the message is whole, and what the end says. */
 enum sync_status sync_reader_end(struct sync_reader *r, struct sync_end *ret, struct sync_error *err);
 /** Skip n records without parsing them. */
