@@ -1,6 +1,7 @@
 #include "round.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include <libsync/time.h>
 

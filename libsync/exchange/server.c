@@ -354,6 +354,8 @@ static enum sync_status answer_verify(struct serving *x, struct sync_error *err)
 	struct sync_end end = { 0 };
 	struct sync_header h;
 
+	if (x->h.verify > SYNC_VERIFY_REPAIR)
+		return sync_fail(err, SYNC_EBADFRAME, "step %d of a verification", x->h.verify);
 	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
 	TRY(sync_db_begin(x->db, repairs, err));
 	TRY(sync_peer_get(x->db, x->site_id, repairs, &x->peer, err));
