@@ -341,13 +341,7 @@ static enum sync_status compare(struct serving *x, struct sync_error *err)
 	return sync_verify_compare(x->db, x->site_id, schema, x->reader, x->w, err);
 }
 
-static enum sync_status repair(struct serving *x, struct sync_error *err)
-{
-	TRY(sync_verify_repair(x->db, x->site_id, &x->h.at, x->reader, x->w, err));
-	return sync_route_within(x->db, err);
-}
-
-/* Ranges instead of records: what the site has is read in one snapshot, what it lacks is put into the queue. */
+/* Ranges instead of records: what the site should have is read in one snapshot; what it is to be sent is routed when it hears so. */
 static enum sync_status answer_verify(struct serving *x, struct sync_error *err)
 {
 	bool repairs = x->h.verify == SYNC_VERIFY_REPAIR;
@@ -363,10 +357,11 @@ static enum sync_status answer_verify(struct serving *x, struct sync_error *err)
 	h = answer_header(x);
 	h.verify = x->h.verify;
 	sync_writer_begin(x->w, &h, false);
-	TRY(repairs ? repair(x, err) : compare(x, err));
+	TRY(repairs ? sync_verify_repair(x->db, x->site_id, &x->h.at, x->reader, x->w, err) : compare(x, err));
 	x->served.wrote = repairs;
-	x->served.jobs = repairs;
 	TRY(sync_db_finish(x->db, SYNC_OK, err));
+	if (repairs)
+		TRY(sync_route_all(x->db, err));
 	return sync_writer_end(x->w, &end, &x->answer, err);
 }
 
