@@ -164,6 +164,17 @@ static void nothing_is_kept_when_the_last_of_many_lines_is_bad(void **state)
 	assert_int_equal(0, number(db, "SELECT count(*) FROM currency"));
 }
 
+static void a_byte_order_mark_may_come_in_pieces(void **state)
+{
+	static const char file[] = "\xef\xbb\xbf" HEAD "c1,1,A,true,,1\n";
+	struct source s = { .text = file, .len = strlen(file), .step = 1 };
+	struct sync_db *db = central(state);
+	int64_t n;
+
+	assert_ok(sync_import(db, sync_entity_find(sync_view_of("currency")), SYNC_CSV, give, &s, &n, err));
+	assert_int_equal(1, n);
+}
+
 static void a_column_that_is_missing_leaves_the_field_as_it_is(void **state)
 {
 	struct sync_db *db = central(state);
@@ -263,6 +274,22 @@ static void an_export_of_many_pages_has_every_record_once(void **state)
 	assert_int_equal(2501, lines);
 }
 
+/* Whatever other programs write into the tables. */
+static void an_id_longer_than_any_that_travels_ends_no_page(void **state)
+{
+	struct sync_db *db = central(state);
+	defer(sync_buf_clear) struct sync_buf sql = { .max = 1 << 20 }, text = { .max = 1 << 20 };
+	int64_t n;
+
+	sync_buf_add_text(&sql, "INSERT INTO unit(id, name, \"index\", is_active) VALUES");
+	for (int i = 1; i < 1000; i++)
+		sync_buf_addf(&sql, " ('a%d', 'x', 1, true),", i);
+	sync_buf_addf(&sql, " ('b%0*d', 'x', 1, true)", SYNC_MAX_ID + 10, 0);
+	assert_ok(sync_db_script(db, sql.data, err));
+	assert_ok(sync_export(db, sync_entity_find(sync_view_of("unit")), SYNC_CSV, keep, &text, &n, err));
+	assert_int_equal(1000, n);
+}
+
 static void an_unknown_field_is_no_part_of_an_export(void **state)
 {
 	defer(sync_buf_clear) struct sync_buf out = { .max = 1 << 20 };
@@ -284,12 +311,14 @@ int main(void)
 		TESTDB_BOTH(json_lines_are_read_one_by_one),
 		TESTDB_BOTH(a_bad_line_is_told_with_number_field_and_value),
 		TESTDB_BOTH(nothing_is_kept_when_the_last_of_many_lines_is_bad),
+		TESTDB_BOTH(a_byte_order_mark_may_come_in_pieces),
 		TESTDB_BOTH(a_column_that_is_missing_leaves_the_field_as_it_is),
 		TESTDB_BOTH(an_id_that_stands_twice_is_told),
 		TESTDB_BOTH(a_reference_to_nothing_is_told),
 		TESTDB_BOTH(an_import_is_captured_as_centrals_own_edit),
 		TESTDB_BOTH(what_is_exported_reads_back_unchanged),
 		TESTDB_BOTH(an_export_of_many_pages_has_every_record_once),
+		TESTDB_BOTH(an_id_longer_than_any_that_travels_ends_no_page),
 		TESTDB_BOTH(an_unknown_field_is_no_part_of_an_export),
 	};
 

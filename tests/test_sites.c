@@ -340,6 +340,9 @@ static void registrations_and_problems_read_back_as_written(void **state)
 	assert_int_equal(SYNC_EBADREQUEST, sync_registration_read(&back, sync_view_of("{\"site\":\"x\"}"), &seen));
 	assert_string_equal("'secret' is missing", seen.text);
 	assert_int_equal(SYNC_EBADREQUEST, sync_registration_read(&back, sync_view_of("[[[[[[]]]]]]"), NULL));
+	assert_int_equal(SYNC_EBADFRAME, sync_registered_read(&back, sync_view_of("{\"site_id\":1.5,\"token\":\"t\"}"), NULL));
+	assert_int_equal(SYNC_EBADFRAME, sync_registered_read(&back, sync_view_of("{\"site_id\":1e300,\"token\":\"t\"}"), NULL));
+	assert_int_equal(SYNC_EBADFRAME, sync_registered_read(&back, sync_view_of("{\"site_id\":\"1\",\"token\":\"t\"}"), NULL));
 
 	sync_buf_reset(&b);
 	sync_problem_write(&b, &(struct sync_error){ .status = SYNC_EREVOKED, .text = "site 'x' has been revoked" });

@@ -288,29 +288,25 @@ static bool has_field(const struct mask *m, size_t field)
 	return m->bit[field / 64] >> (field % 64) & 1;
 }
 
-/* Put those of n records that have exactly these fields; todo[i] is cleared for each. */
+/* Put those of n records that have exactly the fields of the first, which is yet to be put; their masks become empty. */
 static enum sync_status put_alike(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
-                                  const struct mask *m, bool *todo, struct sync_value *values, struct sync_error *err)
+                                  struct mask *masks, struct sync_value *values, struct sync_error *err)
 {
 	const char *columns[SYNC_MAX_FIELDS];
 	enum sync_type types[SYNC_MAX_FIELDS];
+	const struct mask m = masks[0];
 	struct sync_table table;
 	size_t rows = 0, at = 0;
 
-	sync_ddl_batch(&table, e, m->bit, columns, types);
+	sync_ddl_batch(&table, e, m.bit, columns, types);
 	for (size_t i = 0; i < n; i++) {
-		struct mask own;
-
-		if (!todo[i])
+		if (memcmp(&masks[i], &m, sizeof m) != 0)
 			continue;
-		own = mask_of(r[i]);
-		if (memcmp(&own, m, sizeof(own)) != 0)
-			continue;
-		todo[i] = false;
+		masks[i] = (struct mask){ 0 };
 		rows++;
 		values[at++] = sync_string(r[i]->id);
 		for (size_t k = 1; k < e->n_fields; k++)
-			if (has_field(m, k))
+			if (has_field(&m, k))
 				values[at++] = r[i]->values[k];
 	}
 	return sync_db_put_many(db, &table, values, rows, err);
@@ -400,25 +396,22 @@ static enum sync_status put_known(struct sync_db *db, const struct sync_entity *
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	defer(freep) struct sync_value *values = malloc(n * e->n_fields * sizeof(*values));
 	defer(freep) const struct sync_record **r = malloc(n * sizeof(*r));
-	defer(freep) bool *todo = malloc(n * sizeof(*todo));
+	defer(freep) struct mask *masks = malloc(n * sizeof(*masks));
 
-	if (!values || !r || !todo)
+	if (!values || !r || !masks)
 		return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %s", n, e->name);
 	memcpy(r, given, n * sizeof(*r));
-	memset(todo, true, n * sizeof(*todo));
 	for (size_t i = 0; i < n; i++) {
 		if (!lacks_any(r[i]))
 			continue;
 		TRY(complete(db, e, r, n, &arena, err));
 		break;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (todo[i]) {
-			struct mask m = mask_of(r[i]);
-
-			TRY(put_alike(db, e, r, n, &m, todo, values, err));
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		masks[i] = mask_of(r[i]);
+	for (size_t i = 0; i < n; i++)
+		if (has_field(&masks[i], 0))
+			TRY(put_alike(db, e, r + i, n - i, masks + i, values, err));
 	return SYNC_OK;
 }
 

@@ -222,7 +222,7 @@ static bool has_won(const struct sync_lot *lot, const struct sync_item *item)
 	return sync_item_open(lot, item) && item->merit == SYNC_WINS;
 }
 
-/* The site in "site.branch.seq", and the seq; 0 where it has another form. */
+/* The site in "site.branch.seq"; 0 where it has another form. */
 static int64_t site_of(struct sync_view version)
 {
 	int64_t site = 0;

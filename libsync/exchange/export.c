@@ -136,16 +136,16 @@ static enum sync_status take_id(void *ctx, const struct sync_value *v, size_t n,
 	return SYNC_OK;
 }
 
-/* The ids after last, which need not outlive the page that it is of. */
-static enum sync_status read_page(struct export *ex, const char *last, struct sync_error *err)
+/* The records after last, whose id plain SQL may have made as long as it liked. */
+static enum sync_status read_page(struct export *ex, const struct sync_buf *last, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = 1024 };
 
 	ex->n = 0;
 	sync_arena_reset(&ex->arena);
-	sync_buf_addf(&sql, "SELECT id FROM %s WHERE id > $1 ORDER BY id LIMIT %d", ex->e->name, PAGE);
+	sync_buf_addf(&sql, "SELECT id FROM \"%s\" WHERE id > $1 ORDER BY id LIMIT %d", ex->e->name, PAGE);
 	TRY(sync_buf_check(&sql, err));
-	TRY(sync_db_run_text(ex->db, sql.data, SYNC_ARGS(sync_text(last)), take_id, ex, err));
+	TRY(sync_db_run_text(ex->db, sql.data, SYNC_ARGS(sync_string(sync_buf_view(last))), take_id, ex, err));
 	return sync_records_get(ex->db, ex->e, sync_view_of(ex->e->name), ex->ids, ex->n, &ex->arena, ex->r, err);
 }
 
@@ -165,14 +165,16 @@ static enum sync_status write_page(struct export *ex, struct sync_error *err)
 
 static enum sync_status export_all(struct export *ex, struct sync_error *err)
 {
-	char last[SYNC_MAX_ID + 1] = "";
+	defer(sync_buf_clear) struct sync_buf last = { .max = MAX_TEXT };
 
 	if (ex->format == SYNC_CSV)
 		add_head(ex);
 	do {
-		TRY(read_page(ex, last, err));
+		TRY(read_page(ex, &last, err));
+		sync_buf_reset(&last);
 		if (ex->n > 0)
-			snprintf(last, sizeof last, "%.*s", SYNC_VIEW(ex->ids[ex->n - 1]));
+			sync_buf_add_view(&last, ex->ids[ex->n - 1]);
+		TRY(sync_buf_check(&last, err));
 		TRY(write_page(ex, err));
 	} while (ex->n == PAGE);
 	return SYNC_OK;

@@ -1,5 +1,6 @@
 #include <libsync/site.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 enum { DEPTH = 2 };
 
-/* A member of one of the objects below: text, or a number when text is NULL. */
+/* A member of one of the objects below: text, or an id, from 1 to INT32_MAX, when text is NULL. */
 struct member {
 	const char *name;
 	char *text;
@@ -31,8 +32,10 @@ static void write_members(struct sync_buf *b, const struct member *m, size_t n)
 static bool read_member(const struct member *m, const struct sync_json *json)
 {
 	if (!m->text) {
+		if (json->type != SYNC_JSON_NUMBER || json->number < 1 || json->number > INT32_MAX || fmod(json->number, 1) != 0)
+			return false;
 		*m->number = (int64_t)json->number;
-		return json->type == SYNC_JSON_NUMBER && json->number >= 1 && json->number <= INT32_MAX;
+		return true;
 	}
 	if (json->type != SYNC_JSON_TEXT || json->text.len >= m->size)
 		return false;

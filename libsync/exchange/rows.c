@@ -49,12 +49,14 @@ static enum sync_status take(struct sync_rows *rows, int *ret, struct sync_error
 /* Some programs begin a file with a byte order mark. */
 static enum sync_status skip_mark(struct sync_rows *rows, struct sync_error *err)
 {
-	static const char mark[] = "\xef\xbb\xbf";
+	static const unsigned char mark[] = { 0xef, 0xbb, 0xbf }; /* part of one is no beginning either */
 	int c;
 
-	TRY(peek(rows, &c, err));
-	if (rows->chunk.len >= 3 && memcmp(rows->chunk.data, mark, 3) == 0)
-		rows->at = 3;
+	for (size_t i = 0; i < COUNT(mark); i++) {
+		TRY(peek(rows, &c, err));
+		if (c == mark[i])
+			TRY(take(rows, &c, err));
+	}
 	return SYNC_OK;
 }
 
