@@ -186,10 +186,11 @@ static struct row new_row(struct txn *t, enum kind kind)
 	return read_row(t, kind, id);
 }
 
-/* A store that this site takes for its own. */
+/* An own store that is open. */
 static bool own_store(struct txn *t, char ret[static MODEL_ID])
 {
-	return pick(t, ret, STORE, "site_id = %" PRId64, t->w->node[t->node].site_id)[0];
+	pick(t, ret, STORE, "site_id = %" PRId64, t->w->node[t->node].site_id);
+	return ret[0] && (t->w->node[t->node].open & store_bit(ret));
 }
 
 static bool names_nothing(struct txn *t, enum kind kind, const char *column, const char *id)

@@ -31,6 +31,15 @@ static int64_t some_call(struct dice *d)
 
 /* rounds */
 
+/* An application opens a store that has come to its site once everything of it is there. */
+static void open_stores(struct world *w, int site, const struct sync_report *r)
+{
+	bool behind = ask(w, CENTRAL, "SELECT (SELECT count(*) FROM sync_job) + (SELECT count(*) FROM sync_changelog)") > 0;
+
+	if (!behind && r->more == 0)
+		w->node[site].open = stores_at(w, site);
+}
+
 static struct sync_options draw_options(struct dice *d)
 {
 	static const int64_t chunks[] = { 1, 2, 3, 10, 20000 };
@@ -59,6 +68,8 @@ static enum sync_status round_of(struct world *w, int site, struct dice *d, stru
 	      " left",
 	      site, loads ? "loads" : "exchanges", o.chunk_max, sync_status_name(status), status ? ": " : "", err.text,
 	      report->requests, report->pushed, report->pulled, report->unpushed);
+	if (status == SYNC_OK)
+		open_stores(w, site, report);
 	if (status == SYNC_EHISTORY || status == SYNC_EWRONGDB || status == SYNC_EDB)
 		violate(w, 11, "site %d: %s: %s", site, sync_status_name(status), err.text);
 	return status;

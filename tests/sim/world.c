@@ -338,6 +338,34 @@ const char *ask_text(struct world *w, int node, char ret[static MODEL_ID], const
 	return ret;
 }
 
+uint64_t store_bit(const char *store)
+{
+	return UINT64_C(1) << ((store[0] == 't') * SITES + store[1] - '1');
+}
+
+/* It has the store's record, and the move has taken place. */
+static bool has_store(struct world *w, int site, const char *store)
+{
+	int64_t id = w->node[site].site_id;
+
+	return ask(w, site, "SELECT site_id FROM store WHERE id = '%s'", store) == id &&
+	       ask(w, CENTRAL, "SELECT site_id FROM sync_store WHERE store_id = '%s'", store) == id;
+}
+
+uint64_t stores_at(struct world *w, int site)
+{
+	uint64_t got = 0;
+
+	for (int i = 1; i <= SITES; i++)
+		for (const char *letter = "st"; *letter; letter++) {
+			const char store[] = { *letter, (char)('0' + i), '\0' };
+
+			if (has_store(w, site, store))
+				got |= store_bit(store);
+		}
+	return got;
+}
+
 bool is_operational(struct world *w, int site)
 {
 	return ask(w, site, "SELECT load IS NULL FROM sync_link") != 0;

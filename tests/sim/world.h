@@ -11,11 +11,13 @@
 enum { SITES = 6, CENTRAL = 0, NODES = SITES + 1, LATE = 6 };
 
 /** Counted over all runs. */
-#define FIGURES(X)                                                                                                             \
-	X(seeds)                                                                                                               \
-	X(steps) X(rounds) X(messages) X(loads) X(edits) X(transactions) X(meanwhile) X(work) X(moves) X(forced) X(absences)   \
-	    X(clock_jumps) X(cut_requests) X(cut_answers) X(lost_requests) X(lost_answers) X(repeats) X(old_answers) X(delays) \
-		X(late) X(crashes) X(power_cuts) X(io_errors) X(full_disks) X(kept) X(waiting) X(unknown)
+#define FIGURES(X)                                                                                                       \
+	X(seeds)                                                                                                         \
+	X(steps)                                                                                                         \
+	X(rounds)                                                                                                        \
+	X(messages) X(loads) X(edits) X(transactions) X(meanwhile) X(work) X(moves) X(forced) X(absences) X(clock_jumps) \
+	    X(cut_requests) X(cut_answers) X(lost_requests) X(lost_answers) X(repeats) X(old_answers) X(delays) X(late)  \
+		X(crashes) X(power_cuts) X(io_errors) X(full_disks) X(kept) X(waiting) X(unknown)
 struct figures {
 #define X(name) int64_t name;
 	FIGURES(X)
@@ -36,6 +38,7 @@ struct node {
 	unsigned trouble; /* percent of messages to which something happens */
 	unsigned busy;    /* percent of messages during which something else happens */
 	struct sync_buf request, answer;
+	uint64_t open; /* stores in which its application works: stores_at() */
 };
 
 /** A request that arrives once more, or only now. */
@@ -97,6 +100,10 @@ void world_deliver(struct world *w, size_t late);
 int64_t ask(struct world *w, int node, const char *format, ...) __attribute__((format(printf, 3, 4)));
 const char *ask_text(struct world *w, int node, char ret[static MODEL_ID], const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/** The stores that a site takes for its own, a bit per store. */
+uint64_t stores_at(struct world *w, int site);
+/** The bit of a store. */
+uint64_t store_bit(const char *store);
 /** Whether a site's first load is over. */
 bool is_operational(struct world *w, int site);
 
