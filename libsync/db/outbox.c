@@ -136,22 +136,24 @@ static enum sync_status give_row(void *ctx, const struct sync_value *v, size_t n
 	return each->fn(each->ctx, &row, err);
 }
 
+/* After a push the site's own doing is most of what follows: it is passed over in the index, without its rows. */
 enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
 				   sync_outbox_fn *fn, void *ctx, struct sync_error *err)
 {
-	static const char after[] = "SELECT * FROM ("
-				    "    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
-				    "        WHERE site_id = 0 AND seq > $1 AND source <> $2 ORDER BY seq LIMIT $3) everybody"
-				    " UNION ALL "
-				    "SELECT * FROM ("
-				    "    SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
-				    "        WHERE site_id = $4 AND seq > $5 AND source <> $6 ORDER BY seq LIMIT $7) own"
-				    " ORDER BY seq LIMIT $8";
+	static const char after[] =
+	    "SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
+	    "    WHERE site_id = 0 AND seq IN ("
+	    "        SELECT seq FROM sync_outbox WHERE site_id = 0 AND seq > $1 AND source <> $2 ORDER BY seq LIMIT $3)"
+	    " UNION ALL "
+	    "SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
+	    "    WHERE site_id = $4 AND seq IN ("
+	    "        SELECT seq FROM sync_outbox WHERE site_id = $5 AND seq > $6 AND source <> $7 ORDER BY seq LIMIT $8)"
+	    " ORDER BY seq LIMIT $9";
 	struct each each = { fn, ctx };
 
 	return sync_db_run(db, after,
-			   SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(own_seq),
-				     sync_int(site), sync_int(limit), sync_int(limit)),
+			   SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(site),
+				     sync_int(own_seq), sync_int(site), sync_int(limit), sync_int(limit)),
 			   give_row, &each, err);
 }
 

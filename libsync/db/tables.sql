@@ -213,7 +213,7 @@ CREATE TABLE sync_outbox (
 	root_id   @id,                   -- groups only
 	PRIMARY KEY (site_id, entity, record_id)
 ) @clustered;
-CREATE UNIQUE INDEX sync_outbox_seq ON sync_outbox(site_id, seq);
+CREATE UNIQUE INDEX sync_outbox_seq ON sync_outbox(site_id, seq, source);
 CREATE INDEX sync_outbox_gone ON sync_outbox(site_id, root_id, seq) WHERE action <> 'P';
 CREATE INDEX sync_outbox_holder ON sync_outbox(record_id) WHERE site_id > 0;
 
