@@ -291,6 +291,54 @@ static void centrals_own_edits_of_what_any_site_edits_are_versions(void **state)
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_version"));
 }
 
+static void what_its_maker_may_not_have_is_taken_back(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	PUT(db, "location", "l1", "store_id", "s2");
+	PUT(db, "system_log", "y1");
+	made_by(db, 1);
+	settle(db);
+	assert_outbox(db, 1, before, "X location l1");
+	assert_outbox(db, 2, before, "P location l1");
+}
+
+static void lines_that_change_with_an_invoice_that_moves_leave_whoever_loses_it(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "invoice", "v1", "store_id", "s1", "name_id", "n2");
+	PUT(db, "invoice_line", "v1a", "invoice_id", "v1");
+	settle(db);
+	before = newest_seq(db);
+	run_sql(db, "UPDATE invoice_line SET note = 'changed'");
+	run_sql(db, "UPDATE invoice SET name_id = 'n1'");
+	settle(db);
+	assert_outbox(db, 1, before, "P invoice v1, P invoice_line v1a");
+	assert_outbox(db, 2, before, "X invoice v1, X invoice_line v1a");
+}
+
+static void an_invoice_that_changes_before_a_job_has_come_to_it_goes_with_its_lines(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "name", "n3", "type", "STORE");
+	PUT(db, "store", "s3", "site_id", "0", "name_id", "n3");
+	PUT(db, "invoice", "v1", "store_id", "s1", "name_id", "n3");
+	PUT(db, "invoice_line", "v1a", "invoice_id", "v1");
+	settle(db);
+	before = newest_seq(db);
+	run_sql(db, "UPDATE store SET site_id = 2 WHERE id = 's3'");
+	assert_ok(sync_route(db, err));
+	run_sql(db, "UPDATE invoice SET comment = 'changed'");
+	assert_ok(sync_route(db, err));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_job WHERE kind = 'transfer'"));
+	assert_outbox(db, 2, before, "P invoice v1, P invoice_line v1a");
+}
+
 static void a_group_is_deleted_whole(void **state)
 {
 	struct sync_db *db = country(state);
@@ -785,6 +833,9 @@ int main(void)
 		TESTDB_BOTH(deletes_reach_whoever_holds_the_record),
 		TESTDB_BOTH(unknown_fields_of_a_deleted_record_are_forgotten),
 		TESTDB_BOTH(centrals_own_edits_of_what_any_site_edits_are_versions),
+		TESTDB_BOTH(what_its_maker_may_not_have_is_taken_back),
+		TESTDB_BOTH(lines_that_change_with_an_invoice_that_moves_leave_whoever_loses_it),
+		TESTDB_BOTH(an_invoice_that_changes_before_a_job_has_come_to_it_goes_with_its_lines),
 		TESTDB_BOTH(a_group_is_deleted_whole),
 		TESTDB_BOTH(a_record_deleted_with_the_join_that_routed_it_is_deleted_there),
 		TESTDB_BOTH(a_new_store_gets_what_was_there_before_it),

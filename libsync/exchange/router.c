@@ -77,6 +77,27 @@ enum sync_status sync_router_affect(struct sync_router *r, const char *kind, con
 
 /* where items go */
 
+/* Whether a route leads from records of the parent to those of e. */
+static bool leads_from(const struct sync_entity *parent, const struct sync_entity *e, const struct sync_route *route)
+{
+	int field = route->kind == SYNC_ROUTE_PARENT ? sync_field_find(e, sync_view_of(route->field)) : -1;
+
+	return field >= 0 && sync_field_target(&e->fields[field]) == parent;
+}
+
+/* Whether other records go where those of this entity go. */
+static bool leads_anywhere(const struct sync_router *r, const struct sync_entity *parent)
+{
+	size_t n;
+	const struct sync_entity *const *entities = sync_entities(&n);
+
+	for (size_t i = 0; i < n; i++)
+		for (const struct sync_route *route = entities[i]->routes; route->kind; route++)
+			if (leads_from(parent, entities[i], route) && sync_router_follows(r, entities[i], route))
+				return true;
+	return false;
+}
+
 /* Items of one entity, out of all of a batch. */
 struct kin {
 	const struct sync_entity *entity;
@@ -90,9 +111,10 @@ static bool needs_values(const struct sync_routed *item)
 	return item->cause != SYNC_CHANGED;
 }
 
+/* Who is to have a parent may have changed by itself, though no job has got so far yet: its children go with it. */
 static bool needs_holders(const struct sync_routed *item)
 {
-	return item->cause == SYNC_AFFECTED || (item->cause == SYNC_CHANGED && item->moved);
+	return item->cause == SYNC_AFFECTED || (item->cause == SYNC_CHANGED && (item->moved || (item->leads && item->before)));
 }
 
 /* The id of its group's root record; of a child that is gone, as it was last known. */
@@ -175,8 +197,11 @@ static enum sync_status find_sites(struct sync_router *r, const struct kin *kin,
 
 static enum sync_status find_out(struct sync_router *r, const struct kin *kin, struct sync_arena *arena, struct sync_error *err)
 {
+	bool leads = leads_anywhere(r, kin->entity);
 	struct kin some = { 0 };
 
+	for (size_t i = 0; i < kin->n; i++)
+		kin->item[i]->leads = leads;
 	TRY(sync_arena_zeros(arena, kin->n, sizeof *some.item, &some.item, err));
 	TRY(sync_arena_zeros(arena, kin->n, sizeof *some.ids, &some.ids, err));
 	gather(kin, needs_values, &some);
@@ -238,6 +263,23 @@ static enum sync_status put_losses(struct sync_router *r, const struct sync_rout
 	return SYNC_OK;
 }
 
+/* What only goes up stays where it was made. */
+static bool goes_down(const struct sync_entity *e)
+{
+	return e->routes[0].kind != SYNC_ROUTE_UP || e->routes[1].kind;
+}
+
+/* Whose edit it is has the record, though it may never have been due there: a patient that no join shows to it any more. */
+static enum sync_status put_back(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
+{
+	bool stays = item->site <= 0 || !goes_down(item->entity) || sync_sites_have(&item->due, SYNC_EVERYBODY) ||
+		     sync_sites_have(&item->due, item->site);
+
+	if (stays || sync_sites_have(&item->held, item->site))
+		return SYNC_OK;
+	return put_row(r, item, item->site, SYNC_DROP, SYNC_NOBODY, err);
+}
+
 static enum sync_status put_changed(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	if (item->gone) {
@@ -247,6 +289,7 @@ static enum sync_status put_changed(struct sync_router *r, const struct sync_rou
 	}
 	for (size_t i = 0; i < item->due.n; i++)
 		TRY(put_row(r, item, item->due.site[i], SYNC_PUT, item->site, err));
+	TRY(put_back(r, item, err));
 	return put_losses(r, item, err);
 }
 
@@ -329,7 +372,7 @@ static enum sync_status put_items(struct sync_router *r, struct sync_routed *ite
 
 static bool other_sites(const struct sync_routed *item)
 {
-	if (item->cause == SYNC_RESENT || (item->cause == SYNC_CHANGED && !item->moved && item->before))
+	if (!item->leads || item->cause == SYNC_RESENT)
 		return false;
 	return item->due.n != item->held.n ||
 	       (item->due.n && memcmp(item->due.site, item->held.site, item->due.n * sizeof(int64_t)));
@@ -375,18 +418,10 @@ static enum sync_status route_children(struct sync_router *r, const struct sync_
 		      child->name, field);
 	TRY(sync_keys_run(r->db, &sql, parents, n, NULL, 0, take_child, &c, err));
 	for (size_t i = 0; i < c.n; i += SLICE_ITEMS) {
-		TRY(sync_router_route(r, c.item + i, c.n - i < SLICE_ITEMS ? c.n - i : SLICE_ITEMS, except, &slice, err));
+		TRY(sync_router_route(r, c.item + i, c.n - i < SLICE_ITEMS ? c.n - i : SLICE_ITEMS, NULL, &slice, err));
 		sync_arena_reset(&slice);
 	}
 	return SYNC_OK;
-}
-
-/* Whether a route leads from records of the parent to those of e. */
-static bool leads_from(const struct sync_entity *parent, const struct sync_entity *e, const struct sync_route *route)
-{
-	int field = route->kind == SYNC_ROUTE_PARENT ? sync_field_find(e, sync_view_of(route->field)) : -1;
-
-	return field >= 0 && sync_field_target(&e->fields[field]) == parent;
 }
 
 /* All children, by every route, of these records of one entity. */
@@ -403,19 +438,39 @@ static enum sync_status route_all_children(struct sync_router *r, const struct s
 	return SYNC_OK;
 }
 
+/* Nobody can have had its children before. */
+static bool is_new(const struct sync_routed *item)
+{
+	return item->cause == SYNC_CHANGED && !item->moved && !item->before;
+}
+
+/*
+ * Children that are routed anyway are found to be due to whoever gains them; who loses them is known by their parent alone, so
+ * only those of new parents are not looked at again.
+ */
+static enum sync_status follow_some(struct sync_router *r, struct sync_routed *const *sorted, size_t n, bool new,
+				    const struct sync_set *except, struct sync_view *ids, struct sync_error *err)
+{
+	size_t n_ids = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (other_sites(sorted[i]) && is_new(sorted[i]) == new)
+			ids[n_ids++] = sorted[i]->id;
+	return route_all_children(r, sorted[0]->entity, ids, n_ids, except, err);
+}
+
 static enum sync_status follow_children(struct sync_router *r, struct sync_routed *const *sorted, size_t n,
 					const struct sync_set *except, struct sync_arena *arena, struct sync_error *err)
 {
 	struct sync_view *ids;
-	size_t end, n_ids;
+	size_t end;
 
 	TRY(sync_arena_zeros(arena, n, sizeof *ids, &ids, err));
 	for (size_t i = 0; i < n; i = end) {
-		n_ids = 0;
 		for (end = i; end < n && sorted[end]->entity == sorted[i]->entity; end++)
-			if (other_sites(sorted[end]))
-				ids[n_ids++] = sorted[end]->id;
-		TRY(route_all_children(r, sorted[i]->entity, ids, n_ids, except, err));
+			;
+		TRY(follow_some(r, sorted + i, end - i, true, except, ids, err));
+		TRY(follow_some(r, sorted + i, end - i, false, NULL, ids, err));
 	}
 	return SYNC_OK;
 }
