@@ -13,7 +13,7 @@
 #define DAY_MS INT64_C(86400000)
 
 struct central_settings {
-	const char *config, *database, *listen, *tls_cert, *tls_key, *port_file, *format;
+	const char *config, *database, *registry, *listen, *tls_cert, *tls_key, *port_file, *format;
 	int64_t body_max, memory_max;                    /* bytes: of one request, of all that are being read */
 	int64_t connections, exchanges, registrations;   /* at the same time */
 	int64_t waiting_max;                             /* rows of one site, of either kind */
@@ -24,6 +24,14 @@ struct central_settings {
 
 /** Open central's database; create: a new one may be made. */
 enum sync_status central_open(struct sync_db **ret, const struct sync_call *call, bool create, struct sync_error *err);
+
+/**
+ * The same, to change something: registrations are kept in the registry besides, and what the two lacked of each other is brought
+ * over first.
+ */
+enum sync_status central_edit(struct sync_db **ret, const struct sync_call *call, bool create, struct sync_error *err);
+/** Whoever serves PostgreSQL without a registry is told. */
+void central_warn_of_no_registry(const struct central_settings *s);
 
 /** The entity of that name. @retval SYNC_EUSAGE  there is none: the text has the nearest one */
 enum sync_status central_entity(const char *name, const struct sync_entity **ret, struct sync_error *err);

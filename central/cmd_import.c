@@ -117,7 +117,7 @@ enum sync_status cmd_import(const struct sync_call *call, struct sync_error *err
 	TRY(central_entity(call->args[0], &e, err));
 	TRY(find_format(s->format, call->args[1], &format, err));
 	TRY(open_input(call->args[1], &in, err));
-	TRY(central_open(&db, call, false, err));
+	TRY(central_edit(&db, call, false, err));
 	TRY(sync_import(db, e, format, read_input, &in, &records, err));
 	sync_progress_end(&in.progress);
 	return report_import(records, call->json, err);

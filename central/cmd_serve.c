@@ -126,7 +126,8 @@ enum sync_status cmd_serve(const struct sync_call *call, struct sync_error *err)
 	if (s->verbose)
 		sync_log_until(SYNC_LOG_DEBUG);
 	TRY(lock_file(s->database, &lock, err));
-	TRY(central_open(&db, call, true, err));
+	central_warn_of_no_registry(s);
+	TRY(central_edit(&db, call, true, err));
 	TRY(check_writable(db, err));
 	TRY(sync_keep_put(db, s->keep_ms / DAY_MS, err));
 	return serve(db, s, &signals, err);

@@ -32,7 +32,7 @@ enum sync_status cmd_site_add(const struct sync_call *call, struct sync_error *e
 	char secret[30];
 	int64_t site_id;
 
-	TRY(central_open(&db, call, false, err));
+	TRY(central_edit(&db, call, false, err));
 	TRY(sync_site_add(db, call->args[0], s->store.at, s->store.n, secret, &site_id, err));
 	return print_secret(call, call->args[0], secret, err);
 }
@@ -42,7 +42,7 @@ enum sync_status cmd_site_reset(const struct sync_call *call, struct sync_error 
 	defer(sync_db_closep) struct sync_db *db = NULL;
 	char secret[30];
 
-	TRY(central_open(&db, call, false, err));
+	TRY(central_edit(&db, call, false, err));
 	TRY(sync_site_reset(db, call->args[0], secret, err));
 	return print_secret(call, call->args[0], secret, err);
 }
@@ -51,7 +51,7 @@ enum sync_status cmd_site_revoke(const struct sync_call *call, struct sync_error
 {
 	defer(sync_db_closep) struct sync_db *db = NULL;
 
-	TRY(central_open(&db, call, false, err));
+	TRY(central_edit(&db, call, false, err));
 	TRY(sync_site_revoke(db, call->args[0], err));
 	return report_done("site", call->args[0], "revoked: central refuses this site from now on", call->json, err);
 }

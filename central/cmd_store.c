@@ -38,7 +38,7 @@ enum sync_status cmd_store_move(const struct sync_call *call, struct sync_error 
 	char text[300];
 	bool there, done;
 
-	TRY(central_open(&db, call, false, err));
+	TRY(central_edit(&db, call, false, err));
 	TRY(is_there(db, call->args[0], call->args[1], &there, err));
 	if (there) {
 		snprintf(text, sizeof text, "nothing to do: the store is at site '%s' already", call->args[1]);

@@ -71,7 +71,7 @@ static enum sync_status decide(const struct sync_call *call,
 	int64_t id;
 
 	TRY(read_id(call->args[0], &id, err));
-	TRY(central_open(&db, call, false, err));
+	TRY(central_edit(&db, call, false, err));
 	TRY(how(db, id, err));
 	return report_done("id", call->args[0], what, call->json, err);
 }

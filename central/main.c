@@ -13,6 +13,8 @@ static const char *const files[] = { "import", "export", NULL };
 static const struct sync_setting settings[] = {
 	{ "config", AT(config), NULL, "FILE", "where settings are read from" },
 	{ "database", AT(database), "sqlite:central.db", "URL", "where records live: sqlite:FILE or postgres:CONNINFO" },
+	{ "registry", AT(registry), NULL, "FILE", "where registrations of sites are kept besides, out of reach of a restore; SQLite: beside "
+	  "the database, FILE.sites" },
 	{ "json", AT(json), .help = "report as JSON", .type = SYNC_SETTING_FLAG },
 	{ "listen", AT(listen), "127.0.0.1:8440", "ADDR:PORT", "where sites reach central; port 0: any free one", serve },
 	{ "port-file", AT(port_file), NULL, "FILE", "where the port is written once central listens", serve },

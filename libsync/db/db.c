@@ -120,6 +120,8 @@ enum sync_status sync_db_clone(struct sync_db **ret, const struct sync_db *db, s
 	TRY(open_with(&clone, db->ops, db->rest, db->url, false, err));
 	clone->role = db->role;
 	status = sync_db_use(clone, db->role == SYNC_CENTRAL ? SYNC_USE_SERVER : SYNC_USE_SHARED, err);
+	if (status == SYNC_OK)
+		status = sync_beside_copy(clone, db, err);
 	if (status != SYNC_OK)
 		sync_db_close(clone);
 	else
@@ -134,6 +136,7 @@ void sync_db_close(struct sync_db *db)
 	sync_db_rollback(db);
 	for (size_t i = 0; i < COUNT(db->kept); i++)
 		free(db->kept[i].sql);
+	sync_beside_clear(db);
 	free(db->rest);
 	free(db->url);
 	db->ops->close(db);
@@ -175,6 +178,15 @@ enum sync_status sync_db_begin(struct sync_db *db, bool write, struct sync_error
 	return SYNC_OK;
 }
 
+static enum sync_status write_beside(struct sync_db *db, struct sync_error *err)
+{
+	enum sync_status status = sync_beside_write(db, err);
+
+	if (status != SYNC_OK)
+		sync_db_rollback(db);
+	return status;
+}
+
 enum sync_status sync_db_commit(struct sync_db *db, struct sync_error *err)
 {
 	assert(db->in_transaction);
@@ -182,6 +194,7 @@ enum sync_status sync_db_commit(struct sync_db *db, struct sync_error *err)
 		sync_db_rollback(db);
 		return sync_fail(err, SYNC_EDB, "%s: nothing was kept, because a statement of the transaction failed", db->url);
 	}
+	TRY(write_beside(db, err));
 	db->in_transaction = false;
 	return db->ops->end(db, true, err);
 }
@@ -192,6 +205,7 @@ void sync_db_rollback(struct sync_db *db)
 		return;
 	db->in_transaction = false;
 	db->failed = false;
+	sync_beside_forget(db);
 	(void)db->ops->end(db, false, NULL);
 }
 

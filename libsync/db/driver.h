@@ -4,6 +4,8 @@
 
 #include <libsync/db.h>
 
+#include "db/beside.h"
+
 enum {
 	SYNC_KEPT_TEXTS = 256,     /* SQL made at run time that a handle keeps prepared */
 	SYNC_MAX_SQL = 1 << 20,    /* bytes of one statement */
@@ -26,6 +28,11 @@ struct sync_db {
 	enum sync_role role;
 	bool in_transaction;
 	bool failed; /* set by the driver: a statement of the open transaction failed, only a rollback is left */
+	struct {
+		char *path; /* NULL: there is no such file */
+		sync_beside_fn *write;
+		struct sync_buf lines; /* of the open transaction */
+	} beside;
 	uint64_t uses;
 	struct sync_kept kept[SYNC_KEPT_TEXTS];
 };

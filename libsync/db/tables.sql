@@ -171,6 +171,7 @@ CREATE TABLE sync_site (
 	secret_hash    text,             -- argon2id of the one-time secret; kept, to tell another installation from a wrong secret
 	token_hash     @id,              -- BLAKE2b-256 of the token, hex
 	installation   text,
+	revision       bigint NOT NULL DEFAULT 0, -- of name, secret, token, installation and revocation: rises with each change
 	created_us     bigint NOT NULL,
 	revoked_us     bigint,
 	lapsed_us      bigint,           -- when it had been away for longer than deletes are kept: it must begin anew
@@ -198,6 +199,7 @@ CREATE UNIQUE INDEX sync_site_token ON sync_site(token_hash);
 CREATE TABLE sync_store (
 	store_id     @id PRIMARY KEY NOT NULL,
 	site_id      bigint NOT NULL,    -- where it is active for routing; 0: nowhere
+	revision     bigint NOT NULL DEFAULT 0, -- of site_id: rises with each change
 	next_site_id bigint,             -- a move waits until the old site has pushed everything
 	notice       bigint NOT NULL     -- number of the verdict that told the old site; 0 none
 ) @clustered;

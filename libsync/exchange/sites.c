@@ -8,7 +8,9 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
+#include "exchange/registry.h"
 #include "exchange/route.h"
+#include "exchange/sites.h"
 #include "exchange/stores.h"
 
 enum { MAX_NAME = 100 };
@@ -149,9 +151,9 @@ static enum sync_status insert_site(struct sync_db *db, const char *name, const 
 {
 	static const char taken[] = "SELECT count(*) FROM sync_site WHERE name = $1";
 	static const char insert[] =
-		"INSERT INTO sync_site(site_id, name, secret_hash, created_us, branch, in_ordinal, in_id, in_upto, in_highest,"
+		"INSERT INTO sync_site(site_id, revision, name, secret_hash, created_us, branch, in_ordinal, in_id, in_upto, in_highest,"
 		"                      in_integrated, spooled, all_seq, all_id, own_seq, own_id, verdict, verdict_seen, loaded, unpushed)"
-		"    SELECT coalesce(max(site_id), 0) + 1, $1, $2, $3, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 0, 0 FROM sync_site"
+		"    SELECT coalesce(max(site_id), 0) + 1, 1, $1, $2, $3, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 0, 0 FROM sync_site"
 		"    RETURNING site_id";
 	int64_t n;
 
@@ -167,7 +169,7 @@ static enum sync_status add_site(struct sync_db *db, const char *name, const cha
 	TRY(insert_site(db, name, hash, ret_site_id, err));
 	for (size_t i = 0; i < n; i++)
 		TRY(sync_store_give(db, stores[i], *ret_site_id, err));
-	return SYNC_OK;
+	return sync_registry_keep_site(db, *ret_site_id, err);
 }
 
 enum sync_status sync_site_add(struct sync_db *db, const char *name, const char *const *stores, size_t n, char ret_secret[static 30],
@@ -190,10 +192,9 @@ enum sync_status sync_site_add(struct sync_db *db, const char *name, const char 
  * Nothing that was acknowledged may be lost with the old installation: what is complete in the spool is integrated first, by
  * whoever serves. The rest of a group that was cut in the middle can never come.
  */
-static enum sync_status clear_spool(struct sync_db *db, const struct sync_site *s, struct sync_error *err)
+static enum sync_status check_spool(struct sync_db *db, const struct sync_site *s, struct sync_error *err)
 {
 	static const char complete[] = "SELECT count(*) FROM sync_spool WHERE source = $1 AND part = 0";
-	static const char clear[] = "DELETE FROM sync_spool WHERE source = $1";
 	int64_t n;
 
 	TRY(sync_db_number(db, complete, SYNC_ARGS(sync_int(s->site_id)), 0, &n, err));
@@ -201,33 +202,37 @@ static enum sync_status clear_spool(struct sync_db *db, const struct sync_site *
 		return sync_fail(err, SYNC_EBUSY,
 		                 "%" PRId64 " requests of site '%s' are still being integrated: repeat this when central status shows none",
 		                 n, s->name);
-	return sync_db_run(db, clear, SYNC_ARGS(sync_int(s->site_id)), NULL, NULL, err);
-}
-
-static enum sync_status forget_history(struct sync_db *db, int64_t site_id, struct sync_error *err)
-{
-	static const char checkpoints[] = "DELETE FROM sync_checkpoint WHERE peer = $1";
-	static const char verdicts[] = "DELETE FROM sync_verdict WHERE site_id = $1";
-
-	TRY(sync_db_run(db, checkpoints, SYNC_ARGS(sync_int(site_id)), NULL, NULL, err));
-	return sync_db_run(db, verdicts, SYNC_ARGS(sync_int(site_id)), NULL, NULL, err);
+	return SYNC_OK;
 }
 
 /* The numbers of verdicts go on: what a new installation knows is below all that it will be sent. */
-static enum sync_status reset_site(struct sync_db *db, const char *name, const char *hash, struct sync_error *err)
+enum sync_status sync_site_forget(struct sync_db *db, int64_t site_id, struct sync_error *err)
 {
-	static const char reset[] =
-		"UPDATE sync_site SET secret_hash = $1, token_hash = NULL, installation = NULL, revoked_us = NULL, lapsed_us = NULL, branch = '',"
+	static const char *const history[] = {
+		"DELETE FROM sync_spool WHERE source = $1",
+		"DELETE FROM sync_checkpoint WHERE peer = $1",
+		"DELETE FROM sync_verdict WHERE site_id = $1",
+		"UPDATE sync_site SET token_hash = NULL, installation = NULL, revoked_us = NULL, lapsed_us = NULL, branch = '',"
 		"       in_ordinal = 0, in_id = '', in_upto = 0, in_highest = 0, in_integrated = 0, spooled = 0, all_seq = 0, all_id = '',"
 		"       own_seq = 0, own_id = '', verdict_seen = verdict, loaded = 0, unpushed = 0, version = NULL, schema = NULL"
-		"    WHERE site_id = $2";
+		"    WHERE site_id = $1",
+	};
+
+	for (size_t i = 0; i < COUNT(history); i++)
+		TRY(sync_db_run(db, history[i], SYNC_ARGS(sync_int(site_id)), NULL, NULL, err));
+	return sync_store_let_go(db, site_id, err);
+}
+
+static enum sync_status reset_site(struct sync_db *db, const char *name, const char *hash, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_site SET secret_hash = $1, revision = revision + 1 WHERE site_id = $2";
 	struct sync_site s;
 
 	TRY(sync_site_find(db, name, &s, err));
-	TRY(clear_spool(db, &s, err));
-	TRY(forget_history(db, s.site_id, err));
-	TRY(sync_store_let_go(db, s.site_id, err));
-	return sync_db_run(db, reset, SYNC_ARGS(sync_text(hash), sync_int(s.site_id)), NULL, NULL, err);
+	TRY(check_spool(db, &s, err));
+	TRY(sync_site_forget(db, s.site_id, err));
+	TRY(sync_db_run(db, set, SYNC_ARGS(sync_text(hash), sync_int(s.site_id)), NULL, NULL, err));
+	return sync_registry_keep_site(db, s.site_id, err);
 }
 
 enum sync_status sync_site_reset(struct sync_db *db, const char *name, char ret_secret[static 30], struct sync_error *err)
@@ -242,16 +247,22 @@ enum sync_status sync_site_reset(struct sync_db *db, const char *name, char ret_
 	return sync_route(db, err);
 }
 
-enum sync_status sync_site_revoke(struct sync_db *db, const char *name, struct sync_error *err)
+static enum sync_status revoke_site(struct sync_db *db, const char *name, struct sync_error *err)
 {
 	static const char revoke[] =
-		"UPDATE sync_site SET revoked_us = coalesce(revoked_us, $1) WHERE name = $2 RETURNING site_id";
+		"UPDATE sync_site SET revoked_us = coalesce(revoked_us, $1), revision = revision + 1 WHERE name = $2 RETURNING site_id";
 	int64_t site_id;
 
 	TRY(sync_db_number(db, revoke, SYNC_ARGS(sync_int(sync_now_us()), sync_text(name)), 0, &site_id, err));
 	if (!site_id)
 		return sync_fail(err, SYNC_ENOTFOUND, "no site is called '%s': central site list shows all", name);
-	return SYNC_OK;
+	return sync_registry_keep_site(db, site_id, err);
+}
+
+enum sync_status sync_site_revoke(struct sync_db *db, const char *name, struct sync_error *err)
+{
+	TRY(sync_db_begin(db, true, err));
+	return sync_db_finish(db, revoke_site(db, name, err), err);
 }
 
 /* What registration needs of a site. */
@@ -309,19 +320,30 @@ static enum sync_status check_candidate(const struct candidate *c, struct sync_v
 	return SYNC_OK;
 }
 
+/* Checked again: somebody else may have registered while the secret was compared. */
+static enum sync_status bind(struct sync_db *db, const struct candidate *c, const char *token_hash, struct sync_view installation,
+                             struct sync_view version, struct sync_error *err)
+{
+	static const char bind[] =
+		"UPDATE sync_site SET token_hash = $1, installation = $2, version = $3, revision = revision + 1"
+		"    WHERE site_id = $4 AND secret_hash = $5 AND coalesce(installation, $6) = $7 AND revoked_us IS NULL"
+		"    RETURNING site_id";
+	int64_t bound;
+
+	TRY(sync_db_number(db, bind,
+	                   SYNC_ARGS(sync_text(token_hash), sync_string(installation), sync_string(version), sync_int(c->site_id),
+	                             sync_text(c->hash), sync_string(installation), sync_string(installation)),
+	                   0, &bound, err));
+	return bound ? sync_registry_keep_site(db, bound, err) : taken(c, err);
+}
+
 enum sync_status sync_site_register(struct sync_db *db, struct sync_view name, struct sync_view secret, struct sync_view installation,
                                     struct sync_view version, char ret_token[static 44], int64_t *ret_site_id, struct sync_error *err)
 {
 	static const char find[] =
 		"SELECT site_id, name, coalesce(secret_hash, ''), coalesce(installation, ''), revoked_us, loaded FROM sync_site WHERE name = $1";
-	/* checked again: somebody else may have registered while the secret was compared */
-	static const char bind[] =
-		"UPDATE sync_site SET token_hash = $1, installation = $2, version = $3"
-		"    WHERE site_id = $4 AND secret_hash = $5 AND coalesce(installation, $6) = $7 AND revoked_us IS NULL"
-		"    RETURNING site_id";
 	char token[44], hash[65];
 	struct candidate c = { 0 };
-	int64_t bound;
 
 	if (installation.len < 16 || installation.len >= sizeof c.installation)
 		return sync_fail(err, SYNC_EBADREQUEST, "an installation's id has 16 to 39 bytes, this one has %zu", installation.len);
@@ -329,14 +351,10 @@ enum sync_status sync_site_register(struct sync_db *db, struct sync_view name, s
 	TRY(check_candidate(&c, secret, installation, err));
 	sync_random_token(token);
 	sync_token_hash(hash, sync_view_of(token));
-	TRY(sync_db_number(db, bind,
-	                   SYNC_ARGS(sync_text(hash), sync_string(installation), sync_string(version), sync_int(c.site_id),
-	                             sync_text(c.hash), sync_string(installation), sync_string(installation)),
-	                   0, &bound, err));
-	if (!bound)
-		return taken(&c, err);
+	TRY(sync_db_begin(db, true, err));
+	TRY(sync_db_finish(db, bind(db, &c, hash, installation, version, err), err));
 	memcpy(ret_token, token, sizeof token);
-	*ret_site_id = bound;
+	*ret_site_id = c.site_id;
 	return SYNC_OK;
 }
 
@@ -356,14 +374,28 @@ static enum sync_status take_owner(void *ctx, const struct sync_value *v, size_t
 	return SYNC_OK;
 }
 
-enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, struct sync_caller *ret, struct sync_error *err)
+static enum sync_status find_owner(struct sync_db *db, const char *token_hash, struct owner *ret, struct sync_error *err)
 {
 	static const char find[] = "SELECT site_id, name, revoked_us FROM sync_site WHERE token_hash = $1";
-	struct owner owner = { 0 };
+
+	*ret = (struct owner){ 0 };
+	return sync_db_run(db, find, SYNC_ARGS(sync_text(token_hash)), take_owner, ret, err);
+}
+
+enum sync_status sync_site_authenticate(struct sync_db *db, struct sync_view token, struct sync_caller *ret, struct sync_error *err)
+{
+	struct owner owner;
 	char hash[65];
+	bool later = false;
 
 	sync_token_hash(hash, token);
-	TRY(sync_db_run(db, find, SYNC_ARGS(sync_text(hash)), take_owner, &owner, err));
+	TRY(find_owner(db, hash, &owner, err));
+	if (!owner.caller.site_id) {
+		TRY(sync_registry_recall(db, hash, &later, err));
+		TRY(find_owner(db, hash, &owner, err));
+	}
+	if (!owner.caller.site_id && later)
+		return sync_fail(err, SYNC_EBUSY, "central was restored, and what this site pushed before is still being integrated");
 	if (!owner.caller.site_id)
 		return sync_fail(err, SYNC_EUNAUTHORIZED,
 		                 "this token is nobody's: if central site reset was used, remote init makes a new installation with the new secret and a new file");

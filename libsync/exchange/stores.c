@@ -8,6 +8,7 @@
 
 #include "base/internal.h"
 #include "exchange/integrate.h"
+#include "exchange/registry.h"
 #include "exchange/route.h"
 
 /*
@@ -44,9 +45,12 @@ static enum sync_status lock_place(struct sync_db *db, struct sync_view store_id
 
 static enum sync_status activate(struct sync_db *db, struct sync_view store_id, int64_t site_id, struct sync_error *err)
 {
-	static const char set[] = "UPDATE sync_store SET site_id = $1, next_site_id = NULL, notice = 0 WHERE store_id = $2";
+	static const char set[] = "UPDATE sync_store SET site_id = $1, next_site_id = NULL, notice = 0, revision = revision + 1"
+				  "    WHERE store_id = $2 RETURNING revision";
+	int64_t revision;
 
-	return sync_db_run(db, set, SYNC_ARGS(sync_int(site_id), sync_string(store_id)), NULL, NULL, err);
+	TRY(sync_db_number(db, set, SYNC_ARGS(sync_int(site_id), sync_string(store_id)), 0, &revision, err));
+	return sync_registry_keep_store(db, store_id, site_id, revision, err);
 }
 
 static enum sync_status name_of(struct sync_db *db, int64_t site_id, struct sync_buf *ret, struct sync_error *err)
@@ -112,12 +116,35 @@ enum sync_status sync_store_place(struct sync_db *db, struct sync_view store_id,
 	return place.site_id == site_id && !place.leaving ? SYNC_OK : activate(db, store_id, site_id, err);
 }
 
+/* The row stays: a store of the same id that is made anew goes on with its revisions. */
 enum sync_status sync_store_close(struct sync_db *db, struct sync_view store_id, struct sync_move *ret, struct sync_error *err)
 {
-	static const char forget[] = "DELETE FROM sync_store WHERE store_id = $1 RETURNING site_id";
+	struct place place = { 0 };
 
-	*ret = (struct sync_move){ 0 };
-	return sync_db_number(db, forget, SYNC_ARGS(sync_string(store_id)), 0, &ret->from, err);
+	TRY(lock_place(db, store_id, &place, err));
+	*ret = (struct sync_move){ .from = place.site_id };
+	return place.site_id || place.leaving ? activate(db, store_id, 0, err) : SYNC_OK;
+}
+
+/* Where it should be is an ordinary edit of the store's record, which goes to everybody. */
+static enum sync_status say_place(struct sync_db *db, struct sync_view store_id, int64_t site_id, struct sync_error *err)
+{
+	static const char say[] = "UPDATE store SET site_id = $1 WHERE id = $2 AND site_id <> $3";
+
+	return sync_db_run(db, say, SYNC_ARGS(sync_int(site_id), sync_string(store_id), sync_int(site_id)), NULL, NULL, err);
+}
+
+enum sync_status sync_store_recall(struct sync_db *db, struct sync_view store_id, int64_t site_id, int64_t revision,
+                                   struct sync_error *err)
+{
+	static const char set[] =
+		"UPDATE sync_store SET site_id = $1, next_site_id = NULL, notice = 0, revision = $2 WHERE store_id = $3";
+	struct place place = { 0 };
+
+	TRY(lock_place(db, store_id, &place, err));
+	TRY(sync_db_run(db, set, SYNC_ARGS(sync_int(site_id), sync_int(revision), sync_string(store_id)), NULL, NULL, err));
+	TRY(say_place(db, store_id, site_id, err));
+	return sync_route_store(db, store_id, place.site_id, site_id, err);
 }
 
 /* moves that were waiting */
@@ -169,14 +196,12 @@ static enum sync_status find_store(struct sync_db *db, const char *store_id, str
 	return lock_place(db, sync_view_of(store_id), ret, err);
 }
 
-/* Where it should be is an ordinary edit of the store's record, which goes to everybody. */
 static enum sync_status send_to(struct sync_db *db, const char *store_id, int64_t site_id, bool force, bool *ret_waits,
                                 struct sync_error *err)
 {
-	static const char say[] = "UPDATE store SET site_id = $1 WHERE id = $2 AND site_id <> $3";
 	struct sync_move move;
 
-	TRY(sync_db_run(db, say, SYNC_ARGS(sync_int(site_id), sync_text(store_id), sync_int(site_id)), NULL, NULL, err));
+	TRY(say_place(db, sync_view_of(store_id), site_id, err));
 	TRY(sync_store_place(db, sync_view_of(store_id), site_id, force, &move, err));
 	*ret_waits = move.waits;
 	return sync_route_store(db, sync_view_of(store_id), move.from, move.to, err);

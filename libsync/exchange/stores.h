@@ -21,6 +21,10 @@ enum sync_status sync_store_place(struct sync_db *db, struct sync_view store_id,
 /** There is no such store any more. */
 enum sync_status sync_store_close(struct sync_db *db, struct sync_view store_id, struct sync_move *ret, struct sync_error *err);
 
+/** A store is where the registry says (registry.h), whatever the database had; 0: nowhere. In the caller's transaction. */
+enum sync_status sync_store_recall(struct sync_db *db, struct sync_view store_id, int64_t site_id, int64_t revision,
+                                   struct sync_error *err);
+
 /**
  * Make a store that is active nowhere active at a site.
  *

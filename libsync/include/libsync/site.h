@@ -58,6 +58,27 @@ enum sync_status sync_site_pending(struct sync_db *db, const struct sync_site *s
  */
 enum sync_status sync_site_register(struct sync_db *db, struct sync_view name, struct sync_view secret, struct sync_view installation,
                                     struct sync_view version, char ret_token[static 44], int64_t *ret_site_id, struct sync_error *err);
+/** What bringing the registry and the database together did. */
+struct sync_registry_report {
+	int64_t sites, stores; /* restored into the database */
+	int64_t kept;          /* written to the file, which lacked them */
+	int64_t later;         /* sites that are restored once what they pushed is integrated */
+	char warning[400];     /* what a person should see to; empty: nothing */
+};
+/**
+ * Keep registrations besides central's database, in a file that a restore of the database leaves alone: sites with what they
+ * authenticate by, revocations, and where stores are. From now on every change made through this handle, or through one that is
+ * cloned from it later, is in the file before it is committed; what the two lack of each other is brought over at once, so no site
+ * is locked out by a restore, and no number is given again.
+ *
+ * @param path  made when it is not there
+ * @param ret   filled on success
+ * @retval SYNC_EIO, SYNC_EFULL  it cannot be read or written
+ * @retval SYNC_EINVALID  a line is damaged: the text has path and number; nothing was changed
+ * @retval SYNC_EWRONGDB  it is another database's
+ */
+enum sync_status sync_registry_open(struct sync_db *db, const char *path, struct sync_registry_report *ret, struct sync_error *err);
+
 /** Who sends a request. */
 struct sync_caller {
 	int64_t site_id;
