@@ -196,6 +196,70 @@ static void a_record_of_which_nobody_knows_where_it_was_leaves_whoever_held_it(v
 	assert_outbox(db, 2, above, "P location o1");
 }
 
+/* As when central was updated before it had routed what its old triggers kept. */
+static void what_other_triggers_kept_is_routed_by_what_the_record_says_now(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "location", "l", "store_id", "s1", "name", "a");
+	PUT(db, "location", "gone", "store_id", "s1");
+	settle(db);
+	before = newest_seq(db);
+	PUT(db, "location", "l", "name", "b");
+	PUT(db, "location", "gone", "name", "b");
+	add_site(db, 3);
+	PUT(db, "store", "s3", "site_id", "3", "name_id", "n3");
+	run_sql(db, "UPDATE sync_changelog SET old = '[\"of\", \"another\", \"build\"]', new = '[\"of\", \"another\", \"build\"]'");
+	del(db, "location", "gone");
+	settle(db);
+	assert_outbox(db, 1, before, "D location gone, P location l");
+	assert_int_equal(3, number_of(db, "SELECT site_id FROM sync_store WHERE store_id = 's3'"));
+}
+
+/* As when one process of central is of the build before, and another has brought the database up. */
+static void what_only_a_newer_build_knows_stays_in_the_queue_for_it(void **state)
+{
+	static const char left[] = "SELECT count(*) FROM sync_changelog WHERE seq = 1000 AND entity = 'entity_of_tomorrow' AND record_id = 't1'"
+				   "    AND action = 'P' AND source = 2 AND at_us = 7 AND old IS NULL AND new = '[\"s1\"]'";
+	struct sync_db *db = country(state);
+	int64_t before = newest_seq(db);
+
+	run_sql(db, "INSERT INTO sync_changelog(seq, entity, record_id, action, source, at_us, new)"
+		    "    VALUES (1000, 'entity_of_tomorrow', 't1', 'P', 2, 7, '[\"s1\"]')");
+	PUT(db, "item", "i");
+	settle(db);
+	assert_outbox(db, 0, before, "P item i");
+	assert_int_equal(1, number_of(db, left));
+	before = number_of(db, "SELECT count(*) FROM sync_routing");
+	assert_ok(sync_route(db, err));
+	assert_ok(sync_route_all(db, err));
+	assert_int_equal(1, number_of(db, left));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_changelog"));
+	assert_int_equal(before, number_of(db, "SELECT count(*) FROM sync_routing"));
+}
+
+/* Ids are as long as they may be, and each byte of them takes six in JSON. */
+static void as_many_joins_as_a_job_takes_may_name_the_longest_ids(void **state)
+{
+	struct sync_db *db = country(state);
+	char id[SYNC_MAX_ID + 1], join[20];
+
+	for (int i = 0; i < 70; i++) {
+		memset(id, 1, SYNC_MAX_ID);
+		id[SYNC_MAX_ID] = '\0';
+		for (int k = 0; k < 7; k++)
+			id[k] = i >> k & 1 ? 2 : 3;
+		snprintf(join, sizeof join, "j%d", i);
+		PUT(db, "name_store_join", join, "name_id", id, "store_id", "s1");
+	}
+	PUT(db, "name", id, "type", "PATIENT");
+	assert_ok(sync_route(db, err));
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_job WHERE kind = 'through'"));
+	settle(db);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 1 AND entity = 'name'"));
+}
+
 static void a_child_that_changes_its_parent_follows_it(void **state)
 {
 	struct sync_db *db = country(state);
@@ -828,6 +892,9 @@ int main(void)
 		TESTDB_BOTH(a_name_that_becomes_a_patient_leaves_those_who_may_not_see_it),
 		TESTDB_BOTH(a_record_whose_store_changes_moves_with_its_children),
 		TESTDB_BOTH(a_record_of_which_nobody_knows_where_it_was_leaves_whoever_held_it),
+		TESTDB_BOTH(what_other_triggers_kept_is_routed_by_what_the_record_says_now),
+		TESTDB_BOTH(what_only_a_newer_build_knows_stays_in_the_queue_for_it),
+		TESTDB_BOTH(as_many_joins_as_a_job_takes_may_name_the_longest_ids),
 		TESTDB_BOTH(a_child_that_changes_its_parent_follows_it),
 		TESTDB_BOTH(a_child_that_came_before_its_parent_goes_with_it),
 		TESTDB_BOTH(deletes_reach_whoever_holds_the_record),

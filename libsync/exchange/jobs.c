@@ -18,7 +18,7 @@ enum {
 	JOB_KEYS = 64, /* of one job; a store has one of its own, for it may have many records */
 	MAX_STEP = SYNC_MAX_ID,
 	MAX_SQL = 4096,
-	MAX_JSON = 64 * 1024,
+	MAX_JSON = 1 << 20, /* keys are JOB_KEYS ids at most, each byte 6 when escaped */
 	CHUNK_ROWS = 1000,
 };
 

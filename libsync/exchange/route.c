@@ -13,8 +13,8 @@ enum { STEP_ROWS = 10000 /* of the queue, per transaction */ };
 /* One row of the queue. */
 struct queued {
 	int64_t seq;
-	const struct sync_entity *entity;
-	struct sync_view id;
+	const struct sync_entity *entity; /* NULL: this build does not know it */
+	struct sync_view name, id;
 	char action; /* P, D; R: send it to source again */
 	int64_t source, at_us;
 	struct sync_view before, now; /* JSON arrays of routing values, or empty */
@@ -24,7 +24,6 @@ struct queue {
 	struct sync_arena *arena;
 	struct queued *row;
 	size_t n, cap;
-	size_t taken; /* also rows of entities that are not known */
 };
 
 static enum sync_status take_queued(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
@@ -35,12 +34,10 @@ static enum sync_status take_queued(void *ctx, const struct sync_value *v, size_
 	(void)n;
 	TRY(sync_larger(q->arena, (void **)&q->row, q->n, &q->cap, sizeof *row, err));
 	row = &q->row[q->n];
-	q->taken++;
 	*row = (struct queued){
 		.seq = v[0].i, .entity = sync_entity_find(v[1].s), .action = v[3].s.data[0], .source = v[4].i, .at_us = v[7].i
 	};
-	if (!row->entity)
-		return SYNC_OK; /* it is routed when a build that knows it opens the database */
+	TRY(sync_arena_keep(q->arena, v[1].s, &row->name, err));
 	TRY(sync_arena_keep(q->arena, v[2].s, &row->id, err));
 	if (v[5].kind == SYNC_STRING)
 		TRY(sync_arena_keep(q->arena, v[5].s, &row->before, err));
@@ -57,6 +54,41 @@ static int by_seq(const void *a, const void *b)
 	return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
+static struct sync_value text_or_null(struct sync_view v)
+{
+	return v.data ? sync_string(v) : sync_null();
+}
+
+static enum sync_status put_back(struct sync_db *db, const struct queued *row, struct sync_error *err)
+{
+	static const char put[] = "INSERT INTO sync_changelog(seq, entity, record_id, action, source, at_us, old, new)"
+				  "    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+	return sync_db_run(db, put,
+			   SYNC_ARGS(sync_int(row->seq), sync_string(row->name), sync_string(row->id),
+				     sync_string((struct sync_view){ &row->action, 1 }), sync_int(row->source), sync_int(row->at_us),
+				     text_or_null(row->before), text_or_null(row->now)),
+			   NULL, NULL, err);
+}
+
+/*
+ * While central is updated one process after another, one of the older build finds rows of an entity that only the newer build
+ * declares: that one routes them.
+ */
+static enum sync_status leave_unknown(struct sync_db *db, struct queue *q, struct sync_error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->n; i++) {
+		if (q->row[i].entity)
+			q->row[n++] = q->row[i];
+		else
+			TRY(put_back(db, &q->row[i], err));
+	}
+	q->n = n;
+	return SYNC_OK;
+}
+
 #define FIRST   "(SELECT seq FROM sync_changelog ORDER BY seq LIMIT $1)"
 #define COLUMNS "    RETURNING seq, entity, record_id, action, source, old, new, at_us"
 
@@ -70,31 +102,33 @@ static enum sync_status take_queue(struct sync_db *db, int64_t limit, struct que
 	static const char take_any[] = "DELETE FROM sync_changelog WHERE seq = ANY (ARRAY" FIRST ")" COLUMNS;
 
 	TRY(sync_db_run(db, sync_db_dialect(db)->postgres ? take_any : take, SYNC_ARGS(sync_int(limit)), take_queued, q, err));
+	TRY(leave_unknown(db, q, err));
 	if (q->n)
 		qsort(q->row, q->n, sizeof *q->row, by_seq);
 	return SYNC_OK;
 }
 
-/* ["text", null, …]; *ret is NULL when the text is not that. */
+/* ["text", null, …], as many as routes read; *ret is NULL when the text is not that. */
 static enum sync_status read_values(struct sync_view text, const struct sync_entity *e, struct sync_arena *arena,
 				    const struct sync_value **ret, struct sync_error *err)
 {
 	size_t n = sync_route_fields(e)->n, i = 0;
 	struct sync_json json, member;
 	struct sync_value *values;
+	bool more;
 
 	*ret = NULL;
 	if (!text.len || sync_json_parse(&json, text, 1, NULL) != SYNC_OK)
 		return SYNC_OK;
 	TRY(sync_arena_zeros(arena, n, sizeof *values, &values, err));
-	for (bool more = sync_json_first(&member, &json); more && i < n; more = sync_json_next(&member), i++) {
+	for (more = sync_json_first(&member, &json); more && i < n; more = sync_json_next(&member), i++) {
 		values[i] = sync_null();
 		if (member.type != SYNC_JSON_TEXT)
 			continue;
 		values[i].kind = SYNC_STRING;
 		TRY(sync_arena_keep(arena, member.text, &values[i].s, err));
 	}
-	*ret = i == n ? values : NULL;
+	*ret = i == n && !more ? values : NULL;
 	return SYNC_OK;
 }
 
@@ -132,7 +166,16 @@ static void add_resend(struct step *s, const struct queued *row)
 	    (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_RESENT, .site = row->source };
 }
 
-static enum sync_status read_items(struct step *s, struct sync_error *err)
+/* The triggers of another build may have kept other values than routes read now; then the record itself is asked. */
+static enum sync_status read_now(struct sync_db *db, struct step *s, size_t i, struct sync_error *err)
+{
+	struct sync_routed *item = &s->item[i];
+
+	TRY(read_values(s->last[i]->now, item->entity, s->arena, &item->now, err));
+	return item->now ? SYNC_OK : sync_route_values(db, item->entity, &item->id, 1, s->arena, &item->now, err);
+}
+
+static enum sync_status read_items(struct sync_db *db, struct step *s, struct sync_error *err)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		struct sync_routed *item = &s->item[i];
@@ -141,12 +184,12 @@ static enum sync_status read_items(struct step *s, struct sync_error *err)
 			continue;
 		TRY(read_values(s->first[i], item->entity, s->arena, &item->before, err));
 		if (!item->gone)
-			TRY(read_values(s->last[i]->now, item->entity, s->arena, &item->now, err));
+			TRY(read_now(db, s, i, err));
 	}
 	return SYNC_OK;
 }
 
-static enum sync_status make_items(struct step *s, const struct queue *q, struct sync_error *err)
+static enum sync_status make_items(struct sync_db *db, struct step *s, const struct queue *q, struct sync_error *err)
 {
 	s->changed.arena = s->arena;
 	TRY(sync_arena_zeros(s->arena, q->n, sizeof *s->item, &s->item, err));
@@ -158,7 +201,7 @@ static enum sync_status make_items(struct step *s, const struct queue *q, struct
 		else
 			TRY(add_change(s, &q->row[i], err));
 	}
-	return read_items(s, err);
+	return read_items(db, s, err);
 }
 
 static enum sync_status forget_extra(struct sync_router *r, const struct step *s, struct sync_error *err)
@@ -205,7 +248,7 @@ static enum sync_status route_queue(struct sync_router *r, const struct queue *q
 {
 	struct step s = { .arena = q->arena };
 
-	TRY(make_items(&s, q, err));
+	TRY(make_items(r->db, &s, q, err));
 	TRY(forget_extra(r, &s, err));
 	TRY(make_versions(r, &s, err));
 	for (size_t i = 0; i < s.n; i++)
@@ -218,24 +261,28 @@ static enum sync_status route_queue(struct sync_router *r, const struct queue *q
 	return SYNC_OK;
 }
 
-static enum sync_status step(struct sync_router *r, int64_t limit, bool *ret_more, struct sync_error *err)
+/* *ret_routed: rows of the queue. */
+static enum sync_status step(struct sync_db *db, int64_t limit, size_t *ret_routed, struct sync_error *err)
 {
+	defer(sync_router_close) struct sync_router r = { 0 };
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	struct queue q = { .arena = &arena };
 
-	TRY(take_queue(r->db, limit, &q, err));
-	TRY(route_queue(r, &q, err));
-	TRY(sync_router_end(r, err));
-	*ret_more = q.taken == (size_t)limit;
+	TRY(sync_router_open(&r, db, err));
+	TRY(take_queue(db, limit, &q, err));
+	TRY(route_queue(&r, &q, err));
+	TRY(sync_router_end(&r, err));
+	*ret_routed = q.n;
 	return SYNC_OK;
 }
 
 enum sync_status sync_route_step(struct sync_db *db, int64_t limit, bool *ret_more, struct sync_error *err)
 {
-	defer(sync_router_close) struct sync_router r = { 0 };
+	size_t routed;
 
-	TRY(sync_router_open(&r, db, err));
-	return step(&r, limit, ret_more, err);
+	TRY(step(db, limit, &routed, err));
+	*ret_more = routed == (size_t)limit;
+	return SYNC_OK;
 }
 
 #define ROUTER "1819504238" /* "lsyn" */
@@ -258,13 +305,17 @@ enum sync_status sync_route_wait(struct sync_db *db, struct sync_error *err)
 	return sync_db_dialect(db)->postgres ? sync_db_run(db, wait, SYNC_NOARGS, NULL, NULL, err) : SYNC_OK;
 }
 
-/* One transaction; whoever finds another routing leaves it to that one. */
-static enum sync_status route_some(struct sync_db *db, bool *ret_mine, struct sync_error *err)
+/* One transaction; whoever finds another routing, or only what a newer build can route, leaves it to that one. */
+static enum sync_status route_some(struct sync_db *db, bool *ret_any, struct sync_error *err)
 {
-	bool more;
+	size_t routed = 0;
+	bool mine;
 
-	TRY(sync_route_lock(db, ret_mine, err));
-	return *ret_mine ? sync_route_step(db, STEP_ROWS, &more, err) : SYNC_OK;
+	TRY(sync_route_lock(db, &mine, err));
+	if (mine)
+		TRY(step(db, STEP_ROWS, &routed, err));
+	*ret_any = routed > 0;
+	return SYNC_OK;
 }
 
 /* By the number, so that the index passes over what is gone; PostgreSQL would read all of the table that is not yet vacuumed. */
@@ -284,15 +335,15 @@ enum sync_status sync_route_queued(struct sync_db *db, bool *ret, struct sync_er
  */
 enum sync_status sync_route(struct sync_db *db, struct sync_error *err)
 {
-	bool mine = true, rows;
+	bool any = true, rows;
 
 	TRY(sync_route_queued(db, &rows, err));
-	while (rows && mine) {
+	while (rows && any) {
 		enum sync_status status;
 
 		TRY(sync_db_begin(db, true, err));
-		status = route_some(db, &mine, err);
-		if (status != SYNC_OK || !mine) {
+		status = route_some(db, &any, err);
+		if (status != SYNC_OK || !any) {
 			sync_db_rollback(db);
 			return status;
 		}
