@@ -507,6 +507,22 @@ static enum sync_status find(void *ctx, const struct sync_value *v, size_t n, st
 	return SYNC_OK;
 }
 
+static void a_batch_of_new_rows_fails_when_one_is_there(void **state)
+{
+	static const char *const columns[] = { "id", "n" };
+	static const enum sync_type types[] = { SYNC_ID, SYNC_BIGINT };
+	const struct sync_table fresh = { .name = "things", .columns = columns, .types = types, .n_columns = 2, .n_key = 1, .fresh = true };
+	const struct sync_value first[] = { sync_text("a"), sync_int(1) };
+	const struct sync_value both[] = { sync_text("b"), sync_int(2), sync_text("a"), sync_int(3) };
+	struct sync_db *db = open_things(testdb_of(state));
+	struct sync_error e = { 0 };
+
+	assert_ok(sync_db_put_many(db, &fresh, first, 1, err));
+	assert_int_equal(sync_db_dialect(db)->postgres ? SYNC_EBUSY : SYNC_EDB, sync_db_put_many(db, &fresh, both, 2, &e));
+	assert_non_null(strstr(e.text, "things"));
+	assert_int_equal(1, number(db, "SELECT sum(n) FROM things"));
+}
+
 static void the_catalog_has_columns_and_triggers(void **state)
 {
 	struct sync_db *db = open_things(testdb_of(state));
@@ -566,6 +582,7 @@ int contract_db_run(void)
 		TESTDB_BOTH(a_batch_without_a_key_is_numbered_row_by_row),
 		TESTDB_BOTH(a_batch_leaves_other_columns_alone),
 		TESTDB_BOTH(a_failing_batch_keeps_nothing),
+		TESTDB_BOTH(a_batch_of_new_rows_fails_when_one_is_there),
 		TESTDB_BOTH(the_catalog_has_columns_and_triggers),
 		TESTDB_BOTH(numbers_of_our_own_rise_and_are_not_reused),
 	};

@@ -383,7 +383,7 @@ void sync_sql_columns(struct sync_buf *b, const struct sync_table *t)
 
 void sync_sql_conflict(struct sync_buf *b, const struct sync_table *t)
 {
-	if (!t->n_key)
+	if (!t->n_key || t->fresh)
 		return;
 	sync_buf_add_text(b, " ON CONFLICT (");
 	add_names(b, t->columns, t->n_key);

@@ -10,6 +10,7 @@ struct sync_pg {
 	struct sync_db base;
 	PGconn *conn;
 	char name[160];  /* for error texts */
+	char state[6];   /* SQLSTATE of the newest failure */
 	bool writing;    /* the open transaction may write */
 	unsigned last;   /* number in the newest name of a statement or temporary table */
 	uint64_t began;  /* transactions so far */

@@ -13,6 +13,8 @@ enum {
 	UNNEST_ROWS = 128,    /* up to here arrays are quicker than a COPY, which takes more statements */
 };
 
+#define UNIQUE_VIOLATION "23505"
+
 /* What is kept for one table and set of columns; the key is the address of its statement for few rows. */
 struct batch {
 	struct sync_statement base;
@@ -222,6 +224,8 @@ enum sync_status sync_pg_put_many(struct sync_db *base, const struct sync_table 
 	                                                put_copy(db, batch, t, v, rows, &shadows, err);
 	if (status != SYNC_OK)
 		base->failed = true;
+	if (status == SYNC_EDB && t->fresh && !strcmp(db->state, UNIQUE_VIOLATION))
+		return sync_fail(err, SYNC_EBUSY, "%s: another transaction has put a row of %s meanwhile", db->name, t->name);
 	return status;
 }
 

@@ -57,6 +57,7 @@ enum sync_status sync_pg_fail(struct sync_pg *db, const PGresult *result, struct
 	char text[300];
 
 	db->base.failed = true;
+	(void)snprintf(db->state, sizeof(db->state), "%s", state ? state : "");
 	flatten(text, sizeof(text), primary ? primary : PQerrorMessage(db->conn));
 	if (PQstatus(db->conn) == CONNECTION_BAD)
 		return sync_fail(err, SYNC_ENET, "%s: %s", db->name, text);

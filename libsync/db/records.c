@@ -290,7 +290,7 @@ static bool has_field(const struct mask *m, size_t field)
 
 /* Put those of n records that have exactly the fields of the first, which is yet to be put; their masks become empty. */
 static enum sync_status put_alike(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
-                                  struct mask *masks, struct sync_value *values, struct sync_error *err)
+                                  bool fresh, struct mask *masks, struct sync_value *values, struct sync_error *err)
 {
 	const char *columns[SYNC_MAX_FIELDS];
 	enum sync_type types[SYNC_MAX_FIELDS];
@@ -299,6 +299,7 @@ static enum sync_status put_alike(struct sync_db *db, const struct sync_entity *
 	size_t rows = 0, at = 0;
 
 	sync_ddl_batch(&table, e, m.bit, columns, types);
+	table.fresh = fresh;
 	for (size_t i = 0; i < n; i++) {
 		if (memcmp(&masks[i], &m, sizeof m) != 0)
 			continue;
@@ -310,6 +311,22 @@ static enum sync_status put_alike(struct sync_db *db, const struct sync_entity *
 				values[at++] = r[i]->values[k];
 	}
 	return sync_db_put_many(db, &table, values, rows, err);
+}
+
+static struct sync_value root_value(const struct sync_record *r)
+{
+	return r->entity || !r->root.len ? sync_null() : sync_string(r->root);
+}
+
+/* A whole record of an unknown entity that was not there. */
+static enum sync_status add_unknown(struct sync_db *db, const struct sync_record *r, struct sync_error *err)
+{
+	static const char *const columns[] = { "entity", "record_id", "data", "root_id" };
+	static const enum sync_type types[] = { SYNC_ID, SYNC_ID, SYNC_TEXT, SYNC_ID };
+	static const struct sync_table table = { "sync_extra", columns, types, COUNT(columns), 2, .fresh = true };
+	const struct sync_value values[] = { sync_string(r->name), sync_string(r->id), sync_string(r->extra), root_value(r) };
+
+	return sync_db_put_many(db, &table, values, 1, err);
 }
 
 /* Unknown fields: those that came replace those of the same name, the others stay. */
@@ -326,8 +343,7 @@ static enum sync_status put_extra(struct sync_db *db, const struct sync_record *
 	sync_json_merge(&data, sync_buf_view(&old), r->extra);
 	TRY(sync_buf_check(&data, err));
 	return sync_db_run(db, put,
-	                   SYNC_ARGS(sync_string(r->name), sync_string(r->id), sync_string(sync_buf_view(&data)),
-	                             r->entity || !r->root.len ? sync_null() : sync_string(r->root)),
+	                   SYNC_ARGS(sync_string(r->name), sync_string(r->id), sync_string(sync_buf_view(&data)), root_value(r)),
 	                   NULL, NULL, err);
 }
 
@@ -391,7 +407,7 @@ static enum sync_status complete(struct sync_db *db, const struct sync_entity *e
 }
 
 static enum sync_status put_known(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *given, size_t n,
-                                  struct sync_error *err)
+                                  bool fresh, struct sync_error *err)
 {
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	defer(freep) struct sync_value *values = malloc(n * e->n_fields * sizeof(*values));
@@ -411,19 +427,31 @@ static enum sync_status put_known(struct sync_db *db, const struct sync_entity *
 		masks[i] = mask_of(r[i]);
 	for (size_t i = 0; i < n; i++)
 		if (has_field(&masks[i], 0))
-			TRY(put_alike(db, e, r + i, n - i, masks + i, values, err));
+			TRY(put_alike(db, e, r + i, n - i, fresh, masks + i, values, err));
+	return SYNC_OK;
+}
+
+static enum sync_status put_all(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
+                                bool fresh, struct sync_error *err)
+{
+	if (e && n)
+		TRY(put_known(db, e, r, n, fresh, err));
+	for (size_t i = 0; i < n; i++)
+		if (r[i]->extra.len)
+			TRY(fresh && !r[i]->entity ? add_unknown(db, r[i], err) : put_extra(db, r[i], err));
 	return SYNC_OK;
 }
 
 enum sync_status sync_records_put(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
                                   struct sync_error *err)
 {
-	if (e && n)
-		TRY(put_known(db, e, r, n, err));
-	for (size_t i = 0; i < n; i++)
-		if (r[i]->extra.len)
-			TRY(put_extra(db, r[i], err));
-	return SYNC_OK;
+	return put_all(db, e, r, n, false, err);
+}
+
+enum sync_status sync_records_add(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
+                                  struct sync_error *err)
+{
+	return put_all(db, e, r, n, true, err);
 }
 
 /* DELETE with $1 the JSON array of ids. */

@@ -488,6 +488,7 @@ static const struct sync_dialect dialect = {
 		[SYNC_REAL] = "real",
 	},
 	.for_update = "",
+	.for_change = "",
 	.for_share = "",
 	.serial = "integer PRIMARY KEY AUTOINCREMENT",
 	.blob = "blob",

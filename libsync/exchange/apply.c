@@ -9,10 +9,11 @@
 #include "exchange/altered.h"
 #include "exchange/lot.h"
 
-/* A record and when its turn is: puts in integration order, then deletes and drops in the reverse. */
+/* A record and when its turn is: puts in integration order, new ones first, then deletes and drops in the reverse. */
 struct step {
 	const struct sync_record *r;
 	size_t turn;
+	bool fresh;
 };
 
 /* Sorted ids keep a table's pages together. */
@@ -23,11 +24,13 @@ static int by_turn(const void *a, const void *b)
 
 	if (x->turn != y->turn)
 		return x->turn < y->turn ? -1 : 1;
+	if (x->fresh != y->fresh)
+		return x->fresh ? -1 : 1;
 	order = x->r->entity ? 0 : sync_view_cmp(x->r->name, y->r->name);
 	return order ? order : sync_view_cmp(x->r->id, y->r->id);
 }
 
-static void plan(struct step *steps, const struct sync_record *const *r, size_t n)
+static void plan(struct step *steps, const struct sync_record *const *r, const bool *fresh, size_t n)
 {
 	const struct sync_entity *last = NULL;
 	size_t count, order = 0;
@@ -39,14 +42,14 @@ static void plan(struct step *steps, const struct sync_record *const *r, size_t 
 		else if (r[i]->entity != last)
 			order = sync_entity_order(r[i]->entity);
 		last = r[i]->entity;
-		steps[i] = (struct step){ r[i], r[i]->action == SYNC_PUT ? order : 2 * count + 1 - order };
+		steps[i] = (struct step){ r[i], r[i]->action == SYNC_PUT ? order : 2 * count + 1 - order, fresh && fresh[i] };
 	}
 	qsort(steps, n, sizeof *steps, by_turn);
 }
 
 static bool together(const struct step *a, const struct step *b)
 {
-	return a->turn == b->turn && sync_view_eq(a->r->name, b->r->name);
+	return a->turn == b->turn && a->fresh == b->fresh && sync_view_eq(a->r->name, b->r->name);
 }
 
 static enum sync_status delete_unknown(struct sync_db *db, struct sync_view entity, const struct sync_view *ids, size_t n,
@@ -92,7 +95,7 @@ static enum sync_status put_in(struct sync_db *db, int64_t source, const struct 
 		return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %.*s", n, SYNC_VIEW(steps->r->name));
 	for (size_t i = 0; i < n; i++)
 		r[i] = steps[i].r;
-	TRY(sync_records_put(db, steps->r->entity, r, n, err));
+	TRY(steps->fresh ? sync_records_add(db, steps->r->entity, r, n, err) : sync_records_put(db, steps->r->entity, r, n, err));
 	return source && !steps->r->entity ? name_owner(db, source, steps, n, err) : SYNC_OK;
 }
 
@@ -158,7 +161,7 @@ static enum sync_status run_named(struct sync_db *db, int64_t source, const stru
 	return name_source(db, "", err);
 }
 
-enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, const bool *fresh, size_t n,
                             struct sync_error *err)
 {
 	bool own = sync_db_role(db) == SYNC_CENTRAL && source == 0; /* captured as any other edit is */
@@ -168,7 +171,7 @@ enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct syn
 		return sync_fail(err, SYNC_ENOMEM, "applying %zu records", n);
 	if (!n)
 		return SYNC_OK;
-	plan(steps, r, n);
+	plan(steps, r, fresh, n);
 	if (own)
 		return run_steps(db, source, steps, n, err);
 	if (sync_db_dialect(db)->postgres) {

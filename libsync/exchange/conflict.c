@@ -80,37 +80,30 @@ static enum sync_status take_current(void *ctx, const struct sync_value *v, size
 	return SYNC_OK;
 }
 
-/* What central itself did to records of the lot and the router has not seen yet: that is the present version. */
+/* What central itself did to records of the lot and the router has not taken yet: the last edit of each. */
 struct own {
-	const struct sync_lot *lot;
-	struct sync_own_version version;
+	struct sync_lot *lot;
+	struct sync_own_edit *edits;
+	size_t n;
 };
 
 static enum sync_status take_own(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	struct own *own = ctx;
-	struct sync_item *item = sync_lot_find(own->lot, v[0].s, v[1].s);
-	struct sync_current *current;
+	const struct sync_item *item = sync_lot_find(own->lot, v[0].s, v[1].s);
+	struct sync_own_edit *last = own->n ? &own->edits[own->n - 1] : NULL;
 
-	(void)n;
+	(void)n, (void)err;
 	if (!item)
 		return SYNC_OK;
-	current = sync_arena_get(own->lot->arena, sizeof *current);
-	if (!current)
-		return sync_fail(err, SYNC_ENOMEM, "the version of a record");
-	*current = (struct sync_current){
-		.version = sync_arena_copy(own->lot->arena, sync_own_version(&own->version, v[2].i)),
-		.edited_us = v[3].i,
-		.creator = item->current ? item->current->creator : 0,
-		.deleted = sync_view_is(v[4].s, "D"),
-	};
-	if (!current->version.data)
-		return sync_fail(err, SYNC_ENOMEM, "the version of a record");
-	item->current = current;
+	if (!last || last->entity != item->r->entity || !sync_view_eq(last->id, item->r->id))
+		last = &own->edits[own->n++];
+	*last = (struct sync_own_edit){ item->r->entity, item->r->id, v[2].i, v[3].i, sync_view_is(v[4].s, "D") };
 	return SYNC_OK;
 }
 
-static enum sync_status load_own(struct sync_lot *lot, struct sync_error *err)
+/* They become versions now, so that what is judged is an edit of another version. */
+static enum sync_status make_own(struct sync_lot *lot, struct sync_error *err)
 {
 	static const char any[] = "SELECT 1 FROM sync_changelog WHERE source = 0 ORDER BY seq LIMIT 1";
 	struct own own = { .lot = lot };
@@ -122,19 +115,34 @@ static enum sync_status load_own(struct sync_lot *lot, struct sync_error *err)
 	TRY(sync_db_number(lot->db, any, SYNC_NOARGS, 0, &some, err));
 	if (!some)
 		return SYNC_OK;
-	TRY(sync_own_open(&own.version, lot->db, err));
+	own.edits = sync_arena_get(lot->arena, (lot->n + 1) * sizeof *own.edits);
+	if (!own.edits)
+		return sync_fail(err, SYNC_ENOMEM, "central's edits of %zu records", lot->n);
 	while (sync_lot_next(lot, &run)) {
 		if (!is_any(&run))
 			continue;
 		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
 		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, seq, at_us, action FROM sync_changelog WHERE record_id IN", ids, n,
-		                 " AND entity = $2 AND source = 0 ORDER BY seq", SYNC_ARGS(sync_text(run.e->name)), take_own, &own,
-		                 err));
+		                 " AND entity = $2 AND source = 0 ORDER BY record_id, seq", SYNC_ARGS(sync_text(run.e->name)),
+		                 take_own, &own, err));
 	}
-	return SYNC_OK;
+	return sync_own_versions(lot->db, own.edits, own.n, err);
 }
 
-/* Whoever integrates another edit of one of them waits until this one is decided; all lock in the same order. */
+static bool has_any(const struct sync_lot *lot)
+{
+	struct sync_run run = { 0 };
+
+	while (sync_lot_next(lot, &run))
+		if (is_any(&run))
+			return true;
+	return false;
+}
+
+/*
+ * What an edit made at central became is in the queue, or else a version: the queue is looked at first. Whoever integrates another
+ * edit of one of the records waits until this one is decided; all lock in the same order.
+ */
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 {
 	static const char head[] =
@@ -142,17 +150,18 @@ enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 	const char *tail = sync_say(lot->arena, " AND entity = $2 ORDER BY record_id%s", sync_db_dialect(lot->db)->for_update);
 	struct sync_run run = { 0 };
 	struct sync_view *ids;
-	bool some = false;
 	size_t n;
 
+	if (!has_any(lot))
+		return SYNC_OK;
+	TRY(make_own(lot, err));
 	while (sync_lot_next(lot, &run)) {
 		if (!is_any(&run))
 			continue;
-		some = true;
 		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
 		TRY(sync_run_ids(lot->db, head, ids, n, tail, SYNC_ARGS(sync_text(run.e->name)), take_current, lot, err));
 	}
-	return some ? load_own(lot, err) : SYNC_OK;
+	return SYNC_OK;
 }
 
 /* A version that central has had before. */

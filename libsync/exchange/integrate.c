@@ -179,7 +179,6 @@ static enum sync_status judge(struct sync_lot *lot, struct sync_error *err)
 	if (sync_db_role(lot->db) == SYNC_SITE)
 		TRY(check_local_edits(lot, err));
 	if (sync_lot_judged(lot)) {
-		TRY(sync_load_current(lot, err));
 		TRY(sync_check_rights(lot, err));
 		TRY(sync_weigh_edits(lot, err));
 	}
@@ -192,15 +191,21 @@ static enum sync_status judge(struct sync_lot *lot, struct sync_error *err)
 static enum sync_status apply(struct work *w, struct sync_lot *lot, struct sync_error *err)
 {
 	const struct sync_record **r = sync_arena_get(lot->arena, (lot->n + 1) * sizeof(*r));
+	bool *fresh = sync_arena_get(lot->arena, lot->n + 1);
 	size_t n = 0;
 
-	if (!r)
+	if (!r || !fresh)
 		return sync_fail(err, SYNC_ENOMEM, "applying %zu records", lot->n);
-	for (size_t i = 0; i < lot->n; i++)
-		if (sync_item_applies(lot, &lot->items[i]))
-			r[n++] = lot->items[i].r;
+	for (size_t i = 0; i < lot->n; i++) {
+		const struct sync_item *item = &lot->items[i];
+
+		if (!sync_item_applies(lot, item))
+			continue;
+		fresh[n] = sync_lot_judged(lot) && !item->exists;
+		r[n++] = item->r;
+	}
 	w->out->applied += (int64_t)n;
-	return sync_apply(lot->db, lot->in->source, r, n, err);
+	return sync_apply(lot->db, lot->in->source, r, fresh, n, err);
 }
 
 static enum sync_status inbox_row(const struct sync_lot *lot, const struct sync_item *item, struct sync_inbox_row *ret,

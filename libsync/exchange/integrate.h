@@ -50,8 +50,11 @@ enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int6
 /**
  * Apply records to the tables with echo marks: what triggers capture carries source. References, rights and conflicts are the
  * caller's. Used by the integrator and by waiting_accept (source 0: captured as central's own edit).
+ *
+ * @param fresh  per record: it was judged as one that is not there; NULL: of none is known
+ * @retval SYNC_EBUSY  one that was not there is there by now
  */
-enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct sync_record *const *r, const bool *fresh, size_t n,
                             struct sync_error *err);
 
 /**

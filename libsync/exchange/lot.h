@@ -146,10 +146,10 @@ enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_r
 
 /* The steps; integrate.c calls them in this order. */
 
-/** Central: its versions of "any" records (conflict.c). */
-enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err);
-/** Central: what its sites may do, also with what is malformed (rights.c). */
+/** Central: what its sites may do, also with what is malformed (rights.c); what they may change is held from here on. */
 enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err);
+/** A part of that: central's versions of "any" records (conflict.c). */
+enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err);
 /** Central: what each edit of an "any" record is worth (conflict.c). */
 enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err);
 /** What a put names exists, and what a delete removes is not named; after all that may fail groups (references.c). */

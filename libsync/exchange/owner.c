@@ -134,7 +134,7 @@ static enum sync_status take_fact(void *ctx, const struct sync_value *v, size_t 
 }
 
 static enum sync_status read_entity(struct sync_owners *o, const struct sync_owning *k, const struct sync_view *ids, size_t n,
-                                    struct sync_error *err)
+                                    const char *tail, struct sync_error *err)
 {
 	struct reading reading = { o, k };
 	defer(sync_buf_clear) struct sync_buf head = { .max = 1024 };
@@ -144,7 +144,7 @@ static enum sync_status read_entity(struct sync_owners *o, const struct sync_own
 		sync_buf_addf(&head, ", \"%s\"", k->e->fields[k->read[i]].name);
 	sync_buf_addf(&head, " FROM \"%s\" WHERE id IN", k->e->name);
 	TRY(sync_buf_check(&head, err));
-	return sync_run_ids(o->lot->db, head.data, ids, n, "", SYNC_NOARGS, take_fact, &reading, err);
+	return sync_run_ids(o->lot->db, head.data, ids, n, tail, SYNC_NOARGS, take_fact, &reading, err);
 }
 
 enum sync_status sync_fact_ids(const struct sync_owners *o, size_t from, sync_fact_fn *fn, struct sync_view **ret,
@@ -169,7 +169,7 @@ static bool is_unread(const struct sync_fact *fact)
 	return !fact->read;
 }
 
-static enum sync_status read_facts(struct sync_owners *o, struct sync_error *err)
+static enum sync_status read_facts(struct sync_owners *o, const char *tail, struct sync_error *err)
 {
 	struct sync_view *ids;
 	size_t n;
@@ -180,7 +180,7 @@ static enum sync_status read_facts(struct sync_owners *o, struct sync_error *err
 		if (o->facts[i].read)
 			continue;
 		TRY(sync_fact_ids(o, i, is_unread, &ids, &n, err));
-		TRY(read_entity(o, kind, ids, n, err));
+		TRY(read_entity(o, kind, ids, n, tail, err));
 		for (size_t k = i; k < o->n; k++)
 			if (o->facts[k].kind == kind)
 				o->facts[k].read = true;
@@ -233,9 +233,11 @@ static enum sync_status want_targets(struct sync_owners *o, size_t from, struct 
 	return SYNC_OK;
 }
 
+/* What the lot may change is held, in one order: nobody changes it between judgement and commit. */
 static enum sync_status gather(struct sync_owners *o, struct sync_error *err)
 {
 	enum { DEPTH = 3 }; /* a child, its parent, and what its parent's condition refers to */
+	const char *held = sync_say(o->lot->arena, " ORDER BY id%s", sync_db_dialect(o->lot->db)->for_change);
 	struct sync_run run = { 0 };
 	size_t from = 0;
 
@@ -243,12 +245,12 @@ static enum sync_status gather(struct sync_owners *o, struct sync_error *err)
 		for (size_t i = 0; run.e && i < run.n; i++)
 			if (run.e->owner != SYNC_OWNER_CENTRAL && sync_item_owned(o->lot, run.items[i]))
 				TRY(want(o, run.e, run.items[i]->r->id, err));
-	TRY(read_facts(o, err));
+	TRY(read_facts(o, held, err));
 	for (int depth = 0; depth < DEPTH && from < o->n; depth++) {
 		size_t end = o->n;
 
 		TRY(want_targets(o, from, err));
-		TRY(read_facts(o, err));
+		TRY(read_facts(o, "", err));
 		from = end;
 	}
 	return SYNC_OK;

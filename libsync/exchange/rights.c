@@ -415,13 +415,16 @@ static void answer(struct rights *rights, const struct asked *asked)
 	}
 }
 
-static enum sync_status take_foreign(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+static enum sync_status take_unknown(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	struct sync_lot *lot = ctx;
 	struct sync_item *item = sync_lot_find(lot, v[0].s, v[1].s);
 
 	(void)n, (void)err;
-	if (item && !item->r->entity)
+	if (!item || item->r->entity)
+		return SYNC_OK;
+	item->exists = true;
+	if (v[2].i != lot->in->source)
 		sync_item_fail(lot, item, SYNC_REFUSED,
 		               (struct sync_reason){ .code = "not_owner", .text = "this record of an unknown entity comes from elsewhere" });
 	return SYNC_OK;
@@ -430,12 +433,13 @@ static enum sync_status take_foreign(void *ctx, const struct sync_value *v, size
 /* Of an entity that this build does not know, a site may change what it has brought itself. */
 static enum sync_status check_unknown(struct sync_lot *lot, const struct sync_run *run, struct sync_error *err)
 {
+	const char *held = sync_say(lot->arena, " ORDER BY record_id, entity%s", sync_db_dialect(lot->db)->for_change);
 	struct sync_view *ids;
 	size_t n;
 
 	TRY(sync_run_select(lot, run, sync_item_open, &ids, &n, err));
-	return sync_run_ids(lot->db, "SELECT entity, record_id FROM sync_extra WHERE record_id IN", ids, n,
-	                    " AND coalesce(source, 0) <> $2", SYNC_ARGS(sync_int(lot->in->source)), take_foreign, lot, err);
+	return sync_run_ids(lot->db, "SELECT entity, record_id, coalesce(source, 0) FROM sync_extra WHERE record_id IN", ids, n, held,
+	                    SYNC_NOARGS, take_unknown, lot, err);
 }
 
 enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err)
@@ -444,6 +448,7 @@ enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err)
 	struct sync_run run = { 0 };
 
 	TRY(sync_owners_open(&rights.o, lot, err));
+	TRY(sync_load_current(lot, err)); /* of records that are held by now */
 	while (sync_lot_next(lot, &run)) {
 		for (size_t i = 0; i < run.n; i++)
 			TRY(decide_item(&rights, run.items[i], err));

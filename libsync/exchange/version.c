@@ -9,13 +9,13 @@
 #include "base/internal.h"
 #include "exchange/lot.h"
 
-enum sync_status sync_versions_put(struct sync_db *db, const struct sync_version *v, size_t n, struct sync_error *err)
+static enum sync_status put_versions(struct sync_db *db, const struct sync_version *v, size_t n, bool keep, struct sync_error *err)
 {
 	static const char *const columns[] = { "entity",      "record_id", "version", "edited_us",
 		                               "received_us", "creator",   "deleted" };
 	static const enum sync_type types[] = { SYNC_TEXT,   SYNC_TEXT,   SYNC_TEXT,  SYNC_BIGINT,
 		                                SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT };
-	static const struct sync_table table = { "sync_version", columns, types, COUNT(columns), 2, false };
+	const struct sync_table table = { "sync_version", columns, types, COUNT(columns), 2, .keep = keep };
 	defer(freep) struct sync_value *values = malloc((n + 1) * COUNT(columns) * sizeof *values);
 	size_t at = 0;
 
@@ -33,12 +33,17 @@ enum sync_status sync_versions_put(struct sync_db *db, const struct sync_version
 	return sync_db_put_many(db, &table, values, n, err);
 }
 
+enum sync_status sync_versions_put(struct sync_db *db, const struct sync_version *v, size_t n, struct sync_error *err)
+{
+	return put_versions(db, v, n, false, err);
+}
+
 enum sync_status sync_versions_had(struct sync_db *db, const struct sync_version *v, size_t n, int64_t at_us,
                                    struct sync_error *err)
 {
 	static const char *const columns[] = { "entity", "record_id", "version", "at_us" };
 	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
-	static const struct sync_table table = { "sync_seen", columns, types, COUNT(columns), 3, true };
+	static const struct sync_table table = { "sync_seen", columns, types, COUNT(columns), 3, .keep = true };
 	defer(freep) struct sync_value *values = malloc((n + 1) * COUNT(columns) * sizeof *values);
 	size_t at = 0;
 
@@ -82,73 +87,130 @@ static int by_record(const void *a, const void *b)
 
 /* Versions being made of edits of one entity, which are in order. */
 struct making {
-	const struct sync_own_edit *edits;
+	struct sync_own_edit *edits;
 	struct sync_version *version;
-	size_t n;
+	struct sync_view *ids;
+	size_t n, prefix; /* how many; the length of "0.INSTANCE." */
 };
+
+static size_t place_of(const struct making *m, struct sync_view id)
+{
+	const struct sync_own_edit like = { .entity = m->edits->entity, .id = id };
+	const struct sync_own_edit *edit = bsearch(&like, m->edits, m->n, sizeof like, by_record);
+
+	return edit ? (size_t)(edit - m->edits) : m->n;
+}
 
 static enum sync_status take_creator(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
-	const struct making *making = ctx;
-	const struct sync_own_edit like = { .entity = making->edits->entity, .id = v[0].s };
-	const struct sync_own_edit *edit = bsearch(&like, making->edits, making->n, sizeof like, by_record);
+	const struct making *m = ctx;
+	size_t at = place_of(m, v[0].s);
 
 	(void)n, (void)err;
-	if (edit)
-		making->version[edit - making->edits].creator = v[1].i;
+	if (at < m->n)
+		m->version[at].creator = v[1].i;
 	return SYNC_OK;
 }
 
-/* Whoever decides an edit of one of them waits for this version, or this for that decision. */
-static enum sync_status find_creators(struct sync_db *db, struct making *making, struct sync_view *ids, struct sync_error *err)
+/*
+ * A record without a version gets this one, so that there is something to lock; then whoever decides an edit of one of them waits
+ * for these versions, or these for that decision.
+ */
+static enum sync_status hold(struct sync_db *db, struct making *m, struct sync_error *err)
 {
 	static const char head[] = "SELECT record_id, creator FROM sync_version WHERE record_id IN";
-	const char *tail = sync_db_dialect(db)->postgres ? " AND entity = $2 ORDER BY record_id FOR UPDATE" : " AND entity = $2";
+	char tail[80];
 
-	for (size_t i = 0; i < making->n; i++)
-		ids[i] = making->edits[i].id;
-	return sync_run_ids(db, head, ids, making->n, tail, SYNC_ARGS(sync_text(making->edits->entity->name)), take_creator, making,
-	                    err);
+	snprintf(tail, sizeof tail, " AND entity = $2 ORDER BY record_id%s", sync_db_dialect(db)->for_update);
+	TRY(put_versions(db, m->version, m->n, true, err));
+	return sync_run_ids(db, head, m->ids, m->n, tail, SYNC_ARGS(sync_text(m->edits->entity->name)), take_creator, m, err);
 }
 
-static enum sync_status fill_in(struct sync_db *db, struct sync_arena *arena, const struct sync_own_edit *edits, size_t n,
-                                int64_t now_us, struct sync_version *ret, struct sync_error *err)
+/* Another transaction was first to make this edit's version, or that of a later one, and may have judged by it since. */
+static enum sync_status take_made(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	const struct making *m = ctx;
+	size_t at = place_of(m, v[0].s);
+	char seq[24];
+
+	(void)n, (void)err;
+	if (at == m->n)
+		return SYNC_OK;
+	snprintf(seq, sizeof seq, "%.*s", (int)(v[1].s.len - m->prefix), v[1].s.data + m->prefix);
+	if (strtoll(seq, NULL, 10) >= m->edits[at].seq)
+		m->version[at].version = (struct sync_view){ 0 };
+	return SYNC_OK;
+}
+
+/* Leaves out those that are made already. */
+static enum sync_status leave_out(struct sync_db *db, struct making *m, struct sync_error *err)
+{
+	struct sync_view first = m->version->version;
+	char like[SYNC_VERSION_TEXT + 2];
+	size_t n = 0;
+
+	snprintf(like, sizeof like, "%.*s%%", (int)m->prefix, first.data);
+	TRY(sync_run_ids(db, "SELECT record_id, version FROM sync_seen WHERE record_id IN", m->ids, m->n,
+	                 " AND entity = $2 AND version LIKE $3",
+	                 SYNC_ARGS(sync_text(m->edits->entity->name), sync_text(like)), take_made, m, err));
+	for (size_t i = 0; i < m->n; i++)
+		if (m->version[i].version.data)
+			m->version[n++] = m->version[i];
+	m->n = n;
+	return SYNC_OK;
+}
+
+static enum sync_status fill_in(struct sync_db *db, struct sync_arena *arena, struct making *m, int64_t now_us,
+                                struct sync_error *err)
 {
 	struct sync_own_version own;
 
 	TRY(sync_own_open(&own, db, err));
-	for (size_t i = 0; i < n; i++) {
-		ret[i] = (struct sync_version){
-			.entity = sync_view_of(edits[i].entity->name), .id = edits[i].id,
-			.version = sync_arena_copy(arena, sync_own_version(&own, edits[i].seq)),
-			.edited_us = edits[i].at_us, .received_us = now_us, .deleted = edits[i].gone,
+	m->prefix = own.prefix;
+	for (size_t i = 0; i < m->n; i++) {
+		const struct sync_own_edit *edit = &m->edits[i];
+
+		m->ids[i] = edit->id;
+		m->version[i] = (struct sync_version){
+			.entity = sync_view_of(edit->entity->name), .id = edit->id,
+			.version = sync_arena_copy(arena, sync_own_version(&own, edit->seq)),
+			.edited_us = edit->at_us, .received_us = now_us, .deleted = edit->gone,
 		};
-		if (!ret[i].version.data)
-			return sync_fail(err, SYNC_ENOMEM, "%zu versions", n);
+		if (!m->version[i].version.data)
+			return sync_fail(err, SYNC_ENOMEM, "%zu versions", m->n);
 	}
 	return SYNC_OK;
+}
+
+static enum sync_status make(struct sync_db *db, struct making *m, int64_t now_us, struct sync_error *err)
+{
+	TRY(hold(db, m, err));
+	TRY(leave_out(db, m, err));
+	TRY(sync_versions_put(db, m->version, m->n, err));
+	return sync_versions_had(db, m->version, m->n, now_us, err);
 }
 
 enum sync_status sync_own_versions(struct sync_db *db, struct sync_own_edit *edits, size_t n, struct sync_error *err)
 {
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
-	struct sync_version *v = sync_arena_get(&arena, (n + 1) * sizeof *v);
-	struct sync_view *ids = sync_arena_get(&arena, (n + 1) * sizeof *ids);
+	struct making all = { .edits = edits, .n = n };
 	int64_t now_us = sync_now_us();
 
-	if (!v || !ids)
+	all.version = sync_arena_get(&arena, (n + 1) * sizeof *all.version);
+	all.ids = sync_arena_get(&arena, (n + 1) * sizeof *all.ids);
+	if (!all.version || !all.ids)
 		return sync_fail(err, SYNC_ENOMEM, "%zu versions", n);
 	if (!n)
 		return SYNC_OK;
 	qsort(edits, n, sizeof *edits, by_record);
-	TRY(fill_in(db, &arena, edits, n, now_us, v, err));
-	for (size_t i = 0; i < n;) {
-		struct making making = { .edits = edits + i, .version = v + i };
+	TRY(fill_in(db, &arena, &all, now_us, err));
+	for (size_t i = 0, len; i < n; i += len) {
+		struct making m = { edits + i, all.version + i, all.ids + i, 0, all.prefix };
 
-		for (; i < n && edits[i].entity == making.edits->entity; i++)
-			making.n++;
-		TRY(find_creators(db, &making, ids, err));
+		for (len = 0; i + len < n && edits[i + len].entity == edits[i].entity; len++)
+			;
+		m.n = len;
+		TRY(make(db, &m, now_us, err));
 	}
-	TRY(sync_versions_put(db, v, n, err));
-	return sync_versions_had(db, v, n, now_us, err);
+	return SYNC_OK;
 }

@@ -204,7 +204,7 @@ static enum sync_status accept_edit(struct sync_db *db, const struct wait *w, st
 	const struct sync_record *r = &w->record;
 
 	TRY(check_possible(db, r, err));
-	TRY(sync_apply(db, 0, &r, 1, err));
+	TRY(sync_apply(db, 0, &r, NULL, 1, err));
 	return tell_site(db, w, "accepted", "central has accepted this edit", err);
 }
 

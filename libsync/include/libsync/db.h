@@ -20,6 +20,7 @@ struct sync_dialect {
 	const char *in_list;      /* what follows IN for a JSON array of texts in $1: (SELECT value FROM json_each($1)) */
 	const char *types[10];    /* column type by enum sync_type; that of ids is compared and ordered by bytes: @id */
 	const char *for_update;   /* " FOR UPDATE" or "" */
+	const char *for_change;   /* " FOR NO KEY UPDATE" or "": the same, but whoever only refers to such a row does not wait */
 	const char *for_share;    /* " FOR KEY SHARE" or "": whoever would delete such a row waits */
 	const char *serial;       /* @serial in tables.sql: a primary key that numbers itself and is never reused */
 	const char *blob;         /* @blob: column type of bytes */
@@ -38,7 +39,8 @@ struct sync_table {
 	const enum sync_type *types; /* per column */
 	size_t n_columns;
 	size_t n_key;
-	bool keep; /* an existing row stays as it is (ON CONFLICT DO NOTHING) */
+	bool keep;  /* an existing row stays as it is (ON CONFLICT DO NOTHING) */
+	bool fresh; /* no row was there when the caller looked: one that has come since fails the batch, in PostgreSQL with SYNC_EBUSY */
 };
 
 /**

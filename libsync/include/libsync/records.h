@@ -29,6 +29,14 @@ enum sync_status sync_records_get(struct sync_db *db, const struct sync_entity *
 enum sync_status sync_records_put(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
                                   struct sync_error *err);
 
+/**
+ * The same for records that were not there when the caller looked.
+ *
+ * @retval SYNC_EBUSY  PostgreSQL: another transaction has put one of them meanwhile; roll back and look again
+ */
+enum sync_status sync_records_add(struct sync_db *db, const struct sync_entity *e, const struct sync_record *const *r, size_t n,
+                                  struct sync_error *err);
+
 /** Delete records and their unknown fields by id. */
 enum sync_status sync_records_delete(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
                                      struct sync_error *err);
