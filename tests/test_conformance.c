@@ -612,6 +612,42 @@ static void records_of_an_unknown_entity_survive(void **state)
 	close_scene(x);
 }
 
+/* All sites but the one whose pushes are forged. */
+static void pull_elsewhere(struct scene *x)
+{
+	loopback_work(&x->c.site[0].line);
+	for (enum place place = BYSTANDER; place <= PARTNER; place++)
+		assert_int_equal(SYNC_OK, country_round(&x->c, place - 1));
+}
+
+/* A build that does not know an entity does not know whose records are: nobody gets them until one does. */
+static void a_record_of_an_unknown_entity_waits_at_central_for_a_build_that_knows_its_routes(void **state)
+{
+	struct scene *x = open_scene(state, PARTNER);
+	struct sync_record r = {
+		.name = sync_view_of("entity_of_tomorrow"), .id = sync_view_of("t1"), .action = SYNC_PUT, .age_ms = -1, .root = sync_view_of("t1"),
+		.extra = sync_view_of("{\"from_store_id\":\"store1\",\"to_store_id\":\"store3\",\"body\":\"{}\",\"status\":\"NEW\","
+				      "\"created_datetime\":\"2026-01-31T12:00:00\",\"type\":\"REQUEST\",\"of_the_day_after\":1}"),
+	};
+
+	send(x, CENTRAL, &r);
+	pull_elsewhere(x);
+	assert_int_equal(0, number(db_at(x, CENTRAL), "SELECT count(*) FROM sync_outbox WHERE record_id = 't1'"));
+	for (enum place place = BYSTANDER; place <= PARTNER; place++)
+		assert_int_equal(0, number(db_at(x, place), "SELECT count(*) FROM sync_extra WHERE record_id = 't1'"));
+	/* it has been a message from one store to another all the time */
+	run(db_at(x, CENTRAL), "DROP TABLE sync_message");
+	run(db_at(x, CENTRAL), "DELETE FROM sync_meta WHERE key = 'triggers:sync_message'");
+	run(db_at(x, CENTRAL), "UPDATE sync_extra SET entity = 'sync_message' WHERE record_id = 't1'");
+	country_reopen_central(&x->c, testdb_drivers);
+	pull_elsewhere(x);
+	assert_int_equal(1, number(db_at(x, PARTNER), "SELECT count(*) FROM sync_message WHERE id = 't1' AND to_store_id = 'store3'"));
+	assert_int_equal(1, number(db_at(x, PARTNER), "SELECT count(*) FROM sync_extra WHERE record_id = 't1' AND data = '{\"of_the_day_after\":1}'"));
+	assert_int_equal(0, number(db_at(x, BYSTANDER), "SELECT count(*) FROM sync_message"));
+	assert_quiet(x, CENTRAL);
+	close_scene(x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -623,6 +659,7 @@ int main(void)
 		TESTDB_BOTH(a_wrong_value_waits_with_the_name_of_its_field),
 		TESTDB_BOTH(a_field_that_a_frame_lacks_stays_as_it_is_or_is_null),
 		TESTDB_BOTH(records_of_an_unknown_entity_survive),
+		TESTDB_BOTH(a_record_of_an_unknown_entity_waits_at_central_for_a_build_that_knows_its_routes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
