@@ -17,7 +17,7 @@ struct central_settings {
 	int64_t body_max, memory_max;                    /* bytes: of one request, of all that are being read */
 	int64_t connections, exchanges, registrations;   /* at the same time */
 	int64_t waiting_max;                             /* rows of one site, of either kind */
-	int64_t idle_ms, keep_alive_ms, busy_ms, keep_ms;
+	int64_t idle_ms, keep_alive_ms, busy_ms, keep_ms, wait_ms;
 	struct sync_texts store;
 	bool allow_plain, force, json, verbose;
 };
@@ -42,6 +42,6 @@ sync_command_fn cmd_store_move;
 sync_command_fn cmd_option;
 sync_command_fn cmd_waiting_list, cmd_waiting_accept, cmd_waiting_discard;
 sync_command_fn cmd_import, cmd_export;
-sync_command_fn cmd_status;
+sync_command_fn cmd_status, cmd_verify;
 
 #endif

@@ -8,6 +8,7 @@ static const char *const serve[] = { "serve", NULL };
 static const char *const serve_status[] = { "serve", "status", NULL };
 static const char *const site_add[] = { "site add", NULL };
 static const char *const store_move[] = { "store move", NULL };
+static const char *const verify[] = { "verify", NULL };
 static const char *const files[] = { "import", "export", NULL };
 
 static const struct sync_setting settings[] = {
@@ -39,6 +40,7 @@ static const struct sync_setting settings[] = {
 	{ "store", AT(store), NULL, "ID", "a store of the new site; may be repeated", site_add, SYNC_SETTING_TEXTS },
 	{ "force", AT(force), NULL, NULL, "at once: what the old site has not pushed yet will be quarantined", store_move,
 	  SYNC_SETTING_FLAG },
+	{ "wait", AT(wait_ms), "0s", "TIME", "for the site's answer", verify, SYNC_SETTING_TIME, 0, 86400000 },
 	{ "format", AT(format), NULL, "csv|json", "of the file; else its name tells, and of a pipe it is CSV", files },
 	{ 0 },
 };
@@ -58,6 +60,7 @@ static const struct sync_command commands[] = {
 	{ "waiting list", NULL, cmd_waiting_list, "what waits for a person" },
 	{ "waiting accept", "ID", cmd_waiting_accept, "apply it as central's own edit" },
 	{ "waiting discard", "ID", cmd_waiting_discard, "close it without effect" },
+	{ "verify", "SITE", cmd_verify, "how its last verification went, and ask for another" },
 	{ "import", "ENTITY FILE", cmd_import, "records from CSV or JSON lines, all or none", entities },
 	{ "export", "ENTITY", cmd_export, "records as CSV or JSON lines to standard output", entities },
 	{ "status", NULL, cmd_status, "per site: last exchange, what is pending or waits" },

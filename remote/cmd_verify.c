@@ -62,12 +62,12 @@ static enum sync_status list(void *ctx, const struct sync_difference *d, struct 
 	return sync_buf_check(&l->b, err);
 }
 
-static int64_t count(const struct sync_verified *v)
+static int64_t count(const struct sync_compared *v)
 {
 	return v->missing + v->extra + v->differs;
 }
 
-static void report_as_json(struct sync_buf *b, const struct session *s, const struct sync_verified *first, const struct sync_verified *last,
+static void report_as_json(struct sync_buf *b, const struct session *s, const struct sync_compared *first, const struct sync_compared *last,
                            const struct sync_report *r)
 {
 	const struct {
@@ -89,7 +89,7 @@ static void report_as_json(struct sync_buf *b, const struct session *s, const st
 }
 
 /* The line that can be put on record. */
-static void report_as_text(struct sync_buf *b, const struct session *s, const struct sync_verified *first, const struct sync_verified *last)
+static void report_as_text(struct sync_buf *b, const struct session *s, const struct sync_compared *first, const struct sync_compared *last)
 {
 	char at[21];
 
@@ -101,8 +101,8 @@ static void report_as_text(struct sync_buf *b, const struct session *s, const st
 	              plural(count(first)), count(last));
 }
 
-static enum sync_status print_report(const struct session *s, struct listing *l, const struct sync_verified *first,
-                                     const struct sync_verified *last, const struct sync_report *r, struct sync_error *err)
+static enum sync_status print_report(const struct session *s, struct listing *l, const struct sync_compared *first,
+                                     const struct sync_compared *last, const struct sync_report *r, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf b = { .max = MOST_REPORT };
 
@@ -128,35 +128,19 @@ static enum sync_status find_entity(const struct sync_call *call, const struct s
 	return SYNC_OK;
 }
 
-/* Compare, and when something is repaired, a round that brings it, and compare again. */
-static enum sync_status verify(struct session *s, const struct sync_entity *only, bool repair, struct listing *l, struct sync_verified *first,
-                               struct sync_verified *last, struct sync_report *total, struct sync_error *err)
-{
-	const struct sync_transport *t = &s->http.transport;
-	struct sync_report r;
-
-	TRY(session_round(s, &r, err));
-	TRY(sync_verify(s->site.db, t, &s->options, only, repair, list, l, first, total, err));
-	*last = *first;
-	if (!repair || first->sent + first->yours + first->moving == 0)
-		return SYNC_OK;
-	TRY(session_round(s, &r, err));
-	return sync_verify(s->site.db, t, &s->options, only, false, NULL, NULL, last, total, err);
-}
-
 enum sync_status cmd_verify(const struct sync_call *call, struct sync_error *err)
 {
 	const struct remote_settings *settings = call->settings;
 	defer(session_close) struct session s = { 0 };
 	defer(clear_listing) struct listing l = { .b.max = MOST_REPORT, .json = call->json };
 	const struct sync_entity *only;
-	struct sync_verified first, last;
+	struct sync_compared first, last;
 	struct sync_report total = { 0 };
 
 	TRY(find_entity(call, &only, err));
 	remote_catch_signals();
 	TRY(session_open(&s, call, err));
-	TRY(verify(&s, only, !settings->dry_run, &l, &first, &last, &total, err));
+	TRY(sync_verify(s.site.db, &s.http.transport, &s.options, only, !settings->dry_run, list, &l, &first, &last, &total, err));
 	sync_progress_end(&s.progress);
 	TRY(print_report(&s, &l, &first, &last, &total, err));
 	return count(&last) == 0 ? SYNC_OK

@@ -1,6 +1,7 @@
 #include "country.h"
 
 #include <libsync/crypto.h>
+#include <libsync/site.h>
 
 static struct sync_db *site_db(const struct country *c)
 {
@@ -46,13 +47,13 @@ static enum sync_status see(void *ctx, const struct sync_difference *d, struct s
 	return SYNC_OK;
 }
 
-static struct sync_verified verify(struct country *c, bool repair, struct seen *seen, struct sync_report *report)
+static struct sync_compared verify(struct country *c, bool repair, struct seen *seen, struct sync_report *report)
 {
-	struct sync_verified v;
+	struct sync_compared v;
 
 	*seen = (struct seen){ 0 };
 	*report = (struct sync_report){ 0 };
-	assert_ok(sync_verify(site_db(c), &c->site[0].line.transport, &c->o, NULL, repair, see, seen, &v, report, err));
+	assert_ok(sync_compare(site_db(c), &c->site[0].line.transport, &c->o, NULL, repair, see, seen, &v, report, err));
 	assert_int_equal(seen->n, v.missing + v.extra + v.differs);
 	return v;
 }
@@ -91,7 +92,7 @@ static void assert_repaired(struct country *c, const char *entity, const char *i
 
 static void both_sides_are_equal_after_a_round(void **state)
 {
-	struct sync_verified v;
+	struct sync_compared v;
 	struct sync_report report;
 	struct seen seen;
 	struct country c;
@@ -170,7 +171,7 @@ static void what_central_deleted_is_deleted(void **state)
 
 static void what_is_on_its_way_is_no_difference_to_repair(void **state)
 {
-	struct sync_verified v;
+	struct sync_compared v;
 	struct sync_report report;
 	struct seen seen;
 	struct country c;
@@ -234,7 +235,7 @@ static void any_number_of_differences_is_repaired(void **state)
 
 static void a_cut_anywhere_leaves_both_sides_as_they_were(void **state)
 {
-	struct sync_verified v;
+	struct sync_compared v;
 	struct sync_report report = { 0 };
 	struct country c;
 
@@ -243,7 +244,7 @@ static void a_cut_anywhere_leaves_both_sides_as_they_were(void **state)
 	for (int64_t nth = 1; nth <= 3; nth++) {
 		for (size_t cut = 0; cut < 400; cut += 29) {
 			loopback_arm(&c.site[0].line, cut % 2 ? LOOPBACK_CUT_ANSWER : LOOPBACK_CUT_REQUEST, nth, cut);
-			(void)sync_verify(site_db(&c), &c.site[0].line.transport, &c.o, NULL, true, NULL, NULL, &v, &report, NULL);
+			(void)sync_compare(site_db(&c), &c.site[0].line.transport, &c.o, NULL, true, NULL, NULL, &v, &report, NULL);
 			loopback_arm(&c.site[0].line, LOOPBACK_NONE, 0, 0);
 		}
 	}
@@ -272,6 +273,36 @@ static void assert_refused(struct country *c, enum sync_verify_step step, const 
 	sync_writer_free(w);
 }
 
+static void a_verification_that_central_asks_for_follows_the_next_round(void **state)
+{
+	struct sync_verified v;
+	struct sync_compared held;
+	struct sync_report report;
+	struct seen seen;
+	struct country c;
+
+	open_settled(&c, state);
+	assert_ok(sync_verified_get(c.central->db, c.site[0].line.site_id, &v, err));
+	assert_int_equal(0, v.asked_us + v.at_us);
+	behind(&c, "item", "item1", "UPDATE item SET name = 'spoiled' WHERE id = 'item1'");
+	assert_ok(sync_verify_ask(c.central->db, c.site[0].line.site_id, err));
+	assert_ok(sync_verify_ask(c.central->db, c.site[0].line.site_id, err));
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM sync_verdict WHERE kind = 'verify'"));
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(0, c.site[0].report.refused);
+	held = verify(&c, false, &seen, &report);
+	assert_int_equal(0, seen.n);
+	assert_ok(sync_verified_get(c.central->db, c.site[0].line.site_id, &v, err));
+	assert_true(v.at_us >= v.asked_us);
+	assert_int_equal(held.records, v.records);
+	assert_int_equal(held.entities, v.entities);
+	assert_int_equal(0, v.unequal);
+	assert_string_equal(held.sum, v.digest);
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	assert_int_equal(1, c.site[0].report.requests);
+	country_close(&c);
+}
+
 static void requests_that_no_site_makes_are_refused(void **state)
 {
 	struct sync_range many[300];
@@ -287,7 +318,7 @@ static void requests_that_no_site_makes_are_refused(void **state)
 	many[0].name = sync_view_of("no_such");
 	assert_refused(&c, SYNC_VERIFY_REPAIR, many, 1, SYNC_EBADFRAME);
 	assert_refused(&c, SYNC_VERIFY_COMPARE, many, 1, SYNC_OK);
-	assert_refused(&c, 3, many, 0, SYNC_EBADFRAME);
+	assert_refused(&c, 4, many, 0, SYNC_EBADFRAME);
 	country_close(&c);
 }
 
@@ -304,6 +335,7 @@ int main(void)
 		TESTDB_BOTH(one_difference_among_many_records_costs_little),
 		TESTDB_BOTH(any_number_of_differences_is_repaired),
 		TESTDB_BOTH(a_cut_anywhere_leaves_both_sides_as_they_were),
+		TESTDB_BOTH(a_verification_that_central_asks_for_follows_the_next_round),
 		TESTDB_BOTH(requests_that_no_site_makes_are_refused),
 	};
 

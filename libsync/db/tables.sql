@@ -62,7 +62,7 @@ CREATE INDEX sync_checkpoint_id ON sync_checkpoint(peer, id);
 CREATE TABLE sync_verdict (
 	site_id   bigint NOT NULL,       -- whom it is for; at a site 0
 	n         bigint NOT NULL,       -- rises per site
-	kind      text NOT NULL,         -- refused, waiting, conflict, resolved, leave (field: store)
+	kind      text NOT NULL,         -- refused, waiting, conflict, resolved, leave (field: store), verify
 	entity    @id NOT NULL,
 	record_id @id NOT NULL,
 	seq       bigint NOT NULL,       -- of the edit, the site's
@@ -264,6 +264,16 @@ CREATE TABLE sync_waiting (
 );
 CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;
 CREATE INDEX sync_waiting_done ON sync_waiting(done_us) WHERE done_us IS NOT NULL;
+
+CREATE TABLE sync_verified (
+	site_id  bigint PRIMARY KEY NOT NULL,
+	asked_us bigint NOT NULL,        -- when central last asked for a verification; 0: never
+	at_us    bigint NOT NULL,        -- when the site last reported one; 0: never
+	entities bigint NOT NULL,
+	records  bigint NOT NULL,        -- that it holds in the end
+	digest   text NOT NULL,          -- over all of them
+	unequal  bigint NOT NULL         -- entities in which differences were left
+);
 
 CREATE TABLE sync_grant (
 	site_id   bigint NOT NULL,       -- may make this record visible to its stores

@@ -8,6 +8,7 @@
 #include "base/internal.h"
 #include "exchange/checkpoint.h"
 #include "exchange/spool.h"
+#include "exchange/verify.h"
 
 /*
  *   answer = header {stored, integrated, highest, verdict}, verdicts, records, end {position, more}
@@ -120,6 +121,8 @@ static enum sync_status put_verdict(struct applying *x, const struct sync_verdic
 	static const char put[] = "INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, field, text, at_us)"
 				  "    VALUES (0, $1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
 
+	if (is(v, "verify"))
+		return sync_verify_asked_set(x->db, true, err);
 	if (!is(v, "leave"))
 		TRY(sync_db_run(x->db, drop, SYNC_ARGS(sync_string(v->entity), sync_string(v->id)), NULL, NULL, err));
 	if (is(v, "resolved"))

@@ -11,6 +11,7 @@
 #include "exchange/push.h"
 #include "exchange/spool.h"
 #include "exchange/talk.h"
+#include "exchange/verify.h"
 
 enum {
 	FIRST_AT_ONCE = 500, /* pulled records that one transaction takes, to begin with */
@@ -340,6 +341,20 @@ enum sync_status sync_round_count(struct sync_db *db, struct sync_report *report
 	return sync_unpushed(db, &report->unpushed, err);
 }
 
+/* When central asked for it. */
+static enum sync_status verify(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+			       struct sync_report *report, struct sync_error *err)
+{
+	struct sync_compared first, last;
+	bool asked;
+
+	TRY(sync_verify_asked(db, &asked, err));
+	if (!asked)
+		return SYNC_OK;
+	TRY(sync_verify(db, t, o, NULL, true, NULL, NULL, &first, &last, report, err));
+	return sync_verify_asked_set(db, false, err);
+}
+
 static enum sync_status run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
 			    struct sync_report *report, struct sync_error *err)
 {
@@ -352,6 +367,7 @@ static enum sync_status run(struct sync_db *db, const struct sync_transport *t, 
 	if (stage != SYNC_READY)
 		return sync_load_run(db, t, o, report, err);
 	TRY(sync_round_run(db, t, o, report, err));
+	TRY(verify(db, t, o, report, err));
 	return sync_round_count(db, report, err);
 }
 

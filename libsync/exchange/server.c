@@ -341,26 +341,38 @@ static enum sync_status compare(struct serving *x, struct sync_error *err)
 	return sync_verify_compare(x->db, x->site_id, schema, x->reader, x->w, err);
 }
 
+static enum sync_status repair(struct serving *x, struct sync_error *err)
+{
+	return sync_verify_repair(x->db, x->site_id, &x->h.at, x->reader, x->w, err);
+}
+
+static enum sync_status note_report(struct serving *x, struct sync_error *err)
+{
+	return sync_verify_note(x->db, x->site_id, x->reader, x->now_us, err);
+}
+
 /* Ranges instead of records: what the site should have is read in one snapshot; what it is to be sent is routed when it hears so. */
 static enum sync_status answer_verify(struct serving *x, struct sync_error *err)
 {
-	bool repairs = x->h.verify == SYNC_VERIFY_REPAIR;
+	static enum sync_status (*const steps[])(struct serving *, struct sync_error *) = {
+		[SYNC_VERIFY_COMPARE] = compare, [SYNC_VERIFY_REPAIR] = repair, [SYNC_VERIFY_REPORT] = note_report
+	};
 	struct sync_end end = { 0 };
 	struct sync_header h;
 
-	if (x->h.verify > SYNC_VERIFY_REPAIR)
+	if (x->h.verify >= (int)COUNT(steps))
 		return sync_fail(err, SYNC_EBADFRAME, "step %d of a verification", x->h.verify);
+	x->served.wrote = x->h.verify != SYNC_VERIFY_COMPARE;
 	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
-	TRY(sync_db_begin(x->db, repairs, err));
-	TRY(sync_peer_get(x->db, x->site_id, repairs, &x->peer, err));
+	TRY(sync_db_begin(x->db, x->served.wrote, err));
+	TRY(sync_peer_get(x->db, x->site_id, x->served.wrote, &x->peer, err));
 	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
 	h = answer_header(x);
 	h.verify = x->h.verify;
 	sync_writer_begin(x->w, &h, false);
-	TRY(repairs ? sync_verify_repair(x->db, x->site_id, &x->h.at, x->reader, x->w, err) : compare(x, err));
-	x->served.wrote = repairs;
+	TRY(steps[x->h.verify](x, err));
 	TRY(sync_db_finish(x->db, SYNC_OK, err));
-	if (repairs)
+	if (x->h.verify == SYNC_VERIFY_REPAIR)
 		TRY(sync_route_all(x->db, err));
 	return sync_writer_end(x->w, &end, &x->answer, err);
 }

@@ -11,6 +11,7 @@
 #include "exchange/digest.h"
 #include "exchange/link.h"
 #include "exchange/lot.h"
+#include "exchange/round.h"
 #include "exchange/talk.h"
 
 /*
@@ -51,8 +52,9 @@ struct verify {
 	bool repair;
 	sync_difference_fn *fn;
 	void *ctx;
-	struct sync_verified *ret;
-	struct sync_sum sum;
+	struct sync_compared *ret;
+	struct sync_tally *held; /* of each entity, by its order; n is -1 of those that are not compared */
+	bool *unequal;
 	struct todo *todo, *asked; /* the stack; what the last request asked */
 	size_t n_todo, cap_todo, n_asked;
 	struct found *found;       /* REPAIR_AT_ONCE, or fewer */
@@ -68,6 +70,8 @@ static void close_verify(struct verify *v)
 	free(v->todo);
 	free(v->asked);
 	free(v->found);
+	free(v->held);
+	free(v->unequal);
 }
 
 static void take_id(char ret[static SYNC_MAX_ID + 1], struct sync_view id)
@@ -117,9 +121,9 @@ static enum sync_status count(struct verify *v, struct todo *t, struct sync_erro
 	TRY(scan(v, t, add_tally, &t->tally, err));
 	if (t->from[0] || t->to[0])
 		return SYNC_OK;
+	v->held[sync_entity_order(t->e)] = t->tally;
 	v->ret->records += t->tally.n;
 	v->ret->entities++;
-	sync_sum_join(&v->sum, &t->tally.sum);
 	return SYNC_OK;
 }
 
@@ -136,6 +140,7 @@ static void note(struct verify *v, const struct sync_entity *e, struct sync_view
 
 	*f = (struct found){ .e = e, .kind = kind };
 	take_id(f->id, id);
+	v->unequal[sync_entity_order(e)] = true;
 	v->ret->missing += kind == sync_verify_missing;
 	v->ret->extra += kind == sync_verify_extra;
 	v->ret->differs += kind == sync_verify_differs;
@@ -212,7 +217,8 @@ static enum sync_status send(struct verify *v, struct sync_writer *w, bool *ret_
 	return *ret_again ? SYNC_OK : status;
 }
 
-static enum sync_status open_answer(struct verify *v, enum sync_verify_step step, struct sync_reader **ret, struct sync_error *err)
+static enum sync_status open_answer(struct verify *v, enum sync_verify_step step, struct sync_reader **ret,
+				    struct sync_error *err)
 {
 	struct sync_header h;
 
@@ -452,12 +458,33 @@ static enum sync_status begin(struct verify *v, const struct sync_entity *only, 
 
 	v->asked = calloc(ASK_RANGES, sizeof *v->asked);
 	v->found = calloc(REPAIR_AT_ONCE, sizeof *v->found);
-	if (!v->asked || !v->found)
+	v->held = calloc(n, sizeof *v->held);
+	v->unequal = calloc(n, sizeof *v->unequal);
+	if (!v->asked || !v->found || !v->held || !v->unequal)
 		return sync_fail(err, SYNC_ENOMEM, "comparing");
-	while (n-- > 0)
+	while (n-- > 0) {
+		v->held[n].n = -1;
 		if (comes_to_sites(entities[n]) && (!only || only == entities[n]))
 			TRY(push_todo(v, &(struct todo){ .e = entities[n] }, err));
+	}
 	return SYNC_OK;
+}
+
+/* The whole of what is compared. */
+static void sum_up(struct verify *v)
+{
+	struct sync_range all = { 0 };
+	struct sync_tally sum = { 0 };
+	size_t n;
+
+	sync_entities(&n);
+	for (size_t i = 0; i < n; i++) {
+		if (v->held[i].n > 0)
+			sync_tally_join(&sum, &v->held[i]);
+		v->ret->unequal += v->unequal[i];
+	}
+	sync_tally_put(&sum, &all);
+	snprintf(v->ret->sum, sizeof v->ret->sum, "%s", all.sum);
 }
 
 static enum sync_status run(struct verify *v, const struct sync_entity *only, struct sync_error *err)
@@ -474,25 +501,94 @@ static enum sync_status run(struct verify *v, const struct sync_entity *only, st
 		if (is_full(v))
 			TRY(flush_found(v, err));
 	}
-	return flush_found(v, err);
+	TRY(flush_found(v, err));
+	sum_up(v);
+	return SYNC_OK;
+}
+
+/* Central is told what each entity holds in the end, and whether it is equal. */
+static enum sync_status tell(struct verify *v, struct sync_error *err)
+{
+	defer(sync_reader_freep) struct sync_reader *reader = NULL;
+	size_t n;
+	const struct sync_entity *const *entities = sync_entities(&n);
+	bool again = true;
+
+	while (again) {
+		struct sync_writer *w;
+
+		TRY(start(v, SYNC_VERIFY_REPORT, &w, err));
+		for (size_t i = 0; i < n; i++) {
+			struct sync_range r = { .name = sync_view_of(entities[i]->name),
+						.kind = v->unequal[i] ? sync_verify_differs : sync_verify_equal };
+
+			if (v->held[i].n < 0)
+				continue;
+			sync_tally_put(&v->held[i], &r);
+			sync_writer_range(w, &r);
+		}
+		TRY(send(v, w, &again, err));
+	}
+	return open_answer(v, SYNC_VERIFY_REPORT, &reader, err);
+}
+
+static enum sync_status compare(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+				const struct sync_entity *only, bool repair, bool report_it, sync_difference_fn *fn, void *ctx,
+				struct sync_compared *ret, struct sync_report *report, struct sync_error *err)
+{
+	defer(close_verify) struct verify v = {
+		.db = db, .o = o, .repair = repair, .fn = fn, .ctx = ctx, .ret = ret, .schema = SYNC_SCHEMA_VERSION
+	};
+
+	*ret = (struct sync_compared){ 0 };
+	TRY(sync_link_get(db, &v.link, err));
+	if (!v.link.operational)
+		return sync_fail(err, SYNC_EBUSY, "the first load of site '%s' is not over: there is nothing to compare yet",
+				 v.link.name);
+	TRY(sync_talk_open(&v.talk, db, t, o, report, MESSAGE_MAX, err));
+	TRY(run(&v, only, err));
+	return report_it && (!repair || ret->unequal == 0) ? tell(&v, err) : SYNC_OK;
+}
+
+enum sync_status sync_compare(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+			      const struct sync_entity *only, bool repair, sync_difference_fn *fn, void *ctx,
+			      struct sync_compared *ret, struct sync_report *report, struct sync_error *err)
+{
+	struct sync_options full = sync_options_of(o);
+
+	return compare(db, t, &full, only, repair, false, fn, ctx, ret, report, err);
 }
 
 enum sync_status sync_verify(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
 			     const struct sync_entity *only, bool repair, sync_difference_fn *fn, void *ctx,
-			     struct sync_verified *ret, struct sync_report *report, struct sync_error *err)
+			     struct sync_compared *ret_first, struct sync_compared *ret_last, struct sync_report *report,
+			     struct sync_error *err)
 {
 	struct sync_options full = sync_options_of(o);
-	defer(close_verify) struct verify v = {
-		.db = db, .o = &full, .repair = repair, .fn = fn, .ctx = ctx, .ret = ret, .schema = SYNC_SCHEMA_VERSION
-	};
 
-	*ret = (struct sync_verified){ 0 };
-	TRY(sync_link_get(db, &v.link, err));
-	if (!v.link.operational)
-		return sync_fail(err, SYNC_EBUSY, "the first load of site '%s' is not over: there is nothing to compare yet", v.link.name);
-	TRY(sync_talk_open(&v.talk, db, t, &full, report, MESSAGE_MAX, err));
-	TRY(run(&v, only, err));
-	ret->at = v.link.at;
-	snprintf(ret->sum, sizeof ret->sum, "%016" PRIx64 "%016" PRIx64, v.sum.high, v.sum.low);
+	TRY(sync_round_run(db, t, &full, report, err));
+	TRY(compare(db, t, &full, only, repair, !only, fn, ctx, ret_first, report, err));
+	*ret_last = *ret_first;
+	if (!repair || ret_first->unequal == 0)
+		return SYNC_OK;
+	TRY(sync_round_run(db, t, &full, report, err));
+	return compare(db, t, &full, only, false, !only, NULL, NULL, ret_last, report, err);
+}
+
+/* asked for by central */
+
+static const char asked_key[] = "verify_asked";
+
+enum sync_status sync_verify_asked(struct sync_db *db, bool *ret, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf text = { .max = 16 };
+
+	TRY(sync_meta_get(db, asked_key, &text, ret, err));
+	*ret = *ret && sync_view_is(sync_buf_view(&text), "1");
 	return SYNC_OK;
+}
+
+enum sync_status sync_verify_asked_set(struct sync_db *db, bool asked, struct sync_error *err)
+{
+	return sync_meta_put(db, asked_key, sync_view_of(asked ? "1" : "0"), err);
 }

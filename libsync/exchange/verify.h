@@ -25,6 +25,17 @@ enum sync_status sync_verify_compare(struct sync_db *db, int64_t site, int schem
 enum sync_status sync_verify_repair(struct sync_db *db, int64_t site, const struct sync_position *at,
 				    struct sync_reader *reader, struct sync_writer *w, struct sync_error *err);
 
+/** Keep what a site reports, in a write transaction. */
+enum sync_status sync_verify_note(struct sync_db *db, int64_t site, struct sync_reader *reader, int64_t now_us,
+				  struct sync_error *err);
+
+/** At a site: whether central asked for a verification, and that it did. */
+enum sync_status sync_verify_asked(struct sync_db *db, bool *ret, struct sync_error *err);
+enum sync_status sync_verify_asked_set(struct sync_db *db, bool asked, struct sync_error *err);
+
+/* What a report says of an entity. */
+extern const char sync_verify_equal[];
+
 /* What a repair says of a record. */
 extern const char sync_verify_sent[];  /* central's version comes with an ordinary pull, or a delete or drop */
 extern const char sync_verify_yours[]; /* the site's version counts: it is to be put up again */

@@ -1,9 +1,12 @@
 #include "exchange/verify.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <libsync/records.h>
+#include <libsync/site.h>
+#include <libsync/time.h>
 
 #include "base/internal.h"
 #include "db/outbox.h"
@@ -14,11 +17,13 @@
 
 const char sync_verify_sent[] = "sent", sync_verify_yours[] = "yours", sync_verify_moving[] = "moving",
 	   sync_verify_waits[] = "waits";
+const char sync_verify_equal[] = "equal";
 const char sync_verify_missing[] = "missing", sync_verify_extra[] = "extra", sync_verify_differs[] = "differs";
 
 enum {
 	MOST_RANGES = 256,     /* in one request */
 	MOST_REPAIRS = 1000,
+	MOST_ENTITIES = 512,   /* in a report */
 	MOST_RECORDS = 200000, /* that are looked at for one request: others wait for a thread, too */
 	PARTS = 32,            /* into which a range that differs is split */
 };
@@ -327,4 +332,80 @@ enum sync_status sync_verify_repair(struct sync_db *db, int64_t site, const stru
 		TRY(repair_run(&x, asked + from, at, &arena, w, err));
 	}
 	return SYNC_OK;
+}
+
+/* report */
+
+enum sync_status sync_verify_note(struct sync_db *db, int64_t site, struct sync_reader *reader, int64_t now_us,
+				  struct sync_error *err)
+{
+	static const char put[] =
+	    "INSERT INTO sync_verified(site_id, asked_us, at_us, entities, records, digest, unequal) VALUES ($1, 0, $2, $3, $4, $5, $6)"
+	    "    ON CONFLICT (site_id) DO UPDATE SET at_us = excluded.at_us, entities = excluded.entities,"
+	    "    records = excluded.records, digest = excluded.digest, unequal = excluded.unequal";
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	struct sync_tally all = { 0 }, one;
+	struct sync_range r = { 0 }, sum = { 0 };
+	int64_t entities = 0, unequal = 0;
+	bool more;
+
+	for (;; entities++) {
+		sync_arena_reset(&arena);
+		TRY(sync_reader_range(reader, &arena, &r, &more, err));
+		if (!more)
+			break;
+		if (entities == MOST_ENTITIES || r.n > INT64_MAX / MOST_ENTITIES || !sync_tally_get(&one, &r))
+			return sync_fail(err, SYNC_EBADFRAME, "a report of %.*s without digest, or of too many", SYNC_VIEW(r.name));
+		sync_tally_join(&all, &one);
+		unequal += !r.kind || strcmp(r.kind, sync_verify_equal) != 0;
+	}
+	sync_tally_put(&all, &sum);
+	return sync_db_run(db, put,
+			   SYNC_ARGS(sync_int(site), sync_int(now_us), sync_int(entities), sync_int(all.n), sync_text(sum.sum),
+				     sync_int(unequal)),
+			   NULL, NULL, err);
+}
+
+/* asking for it */
+
+static enum sync_status ask(struct sync_db *db, int64_t site, int64_t now_us, struct sync_error *err)
+{
+	static const char put[] =
+	    "INSERT INTO sync_verified(site_id, asked_us, at_us, entities, records, digest, unequal) VALUES ($1, $2, 0, 0, 0, '', 0)"
+	    "    ON CONFLICT (site_id) DO UPDATE SET asked_us = excluded.asked_us";
+	static const char open[] = "SELECT 1 FROM sync_verdict v JOIN sync_site s ON s.site_id = v.site_id"
+				   "    WHERE v.site_id = $1 AND v.kind = 'verify' AND v.n > s.verdict_seen LIMIT 1";
+	const struct sync_record none = { .name = sync_view_of(""), .id = sync_view_of("") };
+	int64_t asked;
+
+	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(site), sync_int(now_us)), NULL, NULL, err));
+	TRY(sync_db_number(db, open, SYNC_ARGS(sync_int(site)), 0, &asked, err));
+	return asked ? SYNC_OK : sync_verdict_add(db, site, "verify", &none, "verify", NULL, "central asks for a verification", now_us, err);
+}
+
+enum sync_status sync_verify_ask(struct sync_db *db, int64_t site_id, struct sync_error *err)
+{
+	TRY(sync_db_begin(db, true, err));
+	return sync_db_finish(db, ask(db, site_id, sync_now_us(), err), err);
+}
+
+static enum sync_status take_verified(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct sync_verified *ret = ctx;
+
+	(void)n, (void)err;
+	*ret = (struct sync_verified){
+		.asked_us = v[0].i, .at_us = v[1].i, .entities = v[2].i, .records = v[3].i, .unequal = v[5].i
+	};
+	snprintf(ret->digest, sizeof ret->digest, "%.*s", SYNC_VIEW(v[4].s));
+	return SYNC_OK;
+}
+
+enum sync_status sync_verified_get(struct sync_db *db, int64_t site_id, struct sync_verified *ret, struct sync_error *err)
+{
+	static const char get[] =
+	    "SELECT asked_us, at_us, entities, records, digest, unequal FROM sync_verified WHERE site_id = $1";
+
+	*ret = (struct sync_verified){ 0 };
+	return sync_db_run(db, get, SYNC_ARGS(sync_int(site_id)), take_verified, ret, err);
 }

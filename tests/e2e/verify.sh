@@ -43,6 +43,14 @@ for kind in $(kinds); do
 	same "as it was" 1 "$(at p.db "SELECT count(*) FROM requisition WHERE id = 'r1'")"
 	holds "then all is equal" remote p.db verify
 	holds "at the other site as well" remote d.db verify
+	holds "central asks for it" central verify Post
+	refused "and waits in vain while the site is away" 1 "has not answered yet" central verify Post --wait 1ms
+	holds "the site does after its next round" remote p.db sync
+	holds "and central has the answer" eval 'central verify Post | grep -q "^equal: site .Post. at .*, differences left in 0$"'
+	"$REMOTE" run --database p.db --interval 200ms 2>run.log &
+	pid_run=$!
+	holds "a running site answers while central waits" central verify Post --wait 20s
+	stop "$pid_run"
 	refused "an entity that is none" 64 "no entity 'nothing'" remote p.db verify nothing
 	stop "$pid_main"
 	refused "central is down" 1 "" remote p.db verify

@@ -99,13 +99,13 @@ struct sync_difference {
 /** Sees one; borrowed until it returns. */
 typedef enum sync_status sync_difference_fn(void *ctx, const struct sync_difference *d, struct sync_error *err);
 
-/** What a verification found. */
-struct sync_verified {
+/** What a comparison found. */
+struct sync_compared {
 	int64_t entities, records; /* compared; records as the site holds them */
 	char sum[33];              /* digest over all of them, 32 hex digits */
 	int64_t missing, extra, differs;
 	int64_t sent, yours, moving, waits; /* what happens to these; with repair */
-	struct sync_position at;   /* of the site */
+	int64_t unequal;           /* entities with differences */
 };
 
 /**
@@ -118,9 +118,21 @@ struct sync_verified {
  * @param fn      may be NULL
  * @param report  requests and bytes are added to it
  */
+enum sync_status sync_compare(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+                              const struct sync_entity *only, bool repair, sync_difference_fn *fn, void *ctx,
+                              struct sync_compared *ret, struct sync_report *report, struct sync_error *err);
+
+/**
+ * A whole verification: a round, a comparison, and after a repair another of both. Of all entities central is told the outcome.
+ *
+ * @param fn         sees what the first comparison found
+ * @param ret_first  of it
+ * @param ret_last   of the last; the same where nothing was repaired
+ */
 enum sync_status sync_verify(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
                              const struct sync_entity *only, bool repair, sync_difference_fn *fn, void *ctx,
-                             struct sync_verified *ret, struct sync_report *report, struct sync_error *err);
+                             struct sync_compared *ret_first, struct sync_compared *ret_last, struct sync_report *report,
+                             struct sync_error *err);
 
 /** Edits not yet at central; what `remote run` asks when the file changed. */
 enum sync_status sync_unpushed(struct sync_db *db, int64_t *ret, struct sync_error *err);

@@ -67,6 +67,7 @@ enum sync_verify_step {
 	SYNC_VERIFY_NONE,
 	SYNC_VERIFY_COMPARE, /* request: what the site has; answer: what central has where that differs, in smaller ranges */
 	SYNC_VERIFY_REPAIR,  /* request: records that differ, .to is the id; answer: what happens to each */
+	SYNC_VERIFY_REPORT,  /* request: what the site holds of each entity in the end, .kind whether it is "equal"; no answer */
 };
 
 /** Records of one entity whose ids are above from and at most to, in the order of their bytes; one frame. */
@@ -83,7 +84,7 @@ struct sync_range {
 /** What central decided about one edit of the site. */
 struct sync_verdict {
 	int64_t n; /* rises per site */
-	const char *kind; /* "refused", "waiting", "conflict", "resolved", "leave" */
+	const char *kind; /* "refused", "waiting", "conflict", "resolved", "leave", "verify" */
 	struct sync_view entity, id;
 	int64_t seq;
 	struct sync_view code, field, text; /* field may be empty */

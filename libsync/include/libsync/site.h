@@ -145,6 +145,19 @@ void sync_exchanged_json(struct sync_buf *b, const struct sync_exchanged *x);
 enum sync_status sync_store_move(struct sync_db *db, const char *store_id, const char *site, bool force, bool *ret_done,
                                  struct sync_error *err);
 
+/** How a site's last verification went. */
+struct sync_verified {
+	int64_t asked_us;          /* when central last asked for one; 0: never */
+	int64_t at_us;             /* when the site last reported; 0: never */
+	int64_t entities, records; /* that it holds in the end */
+	char digest[33];           /* over all of them */
+	int64_t unequal;           /* entities in which differences were left */
+};
+/** Ask a site for a verification, which it makes after its next round. */
+enum sync_status sync_verify_ask(struct sync_db *db, int64_t site_id, struct sync_error *err);
+/** The last one; zeros when there was none. */
+enum sync_status sync_verified_get(struct sync_db *db, int64_t site_id, struct sync_verified *ret, struct sync_error *err);
+
 /**
  * What an installation has chosen of an option (sync_option_list), in a transaction of its own.
  *
