@@ -56,7 +56,7 @@ static const struct sync_command commands[] = {
 	{ "site reset", "NAME", cmd_site_reset, "a new secret for a site whose machine was replaced" },
 	{ "site revoke", "NAME", cmd_site_revoke, "no exchange with this site any more" },
 	{ "store move", "STORE SITE", cmd_store_move, "move a store to another site" },
-	{ "option", "[OPTION] [VALUE]", cmd_option, "what is chosen for this installation; with a value, choose it" },
+	{ "option", "[NAME] [VALUE]", cmd_option, "what this installation has chosen; with a value, choose it" },
 	{ "waiting list", NULL, cmd_waiting_list, "what waits for a person" },
 	{ "waiting accept", "ID", cmd_waiting_accept, "apply it as central's own edit" },
 	{ "waiting discard", "ID", cmd_waiting_discard, "close it without effect" },

@@ -58,5 +58,23 @@ for kind in $(kinds); do
 	holds "which it does" remote p.db sync
 	eventually 10 "the new site gets its records" eval 'remote d.db sync >/dev/null && [ "$(at d.db "SELECT count(*) FROM location")" = 2 ]'
 	eventually 10 "the old one lets them go" eval 'remote p.db sync >/dev/null && [ "$(at p.db "SELECT count(*) FROM location")" = 0 ]'
+
+	new_site Ward w.db
+	printf 'id,name,code,description,is_active,is_default_price_list\nm1,EPI,epi,none,true,false\n' >lists.csv
+	printf 'id,item_id,master_list_id\nm1a,i1,m1\n' >lines.csv
+	printf 'id,master_list_id,name_id\nj1,m1,n1\n' >joins.csv
+	holds "a master list" central import master_list lists.csv
+	holds "with a line" central import master_list_line lines.csv
+	holds "which a name has" central import master_list_name_join joins.csv
+	holds "goes" remote w.db sync
+	same "to every site" 1 "$(at w.db "SELECT count(*) FROM master_list_line")"
+	same "an installation may choose otherwise" '"state":"changed"' "$(central option master-lists joined --json | grep -o '"state":"[a-z]*"')"
+	eventually 20 "a site lets go of a list that is not its store's" eval 'remote w.db sync >/dev/null && [ "$(at w.db "SELECT count(*) FROM master_list_line")" = 0 ]'
+	holds "another round" remote d.db sync
+	same "the site whose store's it is has it" 1 "$(at d.db "SELECT count(*) FROM master_list_line")"
+	same "central option tells" '"value":"joined","under_way":false' "$(central option --json | grep -o '"value":"joined","under_way":false')"
+	holds "to people, too" grep -q "^master-lists  joined  *yes " <(central option)
+	refused "what cannot be chosen is told" 64 "master-lists is everywhere or joined, not 'maybe'" central option master-lists maybe
+	refused "and what is no option" 64 "no option 'lists': there is master-lists" central option lists joined
 	stop "$pid_main"
 done
