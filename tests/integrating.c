@@ -12,8 +12,11 @@ static const char *some_text(const struct sync_field *f)
 	for (size_t i = 0; f->refers && i < COUNT(known); i++)
 		if (!strcmp(f->refers, known[i][0]))
 			return known[i][1];
-	return f->type == SYNC_ENUM ? f->values[0] : f->type == SYNC_TIME ? "2024-02-29T12:00:00" : f->type == SYNC_DATE ? "2024-02-29" :
-	       f->type == SYNC_JSON ? "{}" : "x";
+	return f->type == SYNC_ENUM   ? f->values[0]
+	       : f->type == SYNC_TIME ? "2024-02-29T12:00:00"
+	       : f->type == SYNC_DATE ? "2024-02-29"
+	       : f->type == SYNC_JSON ? "{}"
+				      : "x";
 }
 
 static struct sync_value value_of(const struct sync_field *f, const char *text)
@@ -51,8 +54,14 @@ void add_edit(struct message *m, const struct edit *edit)
 	const struct sync_entity *e = sync_entity_find(sync_view_of(edit->entity));
 	struct sync_value values[SYNC_MAX_FIELDS] = { { SYNC_ABSENT } };
 	struct sync_record r = {
-		.entity = e, .name = sync_view_of(edit->entity), .id = sync_view_of(edit->id), .action = edit->action, .seq = edit->seq,
-		.root = sync_view_of(edit->root), .version = sync_view_of(edit->version), .base = sync_view_of(edit->base),
+		.entity = e,
+		.name = sync_view_of(edit->entity),
+		.id = sync_view_of(edit->id),
+		.action = edit->action,
+		.seq = edit->seq,
+		.root = sync_view_of(edit->root),
+		.version = sync_view_of(edit->version),
+		.base = sync_view_of(edit->base),
 		.age_ms = edit->age_ms,
 	};
 	defer(sync_buf_clear) struct sync_buf line = { .max = 1 << 20 };
@@ -82,7 +91,7 @@ struct sync_intake from(int64_t source)
 }
 
 enum sync_status take(struct sync_db *db, const struct sync_intake *in, const struct message *m, struct sync_outcome *ret,
-                             struct sync_error *err)
+		      struct sync_error *err)
 {
 	enum sync_status status;
 
@@ -118,15 +127,16 @@ void retry(struct sync_db *db)
 
 void make_central(struct sync_db *db)
 {
-	run_sql(db, "INSERT INTO sync_site(site_id, name, created_us, branch, in_ordinal, in_id, in_upto, in_highest, in_integrated, spooled,"
-	        " all_seq, all_id, own_seq, own_id, verdict, verdict_seen, loaded, unpushed)"
-	        " VALUES (7, 'Seven', 0, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 1, 0),"
-	        "        (8, 'Eight', 0, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 1, 0)");
+	run_sql(db, "INSERT INTO sync_site(site_id, name, created_us, branch, in_ordinal, in_id, in_upto, in_highest, "
+		    "in_integrated, spooled,"
+		    " all_seq, all_id, own_seq, own_id, verdict, verdict_seen, loaded, unpushed)"
+		    " VALUES (7, 'Seven', 0, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 1, 0),"
+		    "        (8, 'Eight', 0, '', 0, '', 0, 0, 0, 0, 0, '', 0, '', 0, 0, 1, 0)");
 	run_sql(db, "INSERT INTO sync_store(store_id, site_id, notice) VALUES ('s1', 7, 0), ('s2', 8, 0), ('s3', 7, 0)");
-	RECEIVE(db, from(0), { SYNC_PUT, "name", "n1", { "type", "STORE" } }, { SYNC_PUT, "item", "i1" }, { SYNC_PUT, "store", "s1" },
-	        { SYNC_PUT, "store", "s2" }, { SYNC_PUT, "store", "s3" });
+	RECEIVE(db, from(0), { SYNC_PUT, "name", "n1", { "type", "STORE" } }, { SYNC_PUT, "item", "i1" },
+		{ SYNC_PUT, "store", "s1" }, { SYNC_PUT, "store", "s2" }, { SYNC_PUT, "store", "s3" });
 	RECEIVE(db, from(8), { SYNC_PUT, "name", "p8", { "type", "PATIENT", "name", "Awa" }, .seq = 1 },
-	        { SYNC_PUT, "name_store_join", "j8", { "name_id", "p8", "store_id", "s2" }, .seq = 2 });
+		{ SYNC_PUT, "name_store_join", "j8", { "name_id", "p8", "store_id", "s2" }, .seq = 2 });
 	run_sql(db, "DELETE FROM sync_changelog");
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM name_store_join"));
 }
@@ -148,15 +158,18 @@ void assert_clean(struct sync_db *db)
 
 void make_visible(struct sync_db *db)
 {
-	run_sql(db, "INSERT INTO name_store_join(id, store_id, name_id, name_is_customer, name_is_supplier) VALUES ('j7', 's1', 'p8', '1', '0')");
+	run_sql(db, "INSERT INTO name_store_join(id, store_id, name_id, name_is_customer, name_is_supplier) VALUES ('j7', "
+		    "'s1', 'p8', '1', '0')");
 }
 
 struct edit patient(const char *name, const char *version, const char *base, int64_t minutes)
 {
 	static int64_t seq = 100;
 
-	return (struct edit){ SYNC_PUT, "name", "p8", { "type", "PATIENT", "name", name }, .seq = ++seq, .version = version, .base = base,
-		              .age_ms = minutes * 60000 };
+	return (struct edit){ SYNC_PUT,     "name",
+			      "p8",         { "type", "PATIENT", "name", name },
+			      .seq = ++seq, .version = version,
+			      .base = base, .age_ms = minutes * 60000 };
 }
 
 struct sync_db *site(void **state)
@@ -164,8 +177,10 @@ struct sync_db *site(void **state)
 	struct testdb *t = testdb_of(state);
 
 	testdb_open(t, SYNC_SITE);
-	run_sql(t->db, "INSERT INTO sync_link VALUES (1, 7, 'Seven', 'http://x', 't', 'i', '0a0b0c0d', 0, '', 0, 0, '', 0, 0, 0, 0, '', 0, '', 0, NULL, 0, 0, 0)");
-	RECEIVE(t->db, from(0), { SYNC_PUT, "name", "n1", { "type", "STORE" } }, { SYNC_PUT, "item", "i1" }, { SYNC_PUT, "store", "s1" });
+	run_sql(t->db, "INSERT INTO sync_link VALUES (1, 7, 'Seven', 'http://x', 't', 'i', '0a0b0c0d', 0, '', 0, 0, '', 0, 0, "
+		       "0, 0, '', 0, '', 0, NULL, 0, 0, 0)");
+	RECEIVE(t->db, from(0), { SYNC_PUT, "name", "n1", { "type", "STORE" } }, { SYNC_PUT, "item", "i1" },
+		{ SYNC_PUT, "store", "s1" });
 	assert_int_equal(0, number_of(t->db, "SELECT count(*) FROM sync_changelog"));
 	assert_clean(t->db);
 	return t->db;

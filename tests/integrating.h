@@ -39,7 +39,7 @@ void add_line(struct message *m, const char *line);
 struct sync_intake from(int64_t source);
 /** Integrate in a transaction of its own. */
 enum sync_status take(struct sync_db *db, const struct sync_intake *in, const struct message *m, struct sync_outcome *ret,
-                             struct sync_error *err);
+		      struct sync_error *err);
 /** The same of edits, which must work. */
 struct sync_outcome receive(struct sync_db *db, struct sync_intake in, const struct edit *edits, size_t n);
 #define RECEIVE(db, in, ...) \

@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include <libsync/site.h>
-
 #include "base/internal.h"
 
 enum { KEEP_CLOSE = 64 }; /* C of design.md section 9 */
@@ -24,7 +22,8 @@ enum sync_status sync_keep_put(struct sync_db *db, int64_t days, struct sync_err
 	char text[24];
 
 	if (days < 1 || days > SYNC_KEEP_MOST)
-		return sync_fail(err, SYNC_EINVALID, "deletes are kept for 1 to %d days, not for %" PRId64, SYNC_KEEP_MOST, days);
+		return sync_fail(err, SYNC_EINVALID, "deletes are kept for 1 to %d days, not for %" PRId64, SYNC_KEEP_MOST,
+				 days);
 	(void)snprintf(text, sizeof text, "%" PRId64, days);
 	return sync_meta_put(db, keep_key, sync_view_of(text), err);
 }
@@ -57,7 +56,10 @@ enum sync_status sync_tidy_upto(struct sync_db *db, int64_t now_us, int64_t *ret
 	return routed_before(db, now_us - days * day_us, ret, err);
 }
 
-/* A site that is yet to load needs none: it is given what there is. +seq: by the index of tombstones, not by that of all rows. */
+/*
+ * A site that is yet to load needs none: it is given what there is. +seq: by the index of tombstones, since that of seq leads
+ * through all rows.
+ */
 static enum sync_status bury(struct sync_db *db, int64_t before_us, struct sync_error *err)
 {
 	static const char own[] =
@@ -80,17 +82,20 @@ static enum sync_status bury(struct sync_db *db, int64_t before_us, struct sync_
  * here before, so it is no older than twice the time after which a site lapses. The ordinal's lowest bit is 2 to the power of its
  * trailing zero bits.
  */
-static enum sync_status thin(struct sync_db *db, const struct sync_checkpoint *newest, int64_t before_us, struct sync_error *err)
+static enum sync_status thin(struct sync_db *db, const struct sync_checkpoint *newest, int64_t before_us,
+			     struct sync_error *err)
 {
 	static const char forget[] =
 	    "DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal AND seq NOT IN ("
-	    "    SELECT coalesce((SELECT min(r.seq) FROM sync_routing r WHERE r.seq >= s.all_seq), 0) FROM sync_site s WHERE " GOES_ON
+	    "    SELECT coalesce((SELECT min(r.seq) FROM sync_routing r WHERE r.seq >= s.all_seq), 0)"
+	    "        FROM sync_site s WHERE " GOES_ON
 	    "    UNION ALL"
-	    "    SELECT coalesce((SELECT min(r.seq) FROM sync_routing r WHERE r.seq >= s.own_seq), 0) FROM sync_site s WHERE " GOES_ON
+	    "    SELECT coalesce((SELECT min(r.seq) FROM sync_routing r WHERE r.seq >= s.own_seq), 0)"
+	    "        FROM sync_site s WHERE " GOES_ON
 	    ")";
 
-	return sync_db_run(db, forget, SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(newest->ordinal)), NULL, NULL,
-			   err);
+	return sync_db_run(db, forget, SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(newest->ordinal)), NULL,
+			   NULL, err);
 }
 
 /* What was settled before then. A verdict that its site has stored is settled by a later one on the record. */

@@ -19,7 +19,7 @@ static bool lacks_field(const struct sync_record *newer, const struct sync_recor
 }
 
 static enum sync_status merge_extra(struct sync_arena *arena, struct sync_record *r, struct sync_view older,
-                                    struct sync_error *err)
+				    struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf both = { .max = MAX_EXTRA };
 	struct sync_value text;
@@ -32,7 +32,7 @@ static enum sync_status merge_extra(struct sync_arena *arena, struct sync_record
 
 /* Fields that the newer put does not mention are unchanged, so they are those of the older one, which was never applied. */
 static enum sync_status keep_fields(struct sync_lot *lot, struct sync_item *item, const struct sync_record *older,
-                                    struct sync_error *err)
+				    struct sync_error *err)
 {
 	const struct sync_record *newer = item->r;
 	struct sync_record *r;
@@ -59,7 +59,7 @@ static enum sync_status keep_fields(struct sync_lot *lot, struct sync_item *item
 /* filling a lot */
 
 enum sync_status sync_collect_arrived(struct sync_lot *lot, const struct sync_record *r, const struct sync_view *lines,
-                                      size_t n, size_t *ret_fits, struct sync_error *err)
+				      size_t n, size_t *ret_fits, struct sync_error *err)
 {
 	size_t start = 0, first = 0; /* of the present group: in r, and in the lot */
 	struct sync_item *item;

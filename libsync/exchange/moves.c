@@ -93,7 +93,8 @@ enum sync_status sync_router_follow(struct sync_router *r, const struct sync_rou
 	return affect_moved(r, item, item->now, &move, err);
 }
 
-enum sync_status sync_route_store(struct sync_db *db, struct sync_view store_id, int64_t from, int64_t to, struct sync_error *err)
+enum sync_status sync_route_store(struct sync_db *db, struct sync_view store_id, int64_t from, int64_t to,
+				  struct sync_error *err)
 {
 	static const char name_of[] = "SELECT name_id FROM store WHERE id = $1";
 	defer(sync_buf_clear) struct sync_buf name = { .max = SYNC_MAX_ID };

@@ -7,9 +7,9 @@
 
 /*
  * Hard references, for the whole lot at once: what the tables will hold after it is what they hold now, with the puts that are
- * accepted and without the deletes. A group that fails may take others with it, so the check repeats until nothing fails. Of two
- * transactions, one of which deletes what the other comes to name, the second waits for the first: what is named is held, and
- * what is to go is locked, before it is asked who names it.
+ * accepted and without the deletes. A group that fails may take others with it, so the check repeats until nothing fails. Of
+ * two transactions, one of which deletes what the other comes to name, the second waits for the first: what is named is held,
+ * and what is to go is locked, before it is asked who names it.
  */
 
 /* A record that something in the lot refers to and that the lot itself does not bring. */
@@ -78,7 +78,7 @@ static struct target *target_of(const struct check *c, struct sync_view entity, 
 }
 
 static enum sync_status want(struct check *c, const struct sync_entity *e, struct sync_view name, struct sync_view id,
-                             struct sync_error *err)
+			     struct sync_error *err)
 {
 	const struct sync_item *item = sync_lot_find(c->lot, name, id);
 	uint32_t *at;
@@ -176,9 +176,9 @@ static void check_item(struct check *c, struct sync_item *item, const struct har
 		if (v->kind != SYNC_STRING || will_exist(c, hard->name[k], v->s))
 			continue;
 		sync_item_fail(c->lot, item, SYNC_WAITS,
-		               (struct sync_reason){ "missing_reference", field, hard->name[k], v->s,
-		                                     sync_say(c->lot->arena, "%s names %s '%.*s', which has not arrived", field,
-		                                              hard->target[k]->name, SYNC_VIEW(v->s)) });
+			       (struct sync_reason){ "missing_reference", field, hard->name[k], v->s,
+						     sync_say(c->lot->arena, "%s names %s '%.*s', which has not arrived", field,
+							      hard->target[k]->name, SYNC_VIEW(v->s)) });
 		return;
 	}
 }
@@ -230,7 +230,7 @@ static enum sync_status take_referrer(void *ctx, const struct sync_value *v, siz
 	TRY(sync_keep_text(lot->arena, &v[0], &id, err));
 	text = sync_say(lot->arena, "%s of %s '%.*s' still names it", r->f->name, r->e->name, SYNC_VIEW(id));
 	sync_item_fail(lot, item, SYNC_WAITS,
-	               (struct sync_reason){ "referenced", r->f->name, sync_view_of(r->e->name), id, text });
+		       (struct sync_reason){ "referenced", r->f->name, sync_view_of(r->e->name), id, text });
 	return SYNC_OK;
 }
 
@@ -242,22 +242,23 @@ static enum sync_status check_referrers(const struct referrer *r, const struct s
 {
 	struct sync_lot *lot = r->c->lot;
 	const char *head = sync_say(lot->arena, "SELECT id, \"%s\" FROM \"%s\" WHERE \"%s\" IN", r->f->name, r->e->name,
-	                            r->f->name);
+				    r->f->name);
 
 	return sync_run_ids(lot->db, head, ids, n, " LIMIT $2", SYNC_ARGS(sync_int((int64_t)lot->n + 1)), take_referrer,
-	                    (void *)(uintptr_t)r, err);
+			    (void *)(uintptr_t)r, err);
 }
 
 /* In one order, and with SQLite not at all. */
 static enum sync_status lock_removed(const struct check *c, const struct sync_entity *e, const struct sync_view *ids, size_t n,
-                                     struct sync_error *err)
+				     struct sync_error *err)
 {
 	const struct sync_dialect *d = sync_db_dialect(c->lot->db);
 	const char *head = sync_say(c->lot->arena, "SELECT id FROM \"%s\" WHERE id IN", e->name);
 
 	if (!*d->for_update)
 		return SYNC_OK;
-	return sync_run_ids(c->lot->db, head, ids, n, sync_say(c->lot->arena, " ORDER BY id%s", d->for_update), NULL, 0, NULL, NULL, err);
+	return sync_run_ids(c->lot->db, head, ids, n, sync_say(c->lot->arena, " ORDER BY id%s", d->for_update), NULL, 0, NULL,
+			    NULL, err);
 }
 
 static enum sync_status check_removed(struct check *c, const struct sync_run *run, struct sync_error *err)

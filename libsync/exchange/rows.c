@@ -100,8 +100,8 @@ static enum sync_status take_bare(struct sync_rows *rows, struct sync_error *err
 		if (c == NO_MORE || c == ',' || c == '\r' || c == '\n')
 			return SYNC_OK;
 		if (c == '"')
-			return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": a quote inside a field that does not begin with one",
-			                 rows->line);
+			return sync_fail(err, SYNC_EINVALID,
+					 "line %" PRId64 ": a quote inside a field that does not begin with one", rows->line);
 		TRY(take(rows, &c, err));
 		TRY(keep(rows, c, err));
 	}
@@ -169,7 +169,8 @@ static struct sync_view cell_text(const struct sync_rows *rows, size_t i)
 
 static enum sync_status no_field(const struct sync_rows *rows, struct sync_view name, struct sync_error *err)
 {
-	return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s has no field '%.*s'", rows->line, rows->e->name, SYNC_VIEW(name));
+	return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s has no field '%.*s'", rows->line, rows->e->name,
+			 SYNC_VIEW(name));
 }
 
 /* The index of a field that travels, or -1: local fields are the database's own. */
@@ -187,7 +188,8 @@ static enum sync_status check_head(struct sync_rows *rows, struct sync_error *er
 
 	TRY(peek(rows, &c, err));
 	if (c == NO_MORE)
-		return sync_fail(err, SYNC_EINVALID, "line 1: the file is empty: the first line names the columns, and one of them must be 'id'");
+		return sync_fail(err, SYNC_EINVALID,
+				 "line 1: the file is empty: the first line names the columns, and one of them must be 'id'");
 	if (c == '{' || c == '[')
 		return sync_fail(err, SYNC_EINVALID, "line 1: it begins with '%c' as JSON does: say --format json", c);
 	return SYNC_OK;
@@ -199,10 +201,12 @@ static enum sync_status check_first_line(struct sync_rows *rows, struct sync_err
 
 	TRY(peek(rows, &c, err));
 	if (c == '[')
-		return sync_fail(err, SYNC_EINVALID, "line 1: it begins with '[' as an array does: write one object per line, without brackets");
+		return sync_fail(err, SYNC_EINVALID,
+				 "line 1: it begins with '[' as an array does: write one object per line, without brackets");
 	if (c == NO_MORE || strchr("{ \t\r\n", c))
 		return SYNC_OK;
-	return sync_fail(err, SYNC_EINVALID, "line 1: it does not begin with '{' as a JSON object does: if it is CSV, say --format csv");
+	return sync_fail(err, SYNC_EINVALID,
+			 "line 1: it does not begin with '{' as a JSON object does: if it is CSV, say --format csv");
 }
 
 static enum sync_status check_separator(const struct sync_rows *rows, struct sync_error *err)
@@ -211,8 +215,9 @@ static enum sync_status check_separator(const struct sync_rows *rows, struct syn
 
 	if (rows->n_cells != 1 || !memchr(only.data, ';', only.len))
 		return SYNC_OK;
-	return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": '%.*s' is no column: are the columns separated by ';'? They must be by ','",
-	                 rows->line, SYNC_VIEW(only));
+	return sync_fail(err, SYNC_EINVALID,
+			 "line %" PRId64 ": '%.*s' is no column: are the columns separated by ';'? They must be by ','",
+			 rows->line, SYNC_VIEW(only));
 }
 
 static enum sync_status read_head(struct sync_rows *rows, struct sync_error *err)
@@ -229,23 +234,26 @@ static enum sync_status read_head(struct sync_rows *rows, struct sync_error *err
 		if (f < 0)
 			return no_field(rows, name, err);
 		if (seen[f])
-			return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": the column '%.*s' is there twice", rows->line, SYNC_VIEW(name));
+			return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": the column '%.*s' is there twice", rows->line,
+					 SYNC_VIEW(name));
 		seen[f] = true;
 		rows->columns[i] = (size_t)f;
 	}
 	rows->n_columns = rows->n_cells;
 	if (!seen[0])
-		return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": the first line names the columns, and one of them must be 'id'", rows->line);
+		return sync_fail(err, SYNC_EINVALID,
+				 "line %" PRId64 ": the first line names the columns, and one of them must be 'id'",
+				 rows->line);
 	return SYNC_OK;
 }
 
-static enum sync_status bad_cell(const struct sync_rows *rows, const struct sync_field *f, struct sync_view cell, const char *wanted,
-                                 struct sync_error *err)
+static enum sync_status bad_cell(const struct sync_rows *rows, const struct sync_field *f, struct sync_view cell,
+				 const char *wanted, struct sync_error *err)
 {
 	struct sync_view seen = { cell.data, cell.len < 60 ? cell.len : 60 };
 
-	return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s.%s is '%.*s', not %s", rows->line, rows->e->name, f->name, SYNC_VIEW(seen),
-	                 wanted);
+	return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s.%s is '%.*s', not %s", rows->line, rows->e->name, f->name,
+			 SYNC_VIEW(seen), wanted);
 }
 
 static bool read_boolean(struct sync_view cell, int64_t *ret)
@@ -271,7 +279,7 @@ static bool read_real(struct sync_view cell, double *ret)
 }
 
 static enum sync_status read_cell(const struct sync_rows *rows, const struct sync_field *f, struct sync_view cell,
-                                  struct sync_arena *arena, struct sync_value *ret, struct sync_error *err)
+				  struct sync_arena *arena, struct sync_value *ret, struct sync_error *err)
 {
 	switch (f->type) {
 	case SYNC_ID:
@@ -296,11 +304,12 @@ static enum sync_status read_cell(const struct sync_rows *rows, const struct syn
 	return SYNC_OK;
 }
 
-static enum sync_status read_cells(struct sync_rows *rows, struct sync_arena *arena, struct sync_record *r, struct sync_error *err)
+static enum sync_status read_cells(struct sync_rows *rows, struct sync_arena *arena, struct sync_record *r,
+				   struct sync_error *err)
 {
 	if (rows->n_cells != rows->n_columns)
-		return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %zu fields, the first line names %zu", rows->line, rows->n_cells,
-		                 rows->n_columns);
+		return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %zu fields, the first line names %zu", rows->line,
+				 rows->n_cells, rows->n_columns);
 	r->values = sync_arena_get(arena, rows->e->n_fields * sizeof *r->values);
 	if (!r->values)
 		return sync_fail(err, SYNC_ENOMEM, "reading line %" PRId64, rows->line);
@@ -335,7 +344,8 @@ static enum sync_status take_line(struct sync_rows *rows, bool *ret_found, struc
 	return SYNC_OK;
 }
 
-static enum sync_status read_object(struct sync_rows *rows, struct sync_arena *arena, struct sync_record *r, struct sync_error *err)
+static enum sync_status read_object(struct sync_rows *rows, struct sync_arena *arena, struct sync_record *r,
+				    struct sync_error *err)
 {
 	struct sync_view id = { 0 };
 	struct sync_json object, m;
@@ -350,7 +360,8 @@ static enum sync_status read_object(struct sync_rows *rows, struct sync_arena *a
 		if (f < 0)
 			return no_field(rows, m.name, err);
 		if (f == 0 && m.type != SYNC_JSON_TEXT)
-			return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s.id is not a string", rows->line, rows->e->name);
+			return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s.id is not a string", rows->line,
+					 rows->e->name);
 		if (f == 0)
 			id = sync_arena_copy(arena, m.text);
 	}
@@ -359,10 +370,12 @@ static enum sync_status read_object(struct sync_rows *rows, struct sync_arena *a
 	return sync_fields_read(r, &object, sync_buf_view(&rows->text), 0, arena, err);
 }
 
-static enum sync_status finish_record(const struct sync_rows *rows, struct sync_arena *arena, struct sync_record *r, struct sync_error *err)
+static enum sync_status finish_record(const struct sync_rows *rows, struct sync_arena *arena, struct sync_record *r,
+				      struct sync_error *err)
 {
 	if (r->values[0].kind != SYNC_STRING || r->values[0].s.len == 0)
-		return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s.id is missing: every record needs its own", rows->line, rows->e->name);
+		return sync_fail(err, SYNC_EINVALID, "line %" PRId64 ": %s.id is missing: every record needs its own",
+				 rows->line, rows->e->name);
 	r->id = r->values[0].s;
 	sync_record_finish(r, arena);
 	if (r->fault)
@@ -371,7 +384,7 @@ static enum sync_status finish_record(const struct sync_rows *rows, struct sync_
 }
 
 enum sync_status sync_rows_next(struct sync_rows *rows, struct sync_arena *arena, struct sync_record *r, bool *ret_found,
-                                struct sync_error *err)
+				struct sync_error *err)
 {
 	bool found = false;
 
@@ -390,10 +403,15 @@ enum sync_status sync_rows_next(struct sync_rows *rows, struct sync_arena *arena
 }
 
 enum sync_status sync_rows_open(struct sync_rows *ret, const struct sync_entity *e, enum sync_format format, sync_read_fn *in,
-                                void *ctx, struct sync_error *err)
+				void *ctx, struct sync_error *err)
 {
-	*ret = (struct sync_rows){ .e = e, .format = format, .in = in, .ctx = ctx, .chunk = { .max = CHUNK + 1 },
-		                   .text = { .max = sync_default_limits.line_bytes }, .next_line = 1 };
+	*ret = (struct sync_rows){ .e = e,
+				   .format = format,
+				   .in = in,
+				   .ctx = ctx,
+				   .chunk = { .max = CHUNK + 1 },
+				   .text = { .max = sync_default_limits.line_bytes },
+				   .next_line = 1 };
 	TRY(skip_mark(ret, err));
 	return format == SYNC_CSV ? read_head(ret, err) : check_first_line(ret, err);
 }

@@ -199,10 +199,11 @@ static inline struct sync_value sync_null(void)
 /** No parameters. */
 #define SYNC_NOARGS NULL, 0
 
+/** Days: unless they were set; at most. */
+enum { SYNC_KEEP_DAYS = 90, SYNC_KEEP_MOST = 36500 };
 /** For how many days central keeps tombstones and what is settled. A site that is away for longer must begin anew. */
-enum { SYNC_KEEP_DAYS = 90 /* unless it was set */, SYNC_KEEP_MOST = 36500 };
 enum sync_status sync_keep_get(struct sync_db *db, int64_t *ret_days, struct sync_error *err);
-/** @retval SYNC_EINVALID  not 1 to SYNC_KEEP_MOST */
+/** Set it. @retval SYNC_EINVALID  not 1 to SYNC_KEEP_MOST */
 enum sync_status sync_keep_put(struct sync_db *db, int64_t days, struct sync_error *err);
 
 /**
