@@ -58,35 +58,47 @@ static void show_rows(const struct chosen *c, struct table *t)
 }
 
 /* All options, or one. */
-static enum sync_status list(struct sync_db *db, const struct sync_option *only, bool json, struct sync_error *err)
+static enum sync_status list_json(struct sync_db *db, const struct sync_option *only, struct sync_buf *b, struct sync_error *err)
 {
-	static const char *const heads[] = { "OPTION", "VALUE", "CHOSEN", "MEANING", NULL };
-	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_REPORT };
-	defer(table_clear) struct table t;
-
-	table_open(&t, heads);
-	if (json) {
-		sync_show_open(&b, NULL, '{');
-		sync_show_bool(&b, "ok", true);
-		sync_show_open(&b, "options", '[');
-	}
+	sync_show_open(b, NULL, '{');
+	sync_show_bool(b, "ok", true);
+	sync_show_open(b, "options", '[');
 	for (const struct sync_option *o = sync_option_list; o->name; o++) {
 		struct chosen c = { .o = o };
 
 		if (only && o != only)
 			continue;
 		TRY(sync_option_get(db, o, &c.now, &c.under_way, err));
-		if (json)
-			show_json(&c, &b);
-		else
-			show_rows(&c, &t);
+		show_json(&c, b);
 	}
-	if (json) {
-		sync_show_close(&b, ']');
-		sync_show_close(&b, '}');
-	} else {
-		table_write(&t, &b);
+	sync_show_close(b, ']');
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+static enum sync_status list_table(struct sync_db *db, const struct sync_option *only, struct sync_buf *b, struct sync_error *err)
+{
+	static const char *const heads[] = { "OPTION", "VALUE", "CHOSEN", "MEANING", NULL };
+	defer(table_clear) struct table t;
+
+	table_open(&t, heads);
+	for (const struct sync_option *o = sync_option_list; o->name; o++) {
+		struct chosen c = { .o = o };
+
+		if (only && o != only)
+			continue;
+		TRY(sync_option_get(db, o, &c.now, &c.under_way, err));
+		show_rows(&c, &t);
 	}
+	table_write(&t, b);
+	return SYNC_OK;
+}
+
+static enum sync_status list(struct sync_db *db, const struct sync_option *only, bool json, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_REPORT };
+
+	TRY(json ? list_json(db, only, &b, err) : list_table(db, only, &b, err));
 	return sync_show_print(&b, err);
 }
 
