@@ -8,6 +8,7 @@ static const char *const serve[] = { "serve", NULL };
 static const char *const serve_status[] = { "serve", "status", NULL };
 static const char *const site_add[] = { "site add", NULL };
 static const char *const store_move[] = { "store move", NULL };
+static const char *const explain[] = { "explain", NULL };
 static const char *const verify[] = { "verify", NULL };
 static const char *const files[] = { "import", "export", NULL };
 
@@ -38,6 +39,7 @@ static const struct sync_setting settings[] = {
 	  SYNC_SETTING_TIME, DAY_MS, SYNC_KEEP_MOST * DAY_MS },
 	{ "verbose", AT(verbose), .help = "log rounds that only found nothing new, too", .commands = serve, .type = SYNC_SETTING_FLAG },
 	{ "store", AT(store), NULL, "ID", "a store of the new site; may be repeated", site_add, SYNC_SETTING_TEXTS },
+	{ "site", AT(site), NULL, "NAME", "only this site, and why it has the record or not", explain },
 	{ "force", AT(force), NULL, NULL, "at once: what the old site has not pushed yet will be quarantined", store_move,
 	  SYNC_SETTING_FLAG },
 	{ "wait", AT(wait_ms), "0s", "TIME", "for the site's answer", verify, SYNC_SETTING_TIME, 0, 86400000 },
@@ -63,6 +65,7 @@ static const struct sync_command commands[] = {
 	{ "verify", "SITE", cmd_verify, "how its last verification went, and ask for another" },
 	{ "import", "ENTITY FILE", cmd_import, "records from CSV or JSON lines, all or none", entities },
 	{ "export", "ENTITY", cmd_export, "records as CSV or JSON lines to standard output", entities },
+	{ "explain", "ENTITY ID", cmd_explain, "a record's journey: who wrote it, who has it and why, what it waits for" },
 	{ "status", NULL, cmd_status, "per site: last exchange, what is pending or waits" },
 	{ 0 },
 };

@@ -32,6 +32,7 @@ static const struct sync_command commands[] = {
 	{ "run", NULL, cmd_run, "rounds on an interval and after local edits, until SIGTERM" },
 	{ "status", NULL, cmd_status, "last exchange, what is pending, waits or was refused" },
 	{ "verify", "[ENTITY]", cmd_verify, "compare digests with central and repair what differs" },
+	{ "explain", "ENTITY ID", cmd_explain, "a record's journey as this site knows it" },
 	{ "show", NULL, cmd_show, "the records that the next round would push, a JSON line each" },
 	{ 0 },
 };

@@ -31,6 +31,6 @@ enum sync_status site_open(struct site *ret, const struct sync_call *call, bool 
 /** Close it; a zeroed one as well. */
 void site_close(struct site *s);
 
-sync_command_fn cmd_init, cmd_sync, cmd_run, cmd_status, cmd_show, cmd_verify;
+sync_command_fn cmd_init, cmd_sync, cmd_run, cmd_status, cmd_show, cmd_verify, cmd_explain;
 
 #endif

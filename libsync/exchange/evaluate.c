@@ -8,6 +8,8 @@
 #include "base/internal.h"
 #include "db/keys.h"
 #include "exchange/option.h"
+#include "exchange/lot.h"
+#include "exchange/trail.h"
 #include "schema/declared.h"
 
 enum { MAX_SQL = 8192 };
@@ -166,7 +168,40 @@ struct batch {
 	int64_t only;    /* the site that is asked about, or all_sites */
 	bool *everybody; /* goes to every site: nothing more to ask */
 	struct sync_sites *ret;
+	struct sync_trail *trail; /* of a batch of one: what was looked at; NULL: nobody asks why */
 };
+
+/* The route that is followed now. */
+static struct sync_followed *last_step(const struct batch *b)
+{
+	return &b->trail->step[b->trail->n - 1];
+}
+
+static enum sync_status begin_step(const struct batch *b, const struct sync_route *r, const bool *wanted, struct sync_error *err)
+{
+	struct sync_trail *t = b->trail;
+
+	if (!t)
+		return SYNC_OK;
+	TRY(sync_larger(b->arena, (void **)&t->step, t->n, &t->cap, sizeof *t->step, err));
+	t->step[t->n++] = (struct sync_followed){ .e = b->e, .route = r, .depth = t->depth, .applies = wanted[0] };
+	return SYNC_OK;
+}
+
+static enum sync_status add_hit(const struct batch *b, const struct sync_value *v, struct sync_error *err)
+{
+	struct sync_followed *step = last_step(b);
+	struct sync_hit *hit;
+
+	TRY(sync_larger(b->arena, (void **)&step->hit, step->n, &step->cap, sizeof *hit, err));
+	hit = &step->hit[step->n];
+	*hit = (struct sync_hit){ .site = v[1].i };
+	TRY(sync_arena_keep(b->arena, v[2].s, &hit->store, err));
+	if (v[3].kind == SYNC_STRING)
+		TRY(sync_arena_keep(b->arena, v[3].s, &hit->join, err));
+	step->n++;
+	return SYNC_OK;
+}
 
 /* Values of a field among the records, each once, and which of them each record has. */
 struct keys {
@@ -202,7 +237,7 @@ static enum sync_status find_keys(const struct batch *b, const char *field, cons
 
 /* Sites per key. */
 struct found {
-	struct sync_arena *arena;
+	const struct batch *batch;
 	struct sync_sites *sites;
 };
 
@@ -211,7 +246,9 @@ static enum sync_status take_site(void *ctx, const struct sync_value *v, size_t 
 	struct found *found = ctx;
 
 	(void)n;
-	return sync_sites_add(found->arena, &found->sites[v[0].i], v[1].i, err);
+	if (found->batch->trail)
+		TRY(add_hit(found->batch, v, err));
+	return sync_sites_add(found->batch->arena, &found->sites[v[0].i], v[1].i, err);
 }
 
 static enum sync_status spread(struct batch *b, const struct keys *keys, const struct sync_sites *found, struct sync_error *err)
@@ -247,9 +284,10 @@ static enum sync_status follow_to_stores(struct batch *b, const struct sync_rout
 					 struct sync_sites *found, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
-	struct found f = { b->arena, found };
+	const char *why = !b->trail ? "" : r->kind == SYNC_ROUTE_THROUGH ? ", s.store_id, j.id" : ", s.store_id, NULL";
+	struct found f = { b, found };
 
-	sync_buf_addf(&sql, "SELECT k.key, s.site_id FROM %s", sync_keys_sql(b->db));
+	sync_buf_addf(&sql, "SELECT k.key, s.site_id%s FROM %s", why, sync_keys_sql(b->db));
 	if (r->kind == SYNC_ROUTE_STORE)
 		sync_buf_add_text(&sql, " CROSS JOIN sync_store s WHERE s.store_id = k.value");
 	else if (r->kind == SYNC_ROUTE_TRANSFER)
@@ -272,10 +310,20 @@ static enum sync_status follow_to_parents(struct batch *b, const struct sync_rou
 
 	TRY(sync_arena_zeros(b->arena, keys->n, sizeof *values, &values, err));
 	TRY(sync_route_values(b->db, parent, keys->value, keys->n, b->arena, values, err));
-	return evaluate(
-	    &(struct batch){
-		.db = b->db, .arena = b->arena, .e = parent, .values = values, .n = keys->n, .only = b->only, .ret = found },
-	    err);
+	if (b->trail)
+		b->trail->depth++;
+	TRY(evaluate(&(struct batch){ .db = b->db,
+				      .arena = b->arena,
+				      .e = parent,
+				      .values = values,
+				      .n = keys->n,
+				      .only = b->only,
+				      .ret = found,
+				      .trail = b->trail },
+		     err));
+	if (b->trail)
+		b->trail->depth--;
+	return SYNC_OK;
 }
 
 static enum sync_status follow(struct batch *b, const struct sync_route *r, const bool *wanted, struct sync_error *err)
@@ -286,6 +334,8 @@ static enum sync_status follow(struct batch *b, const struct sync_route *r, cons
 	TRY(find_keys(b, r->field, wanted, &keys, err));
 	if (!keys.n)
 		return SYNC_OK;
+	if (b->trail)
+		last_step(b)->value = keys.value[0];
 	TRY(sync_arena_zeros(b->arena, keys.n, sizeof *found, &found, err));
 	if (r->kind == SYNC_ROUTE_PARENT)
 		TRY(follow_to_parents(b, r, &keys, found, err));
@@ -356,6 +406,7 @@ static enum sync_status evaluate_route(struct batch *b, const struct sync_route 
 
 	TRY(sync_arena_zeros(b->arena, b->n, sizeof *wanted, &wanted, err));
 	TRY(test(b, &r->when, wanted, err));
+	TRY(begin_step(b, r, wanted, err));
 	switch (r->kind) {
 	case SYNC_ROUTE_CENTRAL:
 		for (size_t i = 0; i < b->n; i++) {
@@ -402,6 +453,21 @@ enum sync_status sync_route_sites(struct sync_db *db, const struct sync_entity *
 	memset(ret, 0, n * sizeof *ret);
 	return evaluate(
 	    &(struct batch){ .db = db, .arena = arena, .e = e, .values = values, .n = n, .only = all_sites, .ret = ret }, err);
+}
+
+enum sync_status sync_route_trail(struct sync_db *db, const struct sync_entity *e, struct sync_view id, struct sync_arena *arena,
+				  struct sync_sites *ret, struct sync_trail *ret_trail, bool *ret_exists, struct sync_error *err)
+{
+	const struct sync_value *values;
+
+	*ret = (struct sync_sites){ 0 };
+	*ret_trail = (struct sync_trail){ 0 };
+	TRY(sync_route_values(db, e, &id, 1, arena, &values, err));
+	*ret_exists = values != NULL;
+	return evaluate(
+	    &(struct batch){
+		.db = db, .arena = arena, .e = e, .values = &values, .n = 1, .only = all_sites, .ret = ret, .trail = ret_trail },
+	    err);
 }
 
 /* whole records */
