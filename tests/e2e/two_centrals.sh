@@ -65,7 +65,7 @@ vacuumed()
 	[ "$(sql "SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'sync_changelog'")" = t ]
 }
 sql "UPDATE item SET name = 'by hand' WHERE id = 'i1'"
-sql "INSERT INTO sync_changelog(entity, record_id, action, source, at_us) SELECT 'unknown', n, 'P', 0, 0 FROM generate_series(1, 60000) n"
+sql "INSERT INTO sync_changelog(entity, record_id, action, source, at_us) SELECT 'location', n, 'D', 0, 0 FROM generate_series(1, 60000) n"
 eventually 15 "work of which no request speaks is found" routed
 eventually 40 "what much routing leaves behind is taken away" vacuumed
 central site revoke Post >/dev/null
