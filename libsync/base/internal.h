@@ -4,6 +4,7 @@
 
 #include <libsync/buf.h>
 #include <libsync/error.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -22,6 +23,14 @@
 			return try_;                \
 	} while (0)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/** Whether a deliberate fault is switched on, by which the simulator proves itself (tests/sim/faults); false in every other build. */
+#ifdef SYNC_FAULTS
+bool sync_faulty(const char *name);
+#define SYNC_FAULT(name) sync_faulty(#name)
+#else
+#define SYNC_FAULT(name) false
+#endif
 
 static inline void freep(void *p)
 {

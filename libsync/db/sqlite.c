@@ -473,7 +473,7 @@ static enum sync_status open_db(struct sync_db **ret, const char *path, bool cre
 	if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK)
 		return fail_db(db, err);
 	(void)sqlite3_busy_timeout(db->handle, BUSY_MS);
-	TRY(script(&db->base, settings, err));
+	TRY(script(&db->base, SYNC_FAULT(no_sync) ? "PRAGMA synchronous = OFF" : settings, err));
 	TRY(script(&db->base, usual_cache, err));
 	*ret = &steal(db)->base;
 	return SYNC_OK;

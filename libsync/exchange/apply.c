@@ -178,7 +178,7 @@ enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct syn
 		TRY(run_named(db, source, steps, n, err));
 		return sync_altered_queue(db, source, r, n, err);
 	}
-	TRY(mark(db, source, r, n, err));
+	TRY(mark(db, source, r, SYNC_FAULT(echo_not_marked) ? 0 : n, err));
 	TRY(run_steps(db, source, steps, n, err));
 	return unmark(db, err);
 }

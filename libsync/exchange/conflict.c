@@ -207,7 +207,7 @@ enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err)
 	struct sync_run run = { 0 };
 
 	while (sync_lot_next(lot, &run)) {
-		if (!is_any(&run))
+		if (!is_any(&run) || SYNC_FAULT(conflicts_not_seen))
 			continue;
 		for (size_t i = 0; i < run.n; i++) {
 			run.items[i]->version = version_of(lot, run.items[i]);
@@ -284,7 +284,7 @@ static enum sync_status keep_incoming(struct sync_lot *lot, const struct sync_ru
 	for (size_t i = 0; i < run->n; i++) {
 		const struct sync_item *item = run->items[i];
 
-		if (!sync_item_open(lot, item) || item->merit != SYNC_LOSES)
+		if (!sync_item_open(lot, item) || item->merit != SYNC_LOSES || SYNC_FAULT(loser_not_kept))
 			continue;
 		questions[n] = (struct sync_question){ .kind = "conflict", .site = lot->in->source, .r = item->r, .why = &incoming_lost };
 		TRY(sync_item_frame(lot, item, &questions[n++].frame, err));

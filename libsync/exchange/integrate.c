@@ -176,10 +176,11 @@ static enum sync_status check_local_edits(struct sync_lot *lot, struct sync_erro
 static enum sync_status judge(struct sync_lot *lot, struct sync_error *err)
 {
 	check_faults(lot);
-	if (sync_db_role(lot->db) == SYNC_SITE)
+	if (sync_db_role(lot->db) == SYNC_SITE && !SYNC_FAULT(local_edit_overwritten))
 		TRY(check_local_edits(lot, err));
 	if (sync_lot_judged(lot)) {
-		TRY(sync_check_rights(lot, err));
+		if (!SYNC_FAULT(rights_not_checked))
+			TRY(sync_check_rights(lot, err));
 		TRY(sync_weigh_edits(lot, err));
 	}
 	TRY(check_complete(lot, err));
@@ -235,7 +236,7 @@ static enum sync_status keep_waiting(struct work *w, struct sync_lot *lot, struc
 	struct sync_inbox_row *rows;
 	size_t n = 0;
 
-	if (!lot->failures)
+	if (!lot->failures || SYNC_FAULT(inbox_not_kept))
 		return SYNC_OK;
 	rows = sync_arena_get(lot->arena, lot->n * sizeof *rows);
 	if (!rows)
@@ -441,7 +442,7 @@ enum sync_status sync_integrate_waiting(struct sync_db *db, int64_t now_us, int6
 	bool more = false;
 
 	TRY(sync_inbox_any(db, &w.inbox, err));
-	if (w.inbox) {
+	if (w.inbox && !SYNC_FAULT(never_retried)) {
 		TRY(integrated_upto(db, &in.integrated, err));
 		TRY(sync_inbox_settled(db, in.integrated, note_ready, &w, err));
 		TRY(sync_inbox_ready(db, limit, note_ready, &w, &more, err));

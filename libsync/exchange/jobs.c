@@ -75,7 +75,7 @@ enum sync_status sync_jobs_put(struct sync_db *db, struct sync_effect *effects, 
 
 	if (n)
 		qsort(effects, n, sizeof *effects, by_kind);
-	for (size_t i = 0; i < n; i = end) {
+	for (size_t i = 0; i < n && !SYNC_FAULT(no_jobs); i = end) {
 		for (end = i + 1; end < n && end - i < JOB_KEYS && same_job(&effects[i], &effects[end]); end++)
 			;
 		TRY(put_job(db, effects + i, end - i, err));

@@ -327,7 +327,7 @@ enum sync_status sync_pending_upto(const struct sync_pending *p, size_t n, int64
 	for (size_t i = 0; i < n; i++)
 		TRY(sync_seqs_add(&here, p->row[i].seq, err));
 	for (size_t i = 0; i < p->n_scanned; i++) {
-		if (!sync_seqs_has(&here, p->scanned[i]) && !sync_seqs_has(sent, p->scanned[i]))
+		if (!sync_seqs_has(&here, p->scanned[i]) && !sync_seqs_has(sent, p->scanned[i]) && !SYNC_FAULT(upto_ahead))
 			break;
 		upto = p->scanned[i];
 	}

@@ -231,7 +231,7 @@ static enum sync_status make_units(struct pull *p, struct sync_error *err)
 			TRY(add_member(page, &page->row[i], page->unit[i], err));
 	}
 	for (size_t i = 0; i < page->n_units; i++)
-		if (page->units[i].root)
+		if (page->units[i].root && !SYNC_FAULT(group_cut))
 			TRY(gather(p, page->units[i].root, err));
 	sort_members(p);
 	return SYNC_OK;
@@ -347,7 +347,7 @@ static void advance(struct pull *p, size_t *row, size_t done)
 {
 	const struct page *page = &p->page;
 
-	for (; *row < page->n && (page->unit[*row] == SENT || page->unit[*row] < done); ++*row) {
+	for (; *row < page->n && (page->unit[*row] == SENT || page->unit[*row] < done + SYNC_FAULT(position_ahead)); ++*row) {
 		if (page->row[*row].site_id == SYNC_EVERYBODY)
 			p->all_seq = page->row[*row].seq;
 		else

@@ -348,6 +348,8 @@ static enum sync_status put_checkpoint(struct sync_db *db, const struct sync_che
 {
 	static const char set[] = "UPDATE sync_link SET made_ordinal = $1, made_id = $2, made_upto = $3, unanswered = 1";
 
+	if (SYNC_FAULT(checkpoint_not_kept))
+		return SYNC_OK;
 	TRY(sync_checkpoint_put(db, 0, c, previous, err));
 	return sync_db_run(db, set, SYNC_ARGS(sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq)), NULL, NULL, err);
 }
@@ -595,7 +597,7 @@ static enum sync_status keep_checkpoint(struct taking *t, struct sync_error *err
 
 	TRY(sync_db_run(t->db, set,
 			SYNC_ARGS(sync_text(t->h->branch), sync_int(made->ordinal), sync_text(made->id), sync_int(made->seq),
-				  sync_int(t->highest), sync_int(t->taken.spooled ? t->peer.integrated : made->seq),
+				  sync_int(t->highest), sync_int(t->taken.spooled && !SYNC_FAULT(integrated_early) ? t->peer.integrated : made->seq),
 				  sync_int(site), sync_int(site)),
 			NULL, NULL, err));
 	TRY(sync_checkpoint_put(t->db, site, made, t->peer.in.ordinal, err));
@@ -609,7 +611,7 @@ static enum sync_status take(struct taking *t, struct sync_reader *reader, struc
 	bool behind;
 
 	TRY(sync_peer_get(t->db, t->peer.site_id, true, &t->peer, err));
-	t->taken.refused = strcmp(t->h->base.id, t->peer.in.id) != 0;
+	t->taken.refused = strcmp(t->h->base.id, t->peer.in.id) != 0 && !SYNC_FAULT(any_base);
 	if (t->taken.refused)
 		return SYNC_OK;
 	TRY(check_made(t, err));

@@ -258,7 +258,7 @@ static enum sync_status put_row(struct sync_router *r, const struct sync_routed 
 static enum sync_status put_losses(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
 	for (size_t i = 0; i < item->held.n; i++)
-		if (!sync_sites_have(&item->due, item->held.site[i]))
+		if (!sync_sites_have(&item->due, item->held.site[i]) && !SYNC_FAULT(loser_not_told))
 			TRY(put_row(r, item, item->held.site[i], SYNC_DROP, SYNC_NOBODY, err));
 	return SYNC_OK;
 }
@@ -372,7 +372,7 @@ static enum sync_status put_items(struct sync_router *r, struct sync_routed *ite
 
 static bool other_sites(const struct sync_routed *item)
 {
-	if (!item->leads || item->cause == SYNC_RESENT)
+	if (!item->leads || item->cause == SYNC_RESENT || SYNC_FAULT(children_forgotten))
 		return false;
 	return item->due.n != item->held.n ||
 	       (item->due.n && memcmp(item->due.site, item->held.site, item->due.n * sizeof(int64_t)));

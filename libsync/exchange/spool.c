@@ -300,7 +300,7 @@ static enum sync_status keep_place(struct drain *d, struct sync_error *err)
 	const struct sync_value source = sync_int(d->in->source), n = sync_int(d->to.n);
 
 	TRY(sync_db_run(d->db, drop, SYNC_ARGS(source, d->whole ? sync_int(d->to.n + 1) : n), NULL, NULL, err));
-	TRY(sync_db_run(d->db, set, SYNC_ARGS(sync_int(d->to.done), source, n), NULL, NULL, err));
+	TRY(sync_db_run(d->db, set, SYNC_ARGS(sync_int(d->to.done + SYNC_FAULT(spool_skips_one)), source, n), NULL, NULL, err));
 	return d->held ? sync_db_run(d->db, hold, SYNC_ARGS(source, n, sync_int(d->message.n)), NULL, NULL, err) : SYNC_OK;
 }
 

@@ -99,7 +99,7 @@ enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_questi
 		v[at++] = sync_text(q[i].why->text);
 		v[at++] = sync_int(lot->in->now_us);
 	}
-	return sync_db_put_many(lot->db, &table, v, n, err);
+	return sync_db_put_many(lot->db, &table, v, SYNC_FAULT(nothing_quarantined) ? 0 : n, err);
 }
 
 static bool is_refused(const struct sync_lot *lot, const struct sync_item *item)

@@ -71,12 +71,13 @@ static bool has_event(const struct capture *c, const struct sync_dialect *sql, e
 	switch (event) {
 	case ON_INSERT:
 	case ON_UPDATE:
-	case ON_DELETE:
 		return true;
+	case ON_DELETE:
+		return !SYNC_FAULT(deletes_not_captured);
 	case ON_RENAME:
 		return !sql->postgres;
 	case ON_REPLACE:
-		return !sql->postgres && needs_replaced(c);
+		return !sql->postgres && needs_replaced(c) && !SYNC_FAULT(replaced_not_captured);
 	case ON_TRUNCATE:
 		return sql->postgres;
 	case N_EVENTS:
