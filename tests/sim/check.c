@@ -12,7 +12,7 @@
  * What a record waits for, at central or at the site, excuses that it is not yet there; whether it really waits is checked.
  */
 
-enum { CELLS = 5, MOST_ROWS = 2000 };
+enum { CELLS = 5 };
 
 /* A table as a node has it, by id. */
 struct row {
@@ -53,8 +53,8 @@ static void read_table(struct world *w, int node, enum kind kind, struct table *
 
 	for (size_t i = 0; k->columns[i]; i++)
 		len += (size_t)snprintf(sql + len, sizeof sql - len, ", %s", k->columns[i]);
-	(void)snprintf(sql + len, sizeof sql - len, " FROM %s ORDER BY id LIMIT %d", k->table, MOST_ROWS);
-	ret->rows = calloc(MOST_ROWS, sizeof *ret->rows);
+	(void)snprintf(sql + len, sizeof sql - len, " FROM %s ORDER BY id", k->table);
+	ret->rows = calloc((size_t)ask(w, node, "SELECT count(*) + 1 FROM %s", k->table), sizeof *ret->rows);
 	if (!ret->rows)
 		abort();
 	stmt = prepare(w, node, sql);
@@ -211,6 +211,41 @@ static void check_inbox(struct world *w, int node)
 	(void)sqlite3_finalize(stmt);
 }
 
+/* What both sides have of a record, for the trace. */
+static void tell(struct world *w, int node, const char *sql, const char *entity, const char *id)
+{
+	sqlite3_stmt *stmt = prepare(w, node, sql);
+
+	(void)sqlite3_bind_text(stmt, 1, entity, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_text(stmt, 2, id, -1, SQLITE_STATIC);
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		trace(w, "  node %d: %s", node, text(stmt, 0));
+	(void)sqlite3_finalize(stmt);
+}
+
+static void tell_record(struct world *w, int site, const char *entity, const char *id)
+{
+	tell(w, CENTRAL,
+	     "SELECT 'outbox of site ' || site_id || ': ' || action || ' seq ' || seq || ' source ' || source"
+	     "    FROM sync_outbox WHERE entity = $1 AND record_id = $2 ORDER BY site_id",
+	     entity, id);
+	tell(w, CENTRAL,
+	     "SELECT 'waiting, ' || kind || ' of site ' || site_id || ': ' || code || ' ' || frame"
+	     "    FROM sync_waiting WHERE entity = $1 AND record_id = $2 ORDER BY id",
+	     entity, id);
+	tell(w, CENTRAL,
+	     "SELECT 'verdict ' || n || ' for site ' || site_id || ': ' || kind || ' ' || code || ' seq ' || seq"
+	     "    FROM sync_verdict WHERE entity = $1 AND record_id = $2 ORDER BY n",
+	     entity, id);
+	tell(w, site,
+	     "SELECT 'changelog: ' || action || ' seq ' || seq FROM sync_changelog WHERE entity = $1 AND record_id = $2",
+	     entity, id);
+	tell(w, site,
+	     "SELECT 'at all ' || all_seq || ' own ' || own_seq || ', integrated ' || out_integrated"
+	     "    FROM sync_link WHERE $1 <> $2",
+	     entity, id);
+}
+
 /* Converges, no leaks. */
 
 static void check_row(struct world *w, int site, enum kind kind, const char *id, const struct row *at_central,
@@ -222,6 +257,8 @@ static void check_row(struct world *w, int site, enum kind kind, const char *id,
 		return;
 	if (waits(w, site, kind, id))
 		return;
+	if (!w->violation[0])
+		tell_record(w, site, entity, id);
 	if (!at_site)
 		violate(w, 10, "site %d lacks %s '%s' %s", site, entity, id, at_central->cell[1]);
 	else if (!due)
@@ -361,6 +398,25 @@ static void check_edits(struct world *w)
 	}
 }
 
+/* A site's edit of what only central edits is nowhere but in quarantine. */
+static void check_owners(struct world *w)
+{
+	static const enum kind centrals[] = { UNIT, STORE, SETTING };
+	char note[MODEL_ID];
+
+	for (size_t i = 0; i < COUNT(centrals); i++) {
+		const char *table = kinds[centrals[i]].table;
+		const struct edit *e;
+
+		for (int64_t n = ask(w, CENTRAL, "SELECT count(*) FROM %s", table); n-- > 0;) {
+			ask_text(w, CENTRAL, note, "SELECT note FROM %s ORDER BY id LIMIT 1 OFFSET %" PRId64, table, n);
+			e = model_find(&w->model, tag_in(note));
+			if (e && e->node != CENTRAL)
+				violate(w, 7, "%s '%s' has what site %d wrote: #%" PRId64, table, e->id, e->node, e->tag);
+		}
+	}
+}
+
 /* What is only there while work goes on. */
 static void check_rest(struct world *w)
 {
@@ -386,5 +442,6 @@ void check_all(struct world *w)
 		check_inbox(w, node);
 	}
 	check_sites(w);
+	check_owners(w);
 	check_edits(w);
 }

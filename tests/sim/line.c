@@ -8,6 +8,8 @@
  * waits, and meanwhile applications at both ends may edit.
  */
 
+enum { MOST_MESSAGES = 1000 /* of a round */ };
+
 enum happening {
 	NOTHING,
 	CUT_REQUEST, /* central gets its first bytes */
@@ -107,6 +109,10 @@ static enum sync_status start(void *ctx, struct sync_view body, struct sync_erro
 
 	if (disk_dead(n->n))
 		return gone(err);
+	if (++n->messages > MOST_MESSAGES) {
+		violate(w, 10, "a round of site %d does not end after %d messages", n->n, MOST_MESSAGES);
+		return gone(err);
+	}
 	w->figures->messages++;
 	keep(&n->request, body);
 	w->now_us += dice_range(&n->line, 1000, dice_percent(&n->line, 5) ? 20000000 : 500000);
@@ -190,6 +196,7 @@ enum sync_status world_round(struct world *w, int site, const struct sync_option
 	enum sync_status status;
 
 	w->actor = site;
+	n->messages = 0;
 	w->figures->rounds++;
 	status = sync_round(n->db, &t, o, report, err);
 	w->actor = CENTRAL;

@@ -15,6 +15,7 @@ struct settings {
 	uint64_t first, last;
 	int64_t seconds; /* instead of last; 0: none */
 	bool trace, twice, json, whole;
+	int most; /* broken seeds, after which it ends */
 };
 
 static struct figures figures;
@@ -22,13 +23,14 @@ static struct world world;
 
 static void usage(FILE *out)
 {
-	(void)fputs("usage: sim [--seed N | --seeds A..B | --minutes M] [--trace] [--twice] [--whole] [--json]\n"
+	(void)fputs("usage: sim [--seed N | --seeds A..B | --minutes M] [--trace] [--twice] [--whole] [--first] [--json]\n"
 		    "  --seed N       run one seed\n"
 		    "  --seeds A..B   run these, 1..200 unless told\n"
 		    "  --minutes M    run seeds until the time is over\n"
 		    "  --trace        print a line per step and per message\n"
 		    "  --twice        run each seed twice: both runs must be the same\n"
 		    "  --whole        leave a failing seed as it is, do not look for fewer steps\n"
+		    "  --first        end with the first seed that fails, not the third\n"
 		    "  --json         print the figures as JSON\n",
 		    out);
 }
@@ -36,10 +38,15 @@ static void usage(FILE *out)
 static bool parse(struct settings *s, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "seed", required_argument, NULL, 's' },    { "seeds", required_argument, NULL, 'S' },
-		{ "minutes", required_argument, NULL, 'm' }, { "trace", no_argument, NULL, 't' },
-		{ "twice", no_argument, NULL, '2' },         { "whole", no_argument, NULL, 'w' },
-		{ "json", no_argument, NULL, 'j' },          { NULL, 0, NULL, 0 },
+		{ "seed", required_argument, NULL, 's' },
+		{ "seeds", required_argument, NULL, 'S' },
+		{ "minutes", required_argument, NULL, 'm' },
+		{ "trace", no_argument, NULL, 't' },
+		{ "twice", no_argument, NULL, '2' },
+		{ "whole", no_argument, NULL, 'w' },
+		{ "first", no_argument, NULL, 'f' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -64,6 +71,9 @@ static bool parse(struct settings *s, int argc, char **argv)
 			break;
 		case 'w':
 			s->whole = true;
+			break;
+		case 'f':
+			s->most = 1;
 			break;
 		case 'j':
 			s->json = true;
@@ -188,7 +198,7 @@ static double now_s(void)
 
 int main(int argc, char **argv)
 {
-	struct settings s = { .first = 1, .last = 200 };
+	struct settings s = { .first = 1, .last = 200, .most = 3 };
 	double began = now_s();
 	int broken = 0;
 
@@ -198,7 +208,7 @@ int main(int argc, char **argv)
 	}
 	(void)signal(SIGABRT, tell_seed);
 	world_prepare();
-	for (uint64_t seed = s.first; seed <= s.last && broken < 3; seed++) {
+	for (uint64_t seed = s.first; seed <= s.last && broken < s.most; seed++) {
 		broken += !run_seed(&s, seed);
 		if (s.seconds && now_s() - began > (double)s.seconds)
 			break;

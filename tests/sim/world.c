@@ -391,12 +391,17 @@ void check_groups(struct world *w, int node)
 				   "    (SELECT coalesce(sum(CAST(substr(l.note, 2) AS integer)), 0)"
 				   "        FROM invoice_line l WHERE l.invoice_id = i.id)"
 				   " UNION ALL "
-				   "SELECT l.id FROM invoice_line l"
+				   "SELECT l.invoice_id FROM invoice_line l"
 				   "    WHERE NOT EXISTS (SELECT 1 FROM invoice i WHERE i.id = l.invoice_id)";
-	char id[MODEL_ID];
+	static const char shown[] =
+	    "SELECT coalesce((SELECT note || ' ' || total FROM invoice WHERE id = '%s'), 'none') || ':' ||"
+	    "    coalesce((SELECT group_concat(id || note) FROM invoice_line WHERE invoice_id = '%s'), '')";
+	char id[MODEL_ID], what[MODEL_ID];
 
 	if (node != CENTRAL && !is_operational(w, node))
 		return;
-	if (ask_text(w, node, id, "%s", half)[0] && !disk_dead(node))
-		violate(w, 5, "node %d shows half of the group of '%s'", node, id);
+	if (ask_text(w, node, id, "%s", half)[0] && !disk_dead(node)) {
+		ask_text(w, node, what, shown, id, id);
+		violate(w, 5, "node %d shows half of the group of '%s': %s", node, id, what);
+	}
 }
