@@ -81,6 +81,7 @@ static const struct sync_header a_request = {
 	.want = 65536,
 	.part = true,
 	.cont = true,
+	.rest = "a place",
 };
 
 static const struct sync_header an_answer = {
@@ -131,7 +132,7 @@ static struct sync_view write_request(struct sync_arena *arena)
 {
 	defer(sync_writer_freep) struct sync_writer *w = NULL;
 	struct sync_record r = a_delete();
-	struct sync_end end = { .at = a_request.at, .more = 9 };
+	struct sync_end end = { .at = a_request.at, .more = 9, .from = "here", .rest = "there" };
 	struct sync_view body;
 
 	assert_ok(sync_writer_new(&w, sync_schema_dictionary(), 3, 1 << 20, err));
@@ -156,13 +157,13 @@ static void messages_look_as_documented(void **state)
 	static const char lines[] =
 	    "{\"p\":1,\"s\":1,\"v\":\"0.1.0\",\"i\":\"7\",\"b\":\"01234567\",\"c\":\"3.120.00112233445566aa\",\"m\":\"4.122."
 	    "ffeeddccbbaa9988\","
-	    "\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"u\":\"10\",\"w\":\"65536\",\"n\":"
+	    "\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"x\":\"a place\",\"u\":\"10\",\"w\":\"65536\",\"n\":"
 	    "\"2\",\"t\":true,\"k\":true}\n"
 	    "{\"v\":\"3\",\"k\":\"refused\",\"e\":\"invoice\",\"i\":\"i1\",\"q\":\"120\",\"c\":\"bad_value\",\"f\":\"status\","
 	    "\"t\":\"no \\\"such\\\" status\"}\n"
 	    "{\"e\":\"invoice_line\",\"i\":\"l1\",\"a\":\"D\",\"q\":\"121\",\"r\":\"i1\"}\n"
 	    "{\"e\":\"not_yet_known\",\"i\":\"x\",\"a\":\"P\",\"q\":\"122\",\"g\":\"5\",\"d\":{\"a\":1}}\n"
-	    "{\"n\":\"2\",\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"m\":\"9\",\"h\":\"";
+	    "{\"n\":\"2\",\"a\":\"9007199254740993.aaaaaaaaaaaaaaaa\",\"o\":\"55.bbbbbbbbbbbbbbbb\",\"m\":\"9\",\"f\":\"here\",\"x\":\"there\",\"h\":\"";
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
 	struct sync_view text;
 

@@ -8,6 +8,8 @@
 struct pulled {
 	struct sync_db *db;
 	struct sync_position at; /* of site 1 */
+	char rest[SYNC_REST];
+	bool held;
 	struct sync_end end;
 	struct sync_buf text;    /* "P item i, D invoice_line a of v" */
 	int64_t nulls, versions; /* fields that are null, records that have a version */
@@ -85,12 +87,14 @@ static void end_answer(struct pulled *p, struct sync_writer *w, struct sync_end 
 static void pull_some(struct pulled *p, size_t want, int64_t chunk_max)
 {
 	defer(sync_writer_freep) struct sync_writer *w = NULL;
+	const struct sync_ask ask = { 1, &p->at, p->rest, want, chunk_max };
 	struct sync_end end = { 0 };
 
 	begin_answer(&w, p->db);
-	assert_ok(sync_pull_write(p->db, 1, &p->at, want, chunk_max, w, &end, err));
+	assert_ok(sync_pull_write(p->db, &ask, w, &end, &p->held, err));
 	end_answer(p, w, &end);
 	p->at = p->end.at;
+	memcpy(p->rest, p->end.rest, sizeof p->rest);
 }
 
 static void assert_pulled(struct pulled *p, const char *expected)
@@ -246,7 +250,7 @@ static void deletes_and_drops_of_lines_name_their_group(void **state)
 	assert_pulled(&p, "P invoice v, D invoice_line a of v, P item i");
 	PUT(p.db, "invoice", "v", "store_id", "s2");
 	settle(p.db);
-	assert_pulled(&p, "X invoice_line b of v, X invoice v");
+	assert_pulled(&p, "X invoice v, X invoice_line b of v");
 	del(p.db, "invoice", "v");
 	settle(p.db);
 	assert_pulled(&p, "");
@@ -322,6 +326,362 @@ static void positions_are_known_by_their_routing_transactions(void **state)
 	p.at.all.seq = p.at.own.seq += 1000;
 	assert_ok(sync_pull_known(p.db, &p.at, &known, err));
 	assert_false(known);
+}
+
+/* what is not routed yet */
+
+/* Two invoices of site 1 with two lines each, which it has. */
+static void open_with_groups(struct pulled *p, void **state)
+{
+	static const char *const lines[] = { "va", "vb", "wa", "wb" };
+
+	open_central(p, state);
+	PUT(p->db, "invoice", "v", "store_id", "s1");
+	PUT(p->db, "invoice", "w", "store_id", "s1");
+	for (size_t i = 0; i < COUNT(lines); i++)
+		PUT(p->db, "invoice_line", lines[i], "invoice_id", i < 2 ? "v" : "w");
+	settle(p->db);
+	pull_some(p, 1 << 20, 1000);
+	sync_buf_reset(&p->text);
+}
+
+static void assert_held(struct pulled *p, const char *expected)
+{
+	sync_buf_reset(&p->text);
+	pull_some(p, 1 << 20, 1000);
+	assert_string_equal(expected, p->text.len ? p->text.data : "");
+	assert_true(p->held);
+	assert_true(p->end.more > 0);
+}
+
+static void change_root(struct sync_db *db)
+{
+	PUT(db, "invoice", "v", "comment", "new");
+}
+
+static void change_line(struct sync_db *db)
+{
+	PUT(db, "invoice_line", "vb", "note", "new");
+}
+
+static void add_line(struct sync_db *db)
+{
+	PUT(db, "invoice_line", "vc", "invoice_id", "v");
+}
+
+static void delete_line(struct sync_db *db)
+{
+	del(db, "invoice_line", "vb");
+}
+
+static void move_line_out(struct sync_db *db)
+{
+	PUT(db, "invoice_line", "vb", "invoice_id", "w");
+}
+
+static void move_line_in(struct sync_db *db)
+{
+	PUT(db, "invoice_line", "wa", "invoice_id", "v");
+}
+
+static void resend_line(struct sync_db *db)
+{
+	const struct sync_view id = sync_view_of("vb");
+
+	assert_ok(sync_resend(db, 1, sync_view_of("invoice_line"), &id, 1, err));
+}
+
+static void a_group_that_is_half_routed_is_not_sent(void **state)
+{
+	static const struct {
+		void (*change)(struct sync_db *db);
+		const char *whole;
+	} cases[] = {
+		{ change_root, "P invoice v, P invoice_line va" },
+		{ change_line, "P invoice_line va, P invoice_line vb" },
+		{ add_line, "P invoice_line va, P invoice_line vc" },
+		{ delete_line, "P invoice_line va, D invoice_line vb of v" },
+		{ move_line_out, "P invoice_line va, P invoice_line vb" },
+		{ move_line_in, "P invoice_line va, P invoice_line wa" },
+		{ resend_line, "P invoice_line va, P invoice_line vb" },
+	};
+	defer(clear_pulled) struct pulled p;
+
+	open_with_groups(&p, state);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct sync_position before = p.at;
+
+		PUT(p.db, "invoice_line", "va", "note", "half");
+		settle(p.db);
+		cases[i].change(p.db);
+		assert_held(&p, "");
+		assert_memory_equal(&before, &p.at, sizeof before);
+		settle(p.db);
+		assert_pulled(&p, cases[i].whole);
+		PUT(p.db, "invoice_line", "vb", "invoice_id", "v");
+		PUT(p.db, "invoice_line", "wa", "invoice_id", "w");
+		settle(p.db);
+		pull_some(&p, 1 << 20, 1000);
+	}
+}
+
+static void what_comes_before_a_group_that_is_half_routed_is_sent(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_with_groups(&p, state);
+	PUT(p.db, "item", "i");
+	PUT(p.db, "invoice", "w", "comment", "whole");
+	settle(p.db);
+	PUT(p.db, "invoice", "v", "comment", "half");
+	settle(p.db);
+	PUT(p.db, "item", "k");
+	settle(p.db);
+	change_line(p.db);
+	assert_held(&p, "P item i, P invoice w");
+	assert_held(&p, "");
+	settle(p.db);
+	assert_pulled(&p, "P invoice v, P invoice_line vb, P item k");
+	assert_false(p.held);
+}
+
+static void groups_that_are_routed_do_not_wait_for_others(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_with_groups(&p, state);
+	PUT(p.db, "invoice", "w", "comment", "whole");
+	PUT(p.db, "item", "i");
+	settle(p.db);
+	change_root(p.db);
+	change_line(p.db);
+	PUT(p.db, "item", "i", "name", "new");
+	assert_pulled(&p, "P invoice w, P item i");
+}
+
+/* Beyond what is told apart of the queue, groups wait until it is shorter, and nothing else does. */
+static void a_queue_too_long_to_look_through_holds_all_groups(void **state)
+{
+	static const char flood[] = "INSERT INTO sync_changelog(entity, record_id, action, source, at_us)"
+				    "    SELECT 'invoice', CAST(t.n AS text), 'R', 2, 0 FROM ("
+				    "    WITH RECURSIVE list(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM list WHERE n < 10001)"
+				    "    SELECT n FROM list) t";
+	defer(clear_pulled) struct pulled p;
+
+	open_with_groups(&p, state);
+	PUT(p.db, "item", "i");
+	settle(p.db);
+	PUT(p.db, "invoice", "w", "comment", "whole");
+	settle(p.db);
+	run_sql(p.db, flood);
+	assert_held(&p, "P item i");
+	settle(p.db);
+	assert_pulled(&p, "P invoice w");
+}
+
+/* groups in parts */
+
+/* Answers of two records each, until there are no more: "P invoice v, P invoice_line va | P invoice_line vb". */
+static void pull_parts(struct pulled *p, const char *expected)
+{
+	sync_buf_reset(&p->text);
+	for (int i = 0; i < 20 && (!i || p->end.more > 0); i++) {
+		if (i)
+			sync_buf_add_text(&p->text, " |");
+		pull_some(p, 1 << 20, 2);
+	}
+	assert_string_equal(expected, p->text.len ? p->text.data : "");
+	assert_string_equal("", p->rest);
+}
+
+static void put_lines(struct sync_db *db, const char *invoice, int n)
+{
+	for (int i = 1; i <= n; i++) {
+		char id[16];
+
+		snprintf(id, sizeof id, "%s%d", invoice, i);
+		PUT(db, "invoice_line", id, "invoice_id", invoice);
+	}
+}
+
+static void put_group(struct sync_db *db, const char *id, int n)
+{
+	PUT(db, "invoice", id, "store_id", "s1");
+	put_lines(db, id, n);
+	settle(db);
+}
+
+static void a_group_larger_than_an_answer_goes_in_parts(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+	struct sync_position before;
+
+	open_central(&p, state);
+	pull_some(&p, 1 << 20, 1000);
+	before = p.at;
+	put_group(p.db, "v", 4);
+	sync_buf_reset(&p.text);
+	for (int i = 0; i < 2; i++) {
+		pull_some(&p, 1 << 20, 2);
+		assert_memory_equal(&before, &p.at, sizeof before);
+		assert_int_equal(i > 0, p.end.from[0] != 0);
+		assert_true(p.end.rest[0] && p.end.more > 0);
+	}
+	pull_some(&p, 1 << 20, 2);
+	assert_true(p.end.from[0] && !p.end.rest[0]);
+	assert_true(p.at.own.seq > before.own.seq);
+	assert_string_equal("P invoice v, P invoice_line v1, P invoice_line v2, P invoice_line v3, P invoice_line v4", p.text.data);
+	assert_pulled(&p, "");
+}
+
+static void large_groups_follow_each_other_and_small_ones(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	pull_some(&p, 1 << 20, 1000);
+	PUT(p.db, "location", "l", "store_id", "s1");
+	put_group(p.db, "v", 3);
+	put_group(p.db, "w", 2);
+	put_group(p.db, "x", 1);
+	PUT(p.db, "item", "i");
+	settle(p.db);
+	pull_parts(&p, "P location l |, P invoice v, P invoice_line v1 |, P invoice_line v2, P invoice_line v3 |,"
+		       " P invoice w, P invoice_line w1 |, P invoice_line w2 |, P invoice x, P invoice_line x1 |, P item i");
+}
+
+/* Its rows are not sent again, though they stand behind the first ones by more than a page. */
+static void rows_of_a_large_group_are_passed_with_its_last_part(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	pull_some(&p, 1 << 20, 1000);
+	put_group(p.db, "v", 1200);
+	PUT(p.db, "item", "i");
+	settle(p.db);
+	for (int i = 0; i < 4; i++)
+		pull_some(&p, 1 << 24, 301);
+	assert_int_equal(1201 - 3 * 301, p.end.records);
+	assert_int_equal(1, p.end.more);
+	assert_pulled(&p, "P item i");
+}
+
+static void deletes_and_drops_go_in_parts_as_well(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	put_group(p.db, "v", 4);
+	pull_some(&p, 1 << 20, 1000);
+	PUT(p.db, "invoice", "v", "store_id", "s2");
+	settle(p.db);
+	pull_parts(&p, "X invoice v, X invoice_line v1 of v |, X invoice_line v2 of v, X invoice_line v3 of v |,"
+		       " X invoice_line v4 of v");
+}
+
+/* What happens to the group v between two of its parts; it is seen when it is routed, or at once. */
+struct between {
+	void (*change)(struct sync_db *db);
+	bool routed;
+	const char *then;
+};
+
+static void grow(struct sync_db *db)
+{
+	PUT(db, "invoice_line", "v5", "invoice_id", "v");
+}
+
+static void change_what_was_sent(struct sync_db *db)
+{
+	PUT(db, "invoice_line", "v1", "note", "new");
+}
+
+static void delete_what_was_not(struct sync_db *db)
+{
+	del(db, "invoice_line", "v4");
+}
+
+static void give_away(struct sync_db *db)
+{
+	PUT(db, "invoice", "v", "store_id", "s2");
+}
+
+static void move_store(struct sync_db *db)
+{
+	run_sql(db, "UPDATE sync_store SET site_id = 2 WHERE store_id = 's1'");
+}
+
+static void a_group_that_changes_between_its_parts_begins_again(void **state)
+{
+	static const struct between cases[] = {
+		{ grow, true,
+		  "P invoice v, P invoice_line v1 |, P invoice_line v2, P invoice_line v3 |, P invoice_line v4, P invoice_line v5" },
+		{ change_what_was_sent, true,
+		  "P invoice v, P invoice_line v1 |, P invoice_line v2, P invoice_line v3 |, P invoice_line v4" },
+		{ delete_what_was_not, true,
+		  "P invoice v, P invoice_line v1 |, P invoice_line v2, P invoice_line v3 |, D invoice_line v4 of v" },
+		{ give_away, true, "X invoice v, X invoice_line v1 of v |, X invoice_line v2 of v, X invoice_line v3 of v |, X invoice_line v4 of v" },
+		{ move_store, false, "" },
+	};
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		run_sql(p.db, "DELETE FROM invoice_line; DELETE FROM invoice");
+		settle(p.db);
+		pull_some(&p, 1 << 20, 1000);
+		put_group(p.db, "v", 4);
+		pull_some(&p, 1 << 20, 2);
+		assert_true(p.rest[0]);
+		cases[i].change(p.db);
+		if (cases[i].routed)
+			settle(p.db);
+		pull_parts(&p, cases[i].then);
+	}
+}
+
+static void the_next_part_waits_for_what_is_not_routed(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+	char rest[SYNC_REST];
+
+	open_central(&p, state);
+	put_group(p.db, "v", 4);
+	pull_some(&p, 1 << 20, 4);
+	sync_buf_reset(&p.text);
+	pull_some(&p, 1 << 20, 2);
+	memcpy(rest, p.rest, sizeof rest);
+	PUT(p.db, "invoice_line", "v4", "note", "new");
+	pull_some(&p, 1 << 20, 2);
+	assert_true(p.held);
+	assert_int_equal(0, p.end.records);
+	assert_string_equal(rest, p.rest);
+	settle(p.db);
+	pull_parts(&p, "P invoice v, P invoice_line v1 |, P invoice_line v2, P invoice_line v3 |, P invoice_line v4");
+}
+
+static void a_token_of_nothing_begins_the_group(void **state)
+{
+	static const char *const ends[] = { " invoice_line v1", " item v1", " invoice_line", " ", "" };
+	defer(clear_pulled) struct pulled p;
+	char state_of[80];
+
+	open_central(&p, state);
+	pull_some(&p, 1 << 20, 1000);
+	put_group(p.db, "v", 4);
+	pull_some(&p, 1 << 20, 2);
+	snprintf(state_of, sizeof state_of, "%.*s", (int)strcspn(p.rest, " "), p.rest);
+	for (size_t i = 0; i < COUNT(ends); i++) {
+		snprintf(p.rest, sizeof p.rest, "%s%s", state_of, ends[i]);
+		sync_buf_reset(&p.text);
+		pull_some(&p, 1 << 20, 2);
+		assert_string_equal(i ? "P invoice v, P invoice_line v1" : "P invoice_line v2, P invoice_line v3", p.text.data);
+	}
+	snprintf(p.rest, sizeof p.rest, "1%s invoice_line v1", state_of);
+	sync_buf_reset(&p.text);
+	pull_some(&p, 1 << 20, 2);
+	assert_string_equal("P invoice v, P invoice_line v1", p.text.data);
 }
 
 /* first loads */
@@ -508,7 +868,10 @@ static void nothing_is_gone_through_that_is_not_sent(void **state)
 	pull_some(&p, 1 << 20, 1000);
 	assert_int_equal(9, p.end.records);
 	assert_non_null(spy.plans.data);
-	assert_no_plan_has("SCAN sync_");
+	assert_no_plan_has("SCAN sync_outbox"); /* of the queue the first row is looked for, and there is none */
+	assert_no_plan_has("SCAN sync_routing");
+	assert_no_plan_has("SCAN sync_version");
+	assert_no_plan_has("SCAN sync_extra");
 	assert_no_plan_has("SCAN o\n");
 	assert_no_plan_has("SCAN t\n");
 	assert_no_plan_has("SCAN c\n");
@@ -533,6 +896,17 @@ int main(void)
 		TESTDB_BOTH(a_drop_of_what_is_due_again_is_a_put),
 		TESTDB_BOTH(a_record_of_both_streams_is_sent_once),
 		TESTDB_BOTH(positions_are_known_by_their_routing_transactions),
+		TESTDB_BOTH(a_group_that_is_half_routed_is_not_sent),
+		TESTDB_BOTH(what_comes_before_a_group_that_is_half_routed_is_sent),
+		TESTDB_BOTH(groups_that_are_routed_do_not_wait_for_others),
+		TESTDB_BOTH(a_queue_too_long_to_look_through_holds_all_groups),
+		TESTDB_BOTH(a_group_larger_than_an_answer_goes_in_parts),
+		TESTDB_BOTH(large_groups_follow_each_other_and_small_ones),
+		TESTDB_BOTH(rows_of_a_large_group_are_passed_with_its_last_part),
+		TESTDB_BOTH(deletes_and_drops_go_in_parts_as_well),
+		TESTDB_BOTH(a_group_that_changes_between_its_parts_begins_again),
+		TESTDB_BOTH(the_next_part_waits_for_what_is_not_routed),
+		TESTDB_BOTH(a_token_of_nothing_begins_the_group),
 		TESTDB_BOTH(a_first_load_gives_all_that_is_due_in_order),
 		TESTDB_BOTH(a_first_load_has_no_nulls_and_has_versions_and_unknown_fields),
 		TESTDB_BOTH(what_is_no_longer_due_is_not_loaded),

@@ -88,7 +88,7 @@ static void write_lines(struct letter *l, int n, int from, int to)
 		              "\"item_id\":\"i1\",\"item_name\":\"Item\",\"volume_per_pack\":0}}", n, i, n);
 }
 
-static void spool(struct letter *l, struct sync_db *db, bool part)
+static void spool(struct letter *l, struct sync_db *db, enum sync_spool_part part)
 {
 	struct sync_end end = { 0 };
 	struct sync_view body;
@@ -107,7 +107,7 @@ static void spool_stocktakes(struct letter *l, struct sync_db *db, int first, in
 		write_stocktake(l, i);
 		write_lines(l, i, 0, LINES);
 	}
-	spool(l, db, false);
+	spool(l, db, SYNC_SPOOL_WHOLE);
 }
 
 /* Draining, and what was seen of it. */
@@ -181,7 +181,7 @@ static void messages_are_integrated_in_their_order_and_gone(void **state)
 	write_line(&l, "{\"e\":\"stocktake\",\"i\":\"t31\",\"a\":\"D\"}");
 	for (int i = 0; i < LINES; i++)
 		write_line(&l, "{\"e\":\"stocktake_line\",\"i\":\"l31.%d\",\"a\":\"D\",\"r\":\"t31\"}", i);
-	spool(&l, db, false);
+	spool(&l, db, SYNC_SPOOL_WHOLE);
 	assert_ok(sync_spool_pending(db, SITE, &pending, err));
 	assert_true(pending);
 	assert_ok(sync_spool_pending(db, 8, &pending, err));
@@ -230,7 +230,7 @@ static void an_edit_is_as_old_as_it_was_when_its_message_came(void **state)
 	for (int i = 0; i < 2; i++) {
 		open_letter(&l, false);
 		write_line(&l, "{\"e\":\"barcode\",\"i\":\"b%d\",\"a\":\"P\",\"g\":\"2000\",\"d\":{\"gtin\":\"1\",\"item_id\":\"i1\"}}", i);
-		spool(&l, db, false);
+		spool(&l, db, SYNC_SPOOL_WHOLE);
 	}
 	assert_int_equal(2, number(db, "SELECT count(*) FROM sync_spool WHERE received_us > 1700000000000000"));
 	assert_ok(sync_db_script(db, "UPDATE sync_spool SET received_us = n * 10000000", err));
@@ -252,13 +252,13 @@ static void a_group_in_parts_is_integrated_when_complete(void **state)
 	write_location(&l, 1);
 	write_stocktake(&l, 1);
 	write_lines(&l, 1, 0, 1);
-	spool(&l, db, true);
+	spool(&l, db, SYNC_SPOOL_BEGINS);
 	drain_whole(db, &w);
 	assert_int_equal(1, number(db, "SELECT count(*) FROM location"));
 	assert_int_equal(0, w.finished);
 	open_letter(&l, true);
 	write_lines(&l, 1, 1, 2);
-	spool(&l, db, true);
+	spool(&l, db, SYNC_SPOOL_BEGINS);
 	drain_whole(db, &w);
 	drain_whole(db, &w); /* nothing to do until more arrives */
 	assert_int_equal(0, number(db, "SELECT count(*) FROM stocktake"));
@@ -267,7 +267,7 @@ static void a_group_in_parts_is_integrated_when_complete(void **state)
 	open_letter(&l, false);
 	write_lines(&l, 1, 2, LINES);
 	write_location(&l, 2);
-	spool(&l, db, false);
+	spool(&l, db, SYNC_SPOOL_WHOLE);
 	assert_ok(drain(db, &w, 0, &o, &more, err));
 	assert_false(more);
 	assert_int_equal(1, number(db, "SELECT count(*) FROM stocktake"));
@@ -275,6 +275,58 @@ static void a_group_in_parts_is_integrated_when_complete(void **state)
 	assert_int_equal(2, number(db, "SELECT count(*) FROM location"));
 	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_spool"));
 	assert_int_equal(l.seq, w.upto);
+}
+
+static void what_lies_within_a_group_is_not_looked_at_before_its_end(void **state)
+{
+	struct testdb *t = testdb_of(state);
+	struct sync_db *db = central(t, testdb_drivers);
+	defer(clear_letter) struct letter l = { 0 };
+	struct watch w = { 0 };
+
+	open_letter(&l, true);
+	write_stocktake(&l, 1);
+	spool(&l, db, SYNC_SPOOL_BEGINS);
+	drain_whole(db, &w);
+	for (int i = 0; i < LINES; i++) {
+		open_letter(&l, true);
+		write_lines(&l, 1, i, i + 1);
+		spool(&l, db, SYNC_SPOOL_WITHIN);
+		drain_whole(db, &w);
+	}
+	assert_int_equal(1, w.slices);
+	open_letter(&l, false); /* nothing was left, and that is said */
+	spool(&l, db, SYNC_SPOOL_WHOLE);
+	drain_whole(db, &w);
+	assert_int_equal(1, number(db, "SELECT count(*) FROM stocktake"));
+	assert_int_equal(LINES, number(db, "SELECT count(*) FROM stocktake_line"));
+	assert_int_equal(0, number(db, "SELECT count(*) FROM sync_spool"));
+}
+
+static void a_group_that_begins_again_loses_its_parts_and_no_other(void **state)
+{
+	struct testdb *t = testdb_of(state);
+	struct sync_db *db = central(t, testdb_drivers);
+	defer(clear_letter) struct letter l = { 0 };
+
+	open_letter(&l, true);
+	write_stocktake(&l, 1);
+	spool(&l, db, SYNC_SPOOL_BEGINS);
+	open_letter(&l, false);
+	write_lines(&l, 1, 0, LINES);
+	spool(&l, db, SYNC_SPOOL_WHOLE);
+	open_letter(&l, true);
+	write_stocktake(&l, 2);
+	spool(&l, db, SYNC_SPOOL_BEGINS);
+	open_letter(&l, true);
+	write_lines(&l, 2, 0, 1);
+	spool(&l, db, SYNC_SPOOL_WITHIN);
+	assert_ok(sync_spool_drop_parts(db, SITE + 1, err));
+	assert_int_equal(4, number(db, "SELECT count(*) FROM sync_spool"));
+	assert_ok(sync_spool_drop_parts(db, SITE, err));
+	assert_int_equal(2, number(db, "SELECT max(n) FROM sync_spool"));
+	drain_whole(db, &(struct watch){ 0 });
+	assert_int_equal(1, number(db, "SELECT count(*) FROM stocktake"));
 }
 
 /* Each look at the clock takes 10 ms: so long seems each transaction to be. */
@@ -295,7 +347,7 @@ static void slices_grow_to_the_time_they_may_take_and_pause_as_long(void **state
 	open_letter(&l, false);
 	for (int i = 0; i < 1000; i++)
 		write_location(&l, i);
-	spool(&l, db, false);
+	spool(&l, db, SYNC_SPOOL_WHOLE);
 	sync_set_clock(slow_clock);
 	paused_us = pauses = 0;
 	drain_whole(db, &w);
@@ -399,6 +451,8 @@ int main(void)
 		TESTDB_BOTH(after_a_failure_it_goes_on_where_it_was),
 		TESTDB_BOTH(an_edit_is_as_old_as_it_was_when_its_message_came),
 		TESTDB_BOTH(a_group_in_parts_is_integrated_when_complete),
+		TESTDB_BOTH(what_lies_within_a_group_is_not_looked_at_before_its_end),
+		TESTDB_BOTH(a_group_that_begins_again_loses_its_parts_and_no_other),
 		TESTDB_BOTH(slices_grow_to_the_time_they_may_take_and_pause_as_long),
 		TESTDB_BOTH(it_ends_when_asked_to_and_after_as_many_records_as_it_may),
 		TESTDB_BOTH(what_another_process_has_done_is_not_done_again),

@@ -76,9 +76,9 @@ static const struct shape load_shape = SHAPE("load", load_members);
 
 /*
  * header = {"p": protocol, "s": schema, "v": program, "i": site, "b": branch, and then
- *   request: "c": base, "m": made, "a": position in all, "o": position in own, "u": unpushed, "w": want,
+ *   request: "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed, "w": want,
  *   answer:  "c": stored, "g": integrated, "h": highest, "r": refused,
- *   both:    "n": verdict, "t": part, "k": cont, "l": load, "y": verify}
+ *   both:    "n": verdict, "t": part and "k": cont in a request, "l": load, "y": verify}
  */
 static const struct member header_members[] = {
 	{ "p", NUMBER, AT(sync_header, protocol), BOTH, true },
@@ -90,6 +90,7 @@ static const struct member header_members[] = {
 	{ "m", CHECKPOINT, AT(sync_header, made), REQUEST },
 	{ "a", PLACE, AT(sync_header, at.all), REQUEST },
 	{ "o", PLACE, AT(sync_header, at.own), REQUEST },
+	{ "x", TEXT, AT(sync_header, rest), REQUEST },
 	{ "u", BIG, AT(sync_header, unpushed), REQUEST },
 	{ "w", BIG, AT(sync_header, want), REQUEST },
 	{ "c", CHECKPOINT, AT(sync_header, stored), ANSWER },
@@ -97,8 +98,8 @@ static const struct member header_members[] = {
 	{ "h", BIG, AT(sync_header, highest), ANSWER },
 	{ "r", FLAG, AT(sync_header, refused), ANSWER },
 	{ "n", BIG, AT(sync_header, verdict), BOTH },
-	{ "t", FLAG, AT(sync_header, part), BOTH },
-	{ "k", FLAG, AT(sync_header, cont), BOTH },
+	{ "t", FLAG, AT(sync_header, part), REQUEST },
+	{ "k", FLAG, AT(sync_header, cont), REQUEST },
 	{ "l", LOAD, AT(sync_header, load), BOTH },
 	{ "y", NUMBER, AT(sync_header, verify), BOTH },
 };
@@ -137,12 +138,13 @@ static const struct member range_members[] = {
 static const struct shape range_shape = SHAPE("range", range_members);
 
 /*
- * end = {"n": records, "a": position in all, "o": position in own, "m": more, "l": load, "h": digest}
+ * end = {"n": records, "a": position in all, "o": position in own, "m": more, "f": from, "x": rest, "l": load, "h": digest}
  * The digest is XXH3-64, 16 lower-case hex digits, over every byte of the message before these digits.
  */
 static const struct member end_members[] = {
 	{ "n", BIG, AT(sync_end, records), BOTH, true }, { "a", PLACE, AT(sync_end, at.all), BOTH },
 	{ "o", PLACE, AT(sync_end, at.own), BOTH },      { "m", BIG, AT(sync_end, more), BOTH },
+	{ "f", TEXT, AT(sync_end, from), BOTH },         { "x", TEXT, AT(sync_end, rest), BOTH },
 	{ "l", LOAD, AT(sync_end, load), BOTH },
 };
 static const struct shape end_shape = SHAPE("end", end_members);

@@ -7,7 +7,7 @@
 
 #include "base/internal.h"
 
-enum { MAX_KEYS = 64 * 1024 * 1024, MAX_MORE = 4 };
+enum { MAX_KEYS = 64 * 1024 * 1024, MAX_MORE = 8 };
 
 const char *sync_keys_sql(const struct sync_db *db)
 {

@@ -196,54 +196,78 @@ enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all
 			      0, ret, err);
 }
 
-#define ROW "SELECT o.site_id, o.entity, o.record_id, o.seq, o.action, o.source, o.root_id, k.key"
+#define ROW                                                                                             \
+	"SELECT o.site_id, o.entity, o.record_id, o.seq, o.action, o.source, o.root_id, k.key, %d AS place" \
+	"    FROM %s CROSS JOIN "
 
 /* The root's own row. */
 static void add_root(struct sync_buf *sql, const char *keys)
 {
 	sync_buf_addf(sql,
-		      ROW " FROM %s CROSS JOIN sync_outbox o"
-			  "    WHERE o.site_id = $2 AND o.entity = $3 AND o.record_id = k.value AND o.seq > $4",
+		      ROW "sync_outbox o WHERE o.site_id = $2 AND o.entity = $3 AND o.record_id = k.value AND o.seq > $4", 0,
 		      keys);
 }
 
-/* Those of children that exist. */
+/* Those of children that exist, and of those that do not, or are another's by now. */
 static void add_children(struct sync_buf *sql, const char *keys, const struct sync_entity *child)
 {
-	sync_buf_addf(
-	    sql,
-	    " UNION ALL " ROW " FROM %s CROSS JOIN \"%s\" c CROSS JOIN sync_outbox o"
-	    "    WHERE c.\"%s\" = k.value AND o.site_id = $2 AND o.entity = '%s' AND o.record_id = c.id AND o.seq > $4",
-	    keys, child->name, child->parent, child->name);
-}
-
-/* Those of children that do not, or are another's by now. */
-static void add_gone(struct sync_buf *sql, const char *keys)
-{
 	sync_buf_addf(sql,
-		      " UNION ALL " ROW " FROM %s CROSS JOIN sync_outbox o"
-		      "    WHERE o.site_id = $2 AND o.root_id = k.value AND o.action <> 'P' AND o.seq > $4",
-		      keys);
+		      " UNION ALL " ROW "\"%s\" c CROSS JOIN sync_outbox o"
+		      "    WHERE c.\"%s\" = k.value AND o.site_id = $2 AND o.entity = '%s' AND o.record_id = c.id AND o.seq > $4",
+		      1, keys, child->name, child->parent, child->name);
+	sync_buf_addf(sql,
+		      " UNION ALL " ROW "sync_outbox o"
+		      "    WHERE o.site_id = $2 AND o.root_id = k.value AND o.entity = '%s' AND o.action <> 'P' AND o.seq > $4",
+		      1, keys, child->name);
 }
 
-enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_entity *root,
-				     const struct sync_view *ids, size_t n, sync_outbox_fn *fn, void *ctx,
-				     struct sync_error *err)
+/* The rows of groups; $1 ids of their roots, $2 stream, $3 the root's entity, $4 seq. A row may be there twice. */
+static void add_groups(struct sync_buf *sql, const struct sync_db *db, const struct sync_entity *root)
 {
-	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	const char *keys = sync_keys_sql(db);
-	struct each each = { fn, ctx };
 	size_t n_entities;
 	const struct sync_entity *const *entities = sync_entities(&n_entities);
 
-	add_root(&sql, keys);
+	add_root(sql, keys);
 	for (size_t i = 0; i < n_entities; i++)
 		if (entities[i]->parent && sync_entity_root(entities[i]) == root)
-			add_children(&sql, keys, entities[i]);
-	add_gone(&sql, keys);
-	return sync_keys_run(db, &sql, ids, n,
-			     (const struct sync_value[]){ sync_int(site_id), sync_text(root->name), sync_int(seq) }, 3,
+			add_children(sql, keys, entities[i]);
+}
+
+enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_outbox_groups *g,
+				     int64_t limit, sync_outbox_fn *fn, void *ctx, struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
+	const struct sync_entity *after = g->after;
+	struct each each = { fn, ctx };
+
+	sync_buf_add_text(&sql, "SELECT site_id, entity, record_id, seq, action, source, root_id, key FROM (");
+	add_groups(&sql, db, g->root);
+	sync_buf_add_text(&sql, ") pending WHERE (key, place, entity, record_id) > (0, $5, $6, $7)"
+				"    ORDER BY key, place, entity, record_id, seq DESC LIMIT $8");
+	return sync_keys_run(db, &sql, g->ids, g->n,
+			     SYNC_ARGS(sync_int(site_id), sync_text(g->root->name), sync_int(seq),
+				       sync_int(after ? after->parent != NULL : -1), sync_text(after ? after->name : ""),
+				       after ? sync_string(g->after_id) : sync_text(""), sync_int(limit)),
 			     give_row, &each, err);
+}
+
+enum sync_status sync_outbox_group(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_entity *root,
+				   struct sync_view id, int64_t except, int64_t *ret_rows, int64_t *ret_newest,
+				   struct sync_error *err)
+{
+	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
+	int64_t pair[2] = { 0 };
+
+	sync_buf_add_text(&sql, "SELECT count(*), max(seq) FROM (");
+	add_groups(&sql, db, root);
+	sync_buf_add_text(&sql, ") pending WHERE source <> $5");
+	TRY(sync_keys_run(db, &sql, &id, 1,
+			  SYNC_ARGS(sync_int(site_id), sync_text(root->name), sync_int(seq), sync_int(except)), take_pair, pair,
+			  err));
+	*ret_rows = pair[0];
+	*ret_newest = pair[1];
+	return SYNC_OK;
 }
 
 /* routing transactions */

@@ -49,10 +49,24 @@ enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *r
 /** How many there are; when more than limit in one stream, limit of it. */
 enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
 				   int64_t *ret, struct sync_error *err);
-/** The rows of one stream above seq that belong to the groups of n root records. */
-enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_entity *root,
-				     const struct sync_view *ids, size_t n, sync_outbox_fn *fn, void *ctx,
-				     struct sync_error *err);
+/** Groups with a root of one entity. */
+struct sync_outbox_groups {
+	const struct sync_entity *root;
+	const struct sync_view *ids; /* of n roots */
+	size_t n;
+	const struct sync_entity *after; /* of the first group only what comes behind this record; NULL: all of it */
+	struct sync_view after_id;
+};
+/**
+ * The first rows of one stream above seq that belong to groups: by place in ids, the root before its children, then by entity and
+ * id; of one record, which may be there more than once, the newest row first.
+ */
+enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_outbox_groups *g,
+				     int64_t limit, sync_outbox_fn *fn, void *ctx, struct sync_error *err);
+/** How many rows of one stream above seq belong to a group, counted as above, and the newest of them; none of a source. */
+enum sync_status sync_outbox_group(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_entity *root,
+				   struct sync_view id, int64_t except, int64_t *ret_rows, int64_t *ret_newest,
+				   struct sync_error *err);
 
 /** The newest routing transaction: its highest seq, its id and its number; zeros before the first. */
 enum sync_status sync_routing_newest(struct sync_db *db, struct sync_checkpoint *ret, struct sync_error *err);

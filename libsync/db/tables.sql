@@ -148,7 +148,8 @@ CREATE TABLE sync_link (
 	load           text,             -- first load: resume token as central gave it; null when operational
 	load_total     bigint NOT NULL,
 	load_done      bigint NOT NULL,
-	more           bigint NOT NULL   -- records that central said are still to come
+	more           bigint NOT NULL,  -- records that central said are still to come
+	rest           text NOT NULL     -- where a group goes on whose beginning is spooled, as central gave it; or empty
 );
 
 -- @ central

@@ -41,6 +41,7 @@ static enum sync_status take_link(void *ctx, const struct sync_value *v, size_t 
 	take_text(l->out.id, sizeof l->out.id, &v[10]);
 	take_text(l->at.all.id, sizeof l->at.all.id, &v[15]);
 	take_text(l->at.own.id, sizeof l->at.own.id, &v[17]);
+	take_text(l->rest, sizeof l->rest, &v[23]);
 	return SYNC_OK;
 }
 
@@ -49,7 +50,7 @@ static enum sync_status find_link(struct sync_db *db, struct sync_link *ret, str
 	static const char get[] = "SELECT site_id, name, url, token, installation, branch, made_ordinal, made_id, made_upto, "
 				  "out_ordinal, out_id, out_upto,"
 				  "    out_integrated, unanswered, all_seq, all_id, own_seq, own_id, verdict, load, "
-				  "load_total, load_done, more FROM sync_link";
+				  "load_total, load_done, more, rest FROM sync_link";
 
 	*ret = (struct sync_link){ 0 };
 	return sync_db_run(db, get, SYNC_NOARGS, take_link, ret, err);
@@ -94,8 +95,8 @@ static enum sync_status begin_link(struct sync_db *db, int64_t site_id, const ch
 	    "INSERT INTO sync_link(id, site_id, name, url, token, installation, branch, made_ordinal, made_id, made_upto, "
 	    "out_ordinal,"
 	    "    out_id, out_upto, out_integrated, unanswered, all_seq, all_id, own_seq, own_id, verdict, load, load_total, "
-	    "load_done, more)"
-	    "    VALUES (1, $1, $2, $3, $4, $5, $6, 0, '', 0, 0, '', 0, 0, 0, 0, '', 0, '', 0, '', 0, 0, 0)";
+	    "load_done, more, rest)"
+	    "    VALUES (1, $1, $2, $3, $4, $5, $6, 0, '', 0, 0, '', 0, 0, 0, 0, '', 0, '', 0, '', 0, 0, 0, '')";
 	char branch[SYNC_BRANCH + 1];
 
 	sync_random_hex(branch, SYNC_BRANCH);
@@ -250,6 +251,7 @@ struct sync_header sync_link_header(const struct sync_link *link)
 	};
 
 	memcpy(h.branch, link->branch, sizeof h.branch);
+	memcpy(h.rest, link->rest, sizeof h.rest);
 	return h;
 }
 

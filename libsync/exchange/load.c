@@ -26,6 +26,7 @@ enum {
 	PAGE_MAX = 768 << 10, /* a page and what it is cut too late by fit a buffer of 1 MiB */
 	MOST_REQUEST = 4096,
 	MAX_SQL = 1024,
+	RETRY_S = 2,
 };
 
 struct load {
@@ -302,6 +303,21 @@ static enum sync_status check_references(struct sync_db *db, int64_t *ret, struc
 	return SYNC_OK;
 }
 
+/* Without what central had to keep back, a group may be here by half. */
+static enum sync_status check_caught_up(struct sync_db *db, struct sync_error *err)
+{
+	struct sync_link link;
+
+	TRY(sync_link_get(db, &link, err));
+	if (link.more == 0)
+		return SYNC_OK;
+	sync_fail(err, SYNC_EBUSY, "central is still working on %" PRId64 " record%s for this site: come again in %d seconds",
+		  link.more, plural(link.more), RETRY_S);
+	if (err)
+		err->retry_after_s = RETRY_S;
+	return SYNC_EBUSY;
+}
+
 static enum sync_status make_ready(struct sync_db *db, struct sync_report *report, struct sync_error *err)
 {
 	enum sync_status status;
@@ -346,6 +362,7 @@ static enum sync_status load(struct sync_db *db, const struct sync_transport *t,
 		TRY(run_pages(db, t, o, report, &next, err));
 	if (stage != SYNC_READY) {
 		TRY(sync_round_run(db, t, o, report, err));
+		TRY(check_caught_up(db, err));
 		TRY(make_ready(db, report, err));
 	}
 	return sync_round_count(db, report, err);

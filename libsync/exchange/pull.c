@@ -1,6 +1,7 @@
 #include "exchange/pull.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <libsync/time.h>
@@ -11,8 +12,12 @@
 #include "exchange/verify.h"
 
 /*
- *   answer = header {stored, integrated, highest, verdict}, verdicts, records, end {position, more}
- * site, in one transaction: which push central has; verdicts; records, integrated or spooled; position
+ *   answer = header {stored, integrated, highest, verdict}, verdicts, records, end {position, more, from, rest}
+ * site, in one transaction: which push central has; verdicts; records, integrated or spooled; position, rest
+ *
+ * A group that is too large for an answer comes in parts, which are spooled; "rest" says where the next one begins, and the
+ * site asks for that until the last one has come. Whenever central begins with something else instead, the group has changed:
+ * then the parts that came are forgotten.
  */
 
 enum sync_status sync_answer_read(struct sync_answer *ret, struct sync_batch *b, struct sync_view body, size_t most,
@@ -25,7 +30,10 @@ enum sync_status sync_answer_read(struct sync_answer *ret, struct sync_batch *b,
 	TRY(sync_reader_header(reader, &ret->h, false, err));
 	TRY(sync_batch_read(b, reader, most + 1, most + 1, err));
 	ret->spool = !b->ended;
-	return b->ended ? SYNC_OK : sync_batch_pass(b, reader, err);
+	if (!b->ended)
+		TRY(sync_batch_pass(b, reader, err));
+	ret->spool = ret->spool || b->end.from[0] || (b->end.rest[0] && b->end.records > 0);
+	return SYNC_OK;
 }
 
 /* What is being applied. */
@@ -103,6 +111,9 @@ static enum sync_status check_header(const struct applying *x, struct sync_error
 	if (x->asked->made.ordinal > 0 && !h->refused && !same(&h->stored, &x->asked->made))
 		return sync_fail(err, SYNC_EBADFRAME, "central neither stored nor refused checkpoint %" PRId64,
 				 x->asked->made.ordinal);
+	if (x->b->end.from[0] && strcmp(x->b->end.from, x->link->rest) != 0)
+		return sync_fail(err, SYNC_EBADFRAME, "the answer goes on with a group from '%s', this site has it until '%s'",
+				 x->b->end.from, x->link->rest);
 	return SYNC_OK;
 }
 
@@ -181,6 +192,18 @@ static void move(struct sync_checkpoint *at, const struct sync_checkpoint *to)
 		*at = *to;
 }
 
+/* Nothing of the group came, but the parts that are here are still the beginning of it. */
+static bool waits(const struct applying *x)
+{
+	return !x->a->spool && x->b->n == 0 && strcmp(x->b->end.rest, x->before.rest) == 0;
+}
+
+/* Where the group goes on whose parts are here. */
+static const char *rest_of(const struct applying *x)
+{
+	return x->a->spool || waits(x) ? x->b->end.rest : "";
+}
+
 static void advance(struct applying *x)
 {
 	const struct sync_header *h = &x->a->h;
@@ -193,31 +216,40 @@ static void advance(struct applying *x)
 	move(&link->at.all, &x->b->end.at.all);
 	move(&link->at.own, &x->b->end.at.own);
 	link->more = x->b->end.more;
+	snprintf(link->rest, sizeof link->rest, "%s", rest_of(x));
 }
 
 static enum sync_status put_link(const struct applying *x, struct sync_error *err)
 {
 	static const char set[] =
 	    "UPDATE sync_link SET out_ordinal = $1, out_id = $2, out_upto = $3, out_integrated = $4, unanswered = $5,"
-	    "    all_seq = $6, all_id = $7, own_seq = $8, own_id = $9, verdict = $10, more = $11";
+	    "    all_seq = $6, all_id = $7, own_seq = $8, own_id = $9, verdict = $10, more = $11, rest = $12";
 	const struct sync_link *l = x->link;
 
 	return sync_db_run(x->db, set,
 			   SYNC_ARGS(sync_int(l->out.ordinal), sync_text(l->out.id), sync_int(l->out.seq),
 				     sync_int(l->integrated), sync_int(l->unanswered), sync_int(l->at.all.seq),
 				     sync_text(l->at.all.id), sync_int(l->at.own.seq), sync_text(l->at.own.id),
-				     sync_int(l->verdict), sync_int(l->more)),
+				     sync_int(l->verdict), sync_int(l->more), sync_text(l->rest)),
 			   NULL, NULL, err);
+}
+
+static enum sync_spool_part part_of(const struct sync_end *end)
+{
+	if (!end->rest[0])
+		return SYNC_SPOOL_WHOLE;
+	return end->from[0] ? SYNC_SPOOL_WITHIN : SYNC_SPOOL_BEGINS;
 }
 
 static enum sync_status spool_records(struct applying *x, struct sync_error *err)
 {
+	const struct sync_end *end = &x->b->end;
 	int64_t n;
 
 	if (SYNC_FAULT(position_without_records))
 		return SYNC_OK;
 	TRY(sync_spool_number(x->db, &n, err));
-	return sync_spool_put(x->db, 0, n, x->body, x->b->end.records, 0, x->a->h.part, err);
+	return sync_spool_put(x->db, 0, n, x->body, end->records, 0, part_of(end), err);
 }
 
 static enum sync_status take_records(struct applying *x, struct sync_error *err)
@@ -226,6 +258,8 @@ static enum sync_status take_records(struct applying *x, struct sync_error *err)
 		.source = 0, .now_us = sync_now_us(), .integrated = x->link->integrated, .branch = x->link->branch
 	};
 
+	if (x->before.rest[0] && !x->b->end.from[0] && !waits(x))
+		TRY(sync_spool_drop_parts(x->db, 0, err));
 	if (x->a->spool)
 		return spool_records(x, err);
 	if (x->b->n == 0)
@@ -247,7 +281,7 @@ static enum sync_status find_changes(const struct applying *x, bool *ret, struct
 	TRY(count_confirmed(x, &leaving, err));
 	*ret = leaving > 0 || x->b->n > 0 || x->a->spool || l->verdict != x->a->h.verdict || l->unanswered ||
 	       !same(&l->out, &x->a->h.stored) || l->integrated != x->a->h.integrated || l->more != x->b->end.more ||
-	       !same_place(&l->at, &x->b->end.at);
+	       strcmp(l->rest, rest_of(x)) != 0 || !same_place(&l->at, &x->b->end.at);
 	return SYNC_OK;
 }
 

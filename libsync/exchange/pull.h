@@ -11,7 +11,7 @@
 /** An answer that was read to its end. */
 struct sync_answer {
 	struct sync_header h;
-	bool spool; /* too many records for one transaction: they are not in the batch */
+	bool spool; /* too many records for one transaction, or a part of a group */
 };
 
 /**

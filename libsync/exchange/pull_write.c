@@ -1,39 +1,35 @@
 #include "exchange/router.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <libsync/records.h>
 
 #include "base/internal.h"
 #include "exchange/batch.h"
+#include "exchange/pull_members.h"
+#include "exchange/pull_queue.h"
 
 /*
  * The rows of both streams are gone through in the order of seq, a page at a time. A row stands for its group: all that is
  * pending of it is sent with the first row, and later rows of it are passed over. Nothing is kept but the groups that were
- * sent.
+ * sent. The answer ends before a group of which something is not routed yet, since what is pending could be half of a change.
+ *
+ * A group that is too large for an answer goes in parts, in the order of its members. No snapshot is held between two requests,
+ * so the token that the site is given, and asks with, says of what state of the group it has the beginning:
+ *   rest = ROWS "." NEWEST "." ID "." DUE " " ENTITY " " RECORD_ID
+ * pending rows, the newest of them with the id of its routing transaction, whether the site should have the group; and the last
+ * record sent. Each change moves a row up, so that another state has another NEWEST. If the state is not found at the site's
+ * position any more, the group begins again.
  */
 enum {
-	PAGE_ROWS = 500,
+	PAGE_ROWS = SYNC_PULL_ROWS,
 	BATCH_RECORDS = 500, /* read together, unless they are large */
 	FIRST_RECORDS = 64,
-	COUNT_LIMIT = 10000, /* pending rows are counted up to here */
-};
-
-/* One record of a unit: a row of the outbox, and what it stands for. */
-struct member {
-	struct sync_outbox_row row;
-	size_t unit;
-	size_t order; /* its entity's place in the integration order */
-	bool wanted;  /* not superseded by another row, and not the site's own */
-	bool send;
-	struct sync_record record;
-};
-
-/* A group, or a record of none. */
-struct unit {
-	const struct sync_entity *root; /* of a group */
-	struct sync_view id;
-	size_t first, n; /* its members */
+	COUNT_LIMIT = 10000,    /* pending rows are counted up to here */
+	LEAST_PART = 128 << 10, /* bytes: to find where a part begins, all of the group is gone through */
+	STATE = 80,
 };
 
 struct page {
@@ -41,27 +37,32 @@ struct page {
 	struct sync_outbox_row row[PAGE_ROWS];
 	size_t unit[PAGE_ROWS]; /* of each row; SENT: an earlier page's */
 	size_t n;
-	struct unit units[PAGE_ROWS];
+	size_t passed; /* rows that the position is behind */
+	struct sync_unit units[PAGE_ROWS];
 	size_t n_units;
-	struct member *member;
-	size_t n_members, cap_members;
 };
 enum { SENT = PAGE_ROWS };
 
 struct pull {
 	struct sync_db *db;
-	int64_t site;
-	size_t want;
-	int64_t chunk_max;
+	const struct sync_ask *ask;
 	struct sync_writer *w;
 	int64_t all_seq, own_seq;       /* how far the answer goes */
 	int64_t all_newest, own_newest; /* where the streams end in this snapshot */
+	struct sync_unrouted unrouted;
 	bool full;
-	size_t at_once; /* records that are read together: as many as SYNC_BATCH_BYTES held last time */
-	struct sync_arena names; /* what sent borrows */
+	bool held;                       /* before what is not routed */
+	bool goes_on;                    /* with a group from where the site has it */
+	bool part;                       /* ends within a group, behind the record after */
+	char state[STATE];               /* of that group */
+	const struct sync_entity *after; /* of the unit that is being written only what comes behind this is left; NULL: all */
+	struct sync_view after_id;
+	size_t at_once;          /* records that are read together: as many as SYNC_BATCH_BYTES held last time */
+	struct sync_arena names; /* what sent and unrouted borrow, and after_id */
 	struct sync_set sent;    /* groups of this answer: in which unit, counted over all pages */
 	uint32_t n_sent;         /* units of earlier pages */
 	struct page page;
+	struct sync_members members;
 };
 
 static void close_pull(struct pull **p)
@@ -70,25 +71,17 @@ static void close_pull(struct pull **p)
 		return;
 	sync_arena_clear(&(*p)->names);
 	sync_arena_clear(&(*p)->page.arena);
-	free((*p)->page.member);
+	sync_members_clear(&(*p)->members);
 	free(*p);
 }
 
 /* rows */
 
-static enum sync_status keep_row(struct sync_arena *arena, const struct sync_outbox_row *from, struct sync_outbox_row *to,
-				 struct sync_error *err)
-{
-	*to = *from;
-	TRY(sync_arena_keep(arena, from->id, &to->id, err));
-	return sync_arena_keep(arena, from->root, &to->root, err);
-}
-
 static enum sync_status take_row(void *ctx, const struct sync_outbox_row *row, struct sync_error *err)
 {
 	struct page *page = ctx;
 
-	return keep_row(&page->arena, row, &page->row[page->n++], err);
+	return sync_pull_keep(&page->arena, row, &page->row[page->n++], err);
 }
 
 static enum sync_status read_page(struct pull *p, struct sync_error *err)
@@ -96,274 +89,281 @@ static enum sync_status read_page(struct pull *p, struct sync_error *err)
 	struct page *page = &p->page;
 
 	sync_arena_reset(&page->arena);
-	page->n = page->n_units = page->n_members = 0;
-	return sync_outbox_after(p->db, p->site, p->all_seq, p->own_seq, PAGE_ROWS, take_row, page, err);
+	page->n = page->passed = page->n_units = 0;
+	return sync_outbox_after(p->db, p->ask->site, p->all_seq, p->own_seq, PAGE_ROWS, take_row, page, err);
+}
+
+static void pass_row(struct pull *p)
+{
+	const struct sync_outbox_row *row = &p->page.row[p->page.passed++];
+
+	if (row->site_id == SYNC_EVERYBODY)
+		p->all_seq = row->seq;
+	else
+		p->own_seq = row->seq;
+}
+
+/* How far the answer goes when the units before `done` were written. */
+static void advance(struct pull *p, size_t done)
+{
+	const struct page *page = &p->page;
+
+	done += SYNC_FAULT(position_ahead);
+	while (page->passed < page->n && (page->unit[page->passed] == SENT || page->unit[page->passed] < done))
+		pass_row(p);
 }
 
 /* units */
 
-static bool is_group(const struct sync_outbox_row *row)
+/* What a row's unit is known by, and its root when it is a group. */
+struct key {
+	const struct sync_entity *root;
+	struct sync_view kind, id;
+};
+
+static struct key key_of(const struct sync_outbox_row *row)
 {
-	return row->entity && row->root.data && sync_entity_grouped(row->entity);
+	if (row->entity && row->root.data && sync_entity_grouped(row->entity)) {
+		const struct sync_entity *root = sync_entity_root(row->entity);
+
+		return (struct key){ root, sync_view_of(root->name), row->root };
+	}
+	return (struct key){ NULL, sync_view_of(row->entity ? row->entity->name : ""), row->id };
 }
 
 /* The unit of a row, made when it is the first of it. Of a record without a group only this page's rows go together. */
 static enum sync_status find_unit(struct pull *p, const struct sync_outbox_row *row, size_t *ret, struct sync_error *err)
 {
 	struct page *page = &p->page;
-	const struct sync_entity *root = is_group(row) ? sync_entity_root(row->entity) : NULL;
-	struct sync_view kind = sync_view_of(root ? root->name : row->entity ? row->entity->name : "");
-	struct sync_view id = root ? row->root : row->id;
+	struct key key = key_of(row);
 	uint32_t next = p->n_sent + (uint32_t)page->n_units;
-	uint32_t *found = sync_set_find(&p->sent, kind, id);
+	uint32_t *found = sync_set_find(&p->sent, key.kind, key.id);
 
 	if (!found) {
-		TRY(sync_arena_keep(&p->names, id, &id, err));
-		TRY(sync_set_add(&p->sent, kind, id, next, &found, err));
-	} else if (*found < p->n_sent && root) {
+		TRY(sync_arena_keep(&p->names, key.id, &key.id, err));
+		TRY(sync_set_add(&p->sent, key.kind, key.id, next, &found, err));
+	} else if (*found < p->n_sent && key.root) {
 		*ret = SENT;
 		return SYNC_OK;
 	} else if (*found < p->n_sent) {
 		*found = next;
 	}
 	if (*found == next)
-		page->units[page->n_units++] = (struct unit){ .root = root, .id = id };
+		page->units[page->n_units++] = (struct sync_unit){ .root = key.root, .id = key.id };
 	*ret = *found - p->n_sent;
 	return SYNC_OK;
 }
 
-static enum sync_status add_member(struct page *page, const struct sync_outbox_row *row, size_t unit, struct sync_error *err)
-{
-	struct member *m;
-
-	if (!row->entity)
-		return SYNC_OK;
-	if (page->n_members == page->cap_members) {
-		size_t cap = page->cap_members ? 2 * page->cap_members : PAGE_ROWS;
-		struct member *more = realloc(page->member, cap * sizeof *more);
-
-		if (!more)
-			return sync_fail(err, SYNC_ENOMEM, "%zu rows of groups", cap);
-		page->member = more;
-		page->cap_members = cap;
-	}
-	m = &page->member[page->n_members++];
-	*m = (struct member){ .row = *row, .unit = unit, .order = sync_entity_order(row->entity) };
-	return SYNC_OK;
-}
-
-/* Members of groups of one root entity, as they are found. */
-struct gathering {
-	struct page *page;
-	size_t *unit; /* of each key */
-};
-
-static enum sync_status take_member(void *ctx, const struct sync_outbox_row *row, struct sync_error *err)
-{
-	struct gathering *g = ctx;
-	struct sync_outbox_row kept;
-
-	TRY(keep_row(&g->page->arena, row, &kept, err));
-	return add_member(g->page, &kept, g->unit[row->key], err);
-}
-
-/* Of the units whose root is of this entity; those taken are marked by root = NULL. */
-static enum sync_status gather(struct pull *p, const struct sync_entity *root, struct sync_error *err)
-{
-	struct page *page = &p->page;
-	struct sync_view ids[PAGE_ROWS];
-	size_t units[PAGE_ROWS], n = 0;
-	struct gathering g = { page, units };
-
-	for (size_t i = 0; i < page->n_units; i++) {
-		if (page->units[i].root != root)
-			continue;
-		page->units[i].root = NULL;
-		ids[n] = page->units[i].id;
-		units[n++] = i;
-	}
-	TRY(sync_outbox_members(p->db, SYNC_EVERYBODY, p->all_seq, root, ids, n, take_member, &g, err));
-	return sync_outbox_members(p->db, p->site, p->own_seq, root, ids, n, take_member, &g, err);
-}
-
-/* By unit and record; of rows for one record the one with the higher seq comes first. */
-static int by_record(const void *a, const void *b)
-{
-	const struct member *x = a, *y = b;
-	int order;
-
-	if (x->unit != y->unit)
-		return x->unit < y->unit ? -1 : 1;
-	if (x->order != y->order)
-		return x->order < y->order ? -1 : 1;
-	order = sync_view_cmp(x->row.id, y->row.id);
-	return order ? order : (y->row.seq > x->row.seq) - (y->row.seq < x->row.seq);
-}
-
-static bool same_record(const struct member *a, const struct member *b)
-{
-	return a->unit == b->unit && a->order == b->order && sync_view_eq(a->row.id, b->row.id);
-}
-
-static void sort_members(struct pull *p)
-{
-	struct page *page = &p->page;
-
-	if (page->n_members)
-		qsort(page->member, page->n_members, sizeof *page->member, by_record);
-	for (size_t i = 0; i < page->n_members; i++) {
-		struct member *m = &page->member[i];
-		struct unit *unit = &page->units[m->unit];
-
-		if (!unit->n++)
-			unit->first = i;
-		m->wanted = (i == 0 || !same_record(m, m - 1)) && m->row.source != p->site;
-	}
-}
-
 static enum sync_status make_units(struct pull *p, struct sync_error *err)
 {
-	struct page *page = &p->page;
-
-	for (size_t i = 0; i < page->n; i++) {
-		TRY(find_unit(p, &page->row[i], &page->unit[i], err));
-		if (page->unit[i] != SENT)
-			TRY(add_member(page, &page->row[i], page->unit[i], err));
-	}
-	for (size_t i = 0; i < page->n_units; i++)
-		if (page->units[i].root && !SYNC_FAULT(group_cut))
-			TRY(gather(p, page->units[i].root, err));
-	sort_members(p);
+	for (size_t i = 0; i < p->page.n; i++)
+		TRY(find_unit(p, &p->page.row[i], &p->page.unit[i], err));
 	return SYNC_OK;
 }
 
 /* records */
 
-/* Members of one entity and what was found out about them. */
-static enum sync_status read_alike(struct pull *p, struct member **m, size_t n, struct sync_arena *arena,
-				   struct sync_error *err)
+/* Members that are read together, and what was found out about each of them. */
+struct slice {
+	const struct sync_member *m;
+	size_t n;
+	struct sync_arena arena;
+	struct sync_record *record;
+	bool *send;
+	size_t *wanted; /* of one entity: which */
+};
+
+static void clear_slice(struct slice *s)
 {
-	const struct sync_entity *e = m[0]->row.entity;
+	sync_arena_clear(&s->arena);
+}
+
+/* Of one entity. */
+static enum sync_status read_alike(struct pull *p, struct slice *s, size_t n, struct sync_error *err)
+{
+	const struct sync_entity *e = s->m[s->wanted[0]].row.entity;
 	struct sync_record *records;
 	struct sync_view *ids;
 	bool *due;
 
-	TRY(sync_arena_zeros(arena, n, sizeof *records, &records, err));
-	TRY(sync_arena_zeros(arena, n, sizeof *ids, &ids, err));
-	TRY(sync_arena_zeros(arena, n, sizeof *due, &due, err));
+	TRY(sync_arena_zeros(&s->arena, n, sizeof *records, &records, err));
+	TRY(sync_arena_zeros(&s->arena, n, sizeof *ids, &ids, err));
+	TRY(sync_arena_zeros(&s->arena, n, sizeof *due, &due, err));
 	for (size_t i = 0; i < n; i++)
-		ids[i] = m[i]->row.id;
-	TRY(sync_records_get(p->db, e, sync_view_of(e->name), ids, n, arena, records, err));
-	TRY(sync_route_due(p->db, p->site, records, n, arena, due, err));
+		ids[i] = s->m[s->wanted[i]].row.id;
+	TRY(sync_records_get(p->db, e, sync_view_of(e->name), ids, n, &s->arena, records, err));
+	TRY(sync_route_due(p->db, p->ask->site, records, n, &s->arena, due, err));
 	for (size_t i = 0; i < n; i++) {
-		m[i]->record = records[i];
-		m[i]->send = due[i];
+		s->record[s->wanted[i]] = records[i];
+		s->send[s->wanted[i]] = due[i];
 	}
 	return SYNC_OK;
 }
 
 /* The row is a hint: what is sent is decided by what there is. What is not said here follows in a row of its own. */
-static void decide(struct member *m)
+static bool decide(const struct sync_outbox_row *row, struct sync_record *r, bool due)
 {
-	struct sync_record *r = &m->record;
 	bool exists = r->values != NULL;
-	enum sync_action hint = m->row.action;
 
-	r->seq = m->row.seq;
-	if (exists && m->send)
-		return;
-	m->send = hint != SYNC_PUT;
-	r->action = exists || hint == SYNC_DROP ? SYNC_DROP : SYNC_DELETE;
-	r->root = m->row.root;
+	r->seq = row->seq;
+	if (exists && due)
+		return true;
+	r->action = exists || row->action == SYNC_DROP ? SYNC_DROP : SYNC_DELETE;
+	r->root = row->root;
 	r->values = NULL;
 	r->extra = r->version = (struct sync_view){ 0 };
+	return row->action != SYNC_PUT;
 }
 
-static int by_order(const void *a, const void *b)
+static bool is_wanted(const struct pull *p, const struct sync_member *m)
 {
-	const struct member *x = *(struct member *const *)a, *y = *(struct member *const *)b;
-
-	if (x->order != y->order)
-		return x->order < y->order ? -1 : 1;
-	return (x > y) - (x < y);
+	return m->row.source != p->ask->site;
 }
 
-static enum sync_status read_members(struct pull *p, struct member *m, size_t n, struct sync_arena *arena,
-				     struct sync_error *err)
+/* Those that the site did not make itself, entity by entity. */
+static enum sync_status read_slice(struct pull *p, struct slice *s, struct sync_error *err)
 {
-	struct member **wanted;
-	size_t n_wanted = 0, end;
+	size_t n_entities, n;
+	const struct sync_entity *const *entities = sync_entities(&n_entities);
 
-	TRY(sync_arena_zeros(arena, n, sizeof *wanted, &wanted, err));
-	for (size_t i = 0; i < n; i++)
-		if (m[i].wanted)
-			wanted[n_wanted++] = &m[i];
-	qsort(wanted, n_wanted, sizeof *wanted, by_order);
-	for (size_t i = 0; i < n_wanted; i = end) {
-		for (end = i + 1; end < n_wanted && wanted[end]->order == wanted[i]->order; end++)
-			;
-		TRY(read_alike(p, wanted + i, end - i, arena, err));
+	TRY(sync_arena_zeros(&s->arena, s->n, sizeof *s->record, &s->record, err));
+	TRY(sync_arena_zeros(&s->arena, s->n, sizeof *s->send, &s->send, err));
+	TRY(sync_arena_zeros(&s->arena, s->n, sizeof *s->wanted, &s->wanted, err));
+	for (size_t k = 0; k < n_entities; k++) {
+		n = 0;
+		for (size_t i = 0; i < s->n; i++)
+			if (is_wanted(p, &s->m[i]) && s->m[i].row.entity == entities[k])
+				s->wanted[n++] = i;
+		if (n)
+			TRY(read_alike(p, s, n, err));
 	}
-	for (size_t i = 0; i < n_wanted; i++)
-		decide(wanted[i]);
+	for (size_t i = 0; i < s->n; i++)
+		s->send[i] = is_wanted(p, &s->m[i]) && decide(&s->m[i].row, &s->record[i], s->send[i]);
 	return SYNC_OK;
+}
+
+/* groups in parts */
+
+static enum sync_status is_due(struct pull *p, const struct sync_unit *unit, bool *ret, struct sync_error *err)
+{
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	struct sync_record root;
+
+	TRY(sync_records_get(p->db, unit->root, sync_view_of(unit->root->name), &unit->id, 1, &arena, &root, err));
+	return sync_route_due(p->db, p->ask->site, &root, 1, &arena, ret, err);
+}
+
+/* Rows of the site's own making are no part of it: the reader does not see them either. */
+static enum sync_status find_state(struct pull *p, const struct sync_unit *unit, struct sync_error *err)
+{
+	int64_t rows[2], newest[2], last, site = p->ask->site;
+	char id[SYNC_CHECKPOINT_ID + 1];
+	bool due;
+
+	TRY(sync_outbox_group(p->db, SYNC_EVERYBODY, p->all_seq, unit->root, unit->id, site, &rows[0], &newest[0], err));
+	TRY(sync_outbox_group(p->db, site, p->own_seq, unit->root, unit->id, site, &rows[1], &newest[1], err));
+	last = newest[0] > newest[1] ? newest[0] : newest[1];
+	TRY(sync_routing_id(p->db, last, id, err));
+	TRY(is_due(p, unit, &due, err));
+	snprintf(p->state, sizeof p->state, "%" PRId64 ".%" PRId64 ".%s.%d", rows[0] + rows[1], last, id, due);
+	return SYNC_OK;
+}
+
+/* Whether the site's token is of the state that was found, and the record that it ends with. */
+static bool read_rest(struct pull *p, const struct sync_unit *unit)
+{
+	size_t len = strlen(p->state);
+	const char *entity, *id;
+	const struct sync_entity *e;
+
+	if (strncmp(p->ask->rest, p->state, len) != 0 || p->ask->rest[len] != ' ')
+		return false;
+	entity = p->ask->rest + len + 1;
+	id = strchr(entity, ' ');
+	e = id ? sync_entity_find((struct sync_view){ entity, (size_t)(id - entity) }) : NULL;
+	if (!e || sync_entity_root(e) != unit->root)
+		return false;
+	p->after = e;
+	p->after_id = sync_view_of(id + 1);
+	return true;
+}
+
+/* The site has the beginning of a group: go on with it if it is the first one pending, and as it was then. */
+static enum sync_status resume(struct pull *p, struct sync_error *err)
+{
+	const struct sync_unit *unit = &p->page.units[0];
+
+	if (!p->ask->rest[0] || !p->page.n_units || !unit->root)
+		return SYNC_OK;
+	TRY(find_state(p, unit, err));
+	p->goes_on = read_rest(p, unit);
+	return SYNC_OK;
+}
+
+static void write_rest(const struct pull *p, char ret[static SYNC_REST])
+{
+	snprintf(ret, SYNC_REST, "%s %s %.*s", p->state, p->after->name, SYNC_VIEW(p->after_id));
 }
 
 /* writing */
 
-static bool is_put(const struct member *m)
-{
-	return m->wanted && m->send && m->record.action == SYNC_PUT;
-}
-
-static bool is_removal(const struct member *m)
-{
-	return m->wanted && m->send && m->record.action != SYNC_PUT;
-}
-
-/* Members stand in integration order: what refers to another comes after it, and goes before it. */
-static void write_unit(struct pull *p, const struct unit *unit)
-{
-	const struct member *m = p->page.member + unit->first;
-
-	for (size_t i = 0; i < unit->n; i++)
-		if (is_put(&m[i]))
-			sync_writer_record(p->w, &m[i].record);
-	for (size_t i = unit->n; i-- > 0;)
-		if (is_removal(&m[i]))
-			sync_writer_record(p->w, &m[i].record);
-}
-
-/* Whole groups only, and at least one. */
 static bool is_full(const struct pull *p)
 {
 	int64_t records = sync_writer_records(p->w);
 
-	return records > 0 && (records >= p->chunk_max || sync_writer_size(p->w) >= p->want);
+	return records > 0 && (records >= p->ask->chunk_max || sync_writer_size(p->w) >= p->ask->want);
 }
 
-/* How far the answer goes when the units before `done` were written. */
-static void advance(struct pull *p, size_t *row, size_t done)
+/* Within a group only when even twice as much as suits the link does not hold it. */
+static bool is_too_large(const struct pull *p)
 {
-	const struct page *page = &p->page;
+	size_t most = 2 * p->ask->want > LEAST_PART ? 2 * p->ask->want : LEAST_PART;
+	int64_t records = sync_writer_records(p->w);
 
-	for (; *row < page->n && (page->unit[*row] == SENT || page->unit[*row] < done + SYNC_FAULT(position_ahead)); ++*row) {
-		if (page->row[*row].site_id == SYNC_EVERYBODY)
-			p->all_seq = page->row[*row].seq;
-		else
-			p->own_seq = page->row[*row].seq;
+	return records > 0 && (records >= p->ask->chunk_max || sync_writer_size(p->w) >= most);
+}
+
+/* False: the answer ends before this unit. */
+static bool begin_unit(struct pull *p, size_t at)
+{
+	const struct sync_unit *unit = &p->page.units[at];
+	int64_t records = sync_writer_records(p->w);
+	bool fits = records == 0 || (!p->members.cut && records + (int64_t)unit->n <= p->ask->chunk_max);
+
+	advance(p, at);
+	p->held = unit->root && sync_unrouted_has(&p->unrouted, unit->root, unit->id);
+	p->full = p->held || !fits;
+	return !p->full;
+}
+
+static void end_unit(struct pull *p, size_t unit)
+{
+	advance(p, unit + 1);
+	p->after = NULL;
+	p->full = is_full(p) || p->goes_on;
+}
+
+static enum sync_status keep_place(struct pull *p, const struct sync_member *m, struct sync_error *err)
+{
+	p->after = m->row.entity;
+	return sync_arena_keep(&p->names, m->row.id, &p->after_id, err);
+}
+
+static enum sync_status write_member(struct pull *p, size_t i, const struct sync_record *r, bool send, struct sync_error *err)
+{
+	const struct sync_member *m = &p->members.m[i];
+	const struct sync_unit *unit = &p->page.units[m->unit];
+
+	if (send)
+		sync_writer_record(p->w, r);
+	if (i + 1 == unit->first + unit->n && !p->members.cut) {
+		end_unit(p, m->unit);
+		return SYNC_OK;
 	}
-}
-
-/* Units from `from` on that are read together; at least one. */
-static size_t end_of_batch(const struct pull *p, size_t from)
-{
-	const struct page *page = &p->page;
-	size_t end = from, records = 0;
-
-	while (end < page->n_units && (end == from || records + page->units[end].n <= p->at_once))
-		records += page->units[end++].n;
-	return end;
+	if (!is_too_large(p))
+		return SYNC_OK;
+	p->part = p->full = true;
+	return keep_place(p, m, err);
 }
 
 /* Twice as many at most: records after small ones may be large. */
@@ -375,38 +375,76 @@ static void adapt(struct pull *p, size_t n, size_t bytes)
 	p->at_once = fit < 1 ? 1 : fit > BATCH_RECORDS ? BATCH_RECORDS : fit;
 }
 
-static enum sync_status write_batch(struct pull *p, size_t from, size_t end, size_t *row, struct sync_error *err)
+/* *begun: the first unit is being written already. */
+static enum sync_status write_slice(struct pull *p, size_t from, size_t n, bool begun, struct sync_error *err)
 {
-	defer(sync_arena_clear) struct sync_arena arena = { 0 };
-	const struct page *page = &p->page;
-	size_t n = 0, first = page->n_members;
+	defer(clear_slice) struct slice s = { .m = p->members.m + from, .n = n };
 
-	for (size_t i = from; i < end; i++) {
-		if (page->units[i].n && page->units[i].first < first)
-			first = page->units[i].first;
-		n += page->units[i].n;
+	TRY(read_slice(p, &s, err));
+	adapt(p, n, s.arena.used);
+	for (size_t i = 0; i < n && !p->full; i++) {
+		size_t unit = s.m[i].unit;
+
+		if (from + i == p->page.units[unit].first && !begun && !begin_unit(p, unit))
+			return SYNC_OK;
+		TRY(write_member(p, from + i, &s.record[i], s.send[i], err));
+		begun = false;
 	}
-	TRY(read_members(p, page->member + first, n, &arena, err));
-	if (n)
-		adapt(p, n, arena.used);
-	for (size_t i = from; i < end && !p->full; i++) {
-		write_unit(p, &page->units[i]);
-		advance(p, row, i + 1);
-		p->full = is_full(p);
+	return SYNC_OK;
+}
+
+/* What was gathered of the units before `end`; if that is not all of one, there is more to gather behind it. */
+static enum sync_status write_members(struct pull *p, size_t end, bool begun, struct sync_error *err)
+{
+	const struct sync_members *all = &p->members;
+	size_t n;
+
+	for (size_t at = 0; at < all->n && !p->full; at += n) {
+		n = all->n - at < p->at_once ? all->n - at : p->at_once;
+		TRY(write_slice(p, at, n, begun && at == 0, err));
 	}
+	if (p->full)
+		return SYNC_OK;
+	if (all->cut)
+		return keep_place(p, &all->m[all->n - 1], err);
+	end_unit(p, end - 1); /* units that have no members */
 	return SYNC_OK;
 }
 
 static enum sync_status write_page(struct pull *p, struct sync_error *err)
 {
-	size_t row = 0, end;
+	struct page *page = &p->page;
+	bool begun = false;
+	size_t end;
 
-	advance(p, &row, 0);
-	for (size_t from = 0; from < p->page.n_units && !p->full; from = end) {
-		end = end_of_batch(p, from);
-		TRY(write_batch(p, from, end, &row, err));
+	advance(p, 0);
+	for (size_t from = 0; from < page->n_units && !p->full; from = begun ? from : end) {
+		const struct sync_pending_rows rows = { p->db,    p->ask->site, p->all_seq, p->own_seq, 2 * p->ask->chunk_max,
+							p->after, p->after_id };
+
+		end = page->n_units;
+		TRY(sync_members_gather(&p->members, &rows, page->units, from, &end, page->row, page->unit, page->n, err));
+		TRY(write_members(p, end, begun, err));
+		begun = p->members.cut;
 	}
-	p->n_sent += (uint32_t)p->page.n_units;
+	p->n_sent += (uint32_t)page->n_units;
+	return SYNC_OK;
+}
+
+/* Rows of groups that were sent, however many: else these would be sent again. */
+static enum sync_status pass_sent(struct pull *p, struct sync_error *err)
+{
+	struct page *page = &p->page;
+
+	while (page->passed == page->n && page->n == PAGE_ROWS) {
+		TRY(read_page(p, err));
+		for (size_t i = 0; i < page->n && i == page->passed; i++) {
+			struct key key = key_of(&page->row[i]);
+
+			if (key.root && sync_set_find(&p->sent, key.kind, key.id))
+				pass_row(p);
+		}
+	}
 	return SYNC_OK;
 }
 
@@ -430,40 +468,60 @@ static void pass_own(struct pull *p)
 
 static enum sync_status write_all(struct pull *p, struct sync_error *err)
 {
-	TRY(sync_outbox_newest(p->db, p->site, &p->all_newest, &p->own_newest, err));
+	const struct page *page = &p->page;
+
+	TRY(sync_outbox_newest(p->db, p->ask->site, &p->all_newest, &p->own_newest, err));
 	if (p->all_newest <= p->all_seq && p->own_newest <= p->own_seq)
 		return SYNC_OK;
+	TRY(sync_unrouted_read(&p->unrouted, p->db, err));
 	do {
 		TRY(read_page(p, err));
 		TRY(make_units(p, err));
+		if (!p->n_sent)
+			TRY(resume(p, err));
 		TRY(write_page(p, err));
-	} while (!p->full && p->page.n == PAGE_ROWS);
+	} while (!p->full && page->n == PAGE_ROWS);
+	if (p->full)
+		TRY(pass_sent(p, err));
+	p->full = page->passed < page->n;
 	if (!p->full)
 		pass_own(p);
 	return SYNC_OK;
 }
 
-enum sync_status sync_pull_write(struct sync_db *db, int64_t site, const struct sync_position *from, size_t want,
-				 int64_t chunk_max, struct sync_writer *w, struct sync_end *ret, struct sync_error *err)
+/* What the answer says of a group in parts. Before what is not routed the site keeps what it has of it. */
+static enum sync_status set_rest(struct pull *p, struct sync_end *ret, struct sync_error *err)
+{
+	bool waits = p->held && p->goes_on && !p->part;
+
+	if (p->goes_on)
+		snprintf(waits ? ret->rest : ret->from, SYNC_REST, "%s", p->ask->rest);
+	if (!p->part)
+		return SYNC_OK;
+	if (!p->goes_on)
+		TRY(find_state(p, &p->page.units[p->page.unit[p->page.passed]], err));
+	write_rest(p, ret->rest);
+	return SYNC_OK;
+}
+
+enum sync_status sync_pull_write(struct sync_db *db, const struct sync_ask *ask, struct sync_writer *w, struct sync_end *ret,
+				 bool *ret_held, struct sync_error *err)
 {
 	defer(close_pull) struct pull *p = calloc(1, sizeof *p);
 
 	if (!p)
-		return sync_fail(err, SYNC_ENOMEM, "a pull of site %lld", (long long)site);
-	*p = (struct pull){ .db = db,
-			    .site = site,
-			    .want = want,
-			    .chunk_max = chunk_max,
-			    .at_once = FIRST_RECORDS,
-			    .w = w,
-			    .all_seq = from->all.seq,
-			    .own_seq = from->own.seq };
-	p->sent.arena = &p->names;
+		return sync_fail(err, SYNC_ENOMEM, "a pull of site %" PRId64, ask->site);
+	*p = (struct pull){
+		.db = db, .ask = ask, .at_once = FIRST_RECORDS, .w = w, .all_seq = ask->at->all.seq, .own_seq = ask->at->own.seq
+	};
+	p->sent.arena = p->unrouted.groups.arena = &p->names;
 	TRY(write_all(p, err));
-	TRY(set_position(db, &from->all, p->all_seq, &ret->at.all, err));
-	TRY(set_position(db, &from->own, p->own_seq, &ret->at.own, err));
+	TRY(set_rest(p, ret, err));
+	TRY(set_position(db, &ask->at->all, p->all_seq, &ret->at.all, err));
+	TRY(set_position(db, &ask->at->own, p->own_seq, &ret->at.own, err));
 	ret->more = 0;
-	return p->full ? sync_outbox_count(db, site, p->all_seq, p->own_seq, COUNT_LIMIT, &ret->more, err) : SYNC_OK;
+	*ret_held = p->held;
+	return p->full ? sync_outbox_count(db, ask->site, p->all_seq, p->own_seq, COUNT_LIMIT, &ret->more, err) : SYNC_OK;
 }
 
 /* positions */

@@ -549,15 +549,6 @@ static enum sync_status integrate_all(struct taking *t, struct sync_reader *read
 	return SYNC_OK;
 }
 
-/* Parts of a group whose rest never came: their sender starts the group again. */
-static enum sync_status drop_parts(struct taking *t, struct sync_error *err)
-{
-	static const char drop[] = "DELETE FROM sync_spool WHERE source = $1"
-				   "    AND n > coalesce((SELECT max(n) FROM sync_spool WHERE source = $2 AND part = 0), 0)";
-
-	return sync_db_run(t->db, drop, SYNC_ARGS(sync_int(t->peer.site_id), sync_int(t->peer.site_id)), NULL, NULL, err);
-}
-
 static enum sync_status check_cont(struct taking *t, struct sync_error *err)
 {
 	static const char last[] = "SELECT part FROM sync_spool WHERE source = $1 ORDER BY n DESC LIMIT 1";
@@ -583,8 +574,8 @@ static enum sync_status spool_all(struct taking *t, struct sync_view body, struc
 		note_records(t);
 	}
 	t->taken.spooled = true;
-	return sync_spool_put(t->db, t->peer.site_id, t->h->made.ordinal, body, t->taken.records, t->h->made.seq, t->h->part,
-			      err);
+	return sync_spool_put(t->db, t->peer.site_id, t->h->made.ordinal, body, t->taken.records, t->h->made.seq,
+			      t->h->part ? SYNC_SPOOL_BEGINS : SYNC_SPOOL_WHOLE, err);
 }
 
 static enum sync_status keep_checkpoint(struct taking *t, struct sync_error *err)
@@ -619,7 +610,7 @@ static enum sync_status take(struct taking *t, struct sync_reader *reader, struc
 	if (seen)
 		sync_seen_get(seen, &t->peer);
 	TRY(sync_peer_check(t->db, &t->peer, t->h, err));
-	TRY(t->h->cont ? check_cont(t, err) : drop_parts(t, err));
+	TRY(t->h->cont ? check_cont(t, err) : sync_spool_drop_parts(t->db, t->peer.site_id, err));
 	TRY(sync_spool_pending(t->db, t->peer.site_id, &behind, err));
 	if (spool || behind || t->h->part || t->h->cont)
 		TRY(spool_all(t, body, err));

@@ -59,15 +59,25 @@ enum sync_status sync_route_busy(struct sync_db *db, int64_t site, bool *ret, st
 /** Start the jobs that bring a store's records to a site and take them from another (0: none); the caller's transaction. */
 enum sync_status sync_route_store(struct sync_db *db, struct sync_view store_id, int64_t from, int64_t to, struct sync_error *err);
 
+/** What a site asks a pull for. */
+struct sync_ask {
+	int64_t site;
+	const struct sync_position *at; /* what it holds */
+	const char *rest;               /* and of a group that goes on; empty: nothing */
+	size_t want;                    /* bytes that suit the link */
+	int64_t chunk_max;              /* records at most */
+};
 /**
- * Central's part of a pull: write pending records of a site into an answer, whole groups, until about want bytes.
+ * Central's part of a pull: write what is pending of a site into an answer, whole groups until about want bytes, or a part of one
+ * that is too large.
  *
- * @param db       in a read transaction of the caller; from is what the site holds
- * @param w        begun by the caller, header and verdicts written
- * @param ret      position after it and records still to come
+ * @param db        in a read transaction of the caller
+ * @param w         begun by the caller, header and verdicts written
+ * @param ret       position after it, records still to come, and of a group in parts from where it goes on and where the next does
+ * @param ret_held  it ends before a group that is not wholly routed
  */
-enum sync_status sync_pull_write(struct sync_db *db, int64_t site, const struct sync_position *from, size_t want, int64_t chunk_max,
-                                 struct sync_writer *w, struct sync_end *ret, struct sync_error *err);
+enum sync_status sync_pull_write(struct sync_db *db, const struct sync_ask *ask, struct sync_writer *w, struct sync_end *ret,
+                                 bool *ret_held, struct sync_error *err);
 
 /** Whether central knows the routing transactions that a position names (section 9). */
 enum sync_status sync_pull_known(struct sync_db *db, const struct sync_position *at, bool *ret, struct sync_error *err);

@@ -44,6 +44,7 @@ struct sync_server {
 	struct sync_reader *reader;     /* NULL before the first request */
 	struct sync_batch batch;
 	int64_t waiting_max;            /* 0: any number */
+	int64_t chunk_max;              /* records of an answer */
 };
 
 void sync_server_bound(struct sync_server *s, int64_t waiting_max)
@@ -75,6 +76,7 @@ enum sync_status sync_server_new(struct sync_server **ret, struct sync_db *db, s
 	if (!s)
 		return sync_fail(err, SYNC_ENOMEM, "making a server");
 	s->db = db;
+	s->chunk_max = ANSWER_RECORDS;
 	s->seen = sync_seen_open(sync_db_url(db));
 	if (!s->seen)
 		return sync_fail(err, SYNC_ENOMEM, "making a server");
@@ -82,6 +84,11 @@ enum sync_status sync_server_new(struct sync_server **ret, struct sync_db *db, s
 	TRY(sync_writer_new(&s->writers[1], sync_schema_dictionary(), LEVEL, ANSWER_MAX, err));
 	*ret = steal(s);
 	return SYNC_OK;
+}
+
+void sync_server_chunk(struct sync_server *s, int64_t records)
+{
+	s->chunk_max = records;
 }
 
 /* One request. */
@@ -95,6 +102,7 @@ struct serving {
 	struct sync_peer peer;
 	struct sync_taken taken;
 	bool routed; /* by itself, what was in the queue */
+	bool held;   /* the answer ends before what is not routed */
 	int64_t now_us;
 	struct sync_writer *w;
 	struct sync_served served;
@@ -250,14 +258,20 @@ static enum sync_status give_verdicts(struct serving *x, struct sync_error *err)
 
 static enum sync_status give_records(struct serving *x, struct sync_end *end, struct sync_error *err)
 {
-	int64_t want = x->h.want < WANT_MAX ? x->h.want : WANT_MAX;
+	const struct sync_ask ask = { .site = x->site_id,
+				      .at = &x->h.at,
+				      .rest = x->h.rest,
+				      .want = (size_t)(x->h.want < WANT_MAX ? x->h.want : WANT_MAX),
+				      .chunk_max = x->s->chunk_max };
 
 	end->at = x->h.at;
-	if (want == 0 || x->taken.refused || x->peer.spooled > 0 || !x->peer.loaded)
+	memcpy(end->rest, x->h.rest, sizeof end->rest);
+	if (ask.want == 0 || x->taken.refused || x->peer.spooled > 0 || !x->peer.loaded)
 		return SYNC_OK;
 	if (x->peer.lapsed) /* so that it asks again, and is told */
 		return sync_outbox_count(x->db, x->site_id, end->at.all.seq, end->at.own.seq, 1, &end->more, err);
-	return sync_pull_write(x->db, x->site_id, &x->h.at, (size_t)want, ANSWER_RECORDS, x->w, end, err);
+	end->rest[0] = '\0';
+	return sync_pull_write(x->db, &ask, x->w, end, &x->held, err);
 }
 
 /* Nothing is on its way from the site to here, and no verdict on it from here. */
@@ -377,6 +391,22 @@ static enum sync_status answer_verify(struct serving *x, struct sync_error *err)
 	return sync_writer_end(x->w, &end, &x->answer, err);
 }
 
+static enum sync_status answer(struct serving *x, struct sync_error *err)
+{
+	TRY(open_snapshot(x, err));
+	sync_seen_get(x->s->seen, &x->peer);
+	return x->h.load.active ? answer_load(x, err) : answer_pull(x, err);
+}
+
+/* What kept the answer from having any records may have come after this request routed; it is not waited for again. */
+static enum sync_status route_and_answer(struct serving *x, struct sync_error *err)
+{
+	sync_db_rollback(x->db);
+	TRY(sync_route(x->db, err));
+	x->routed = true;
+	return answer(x, err);
+}
+
 static enum sync_status serve(struct serving *x, struct sync_error *err)
 {
 	TRY(read_header(x, err));
@@ -386,9 +416,9 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 	if (x->served.wrote && !is_routed_later(x))
 		TRY(sync_route_all(x->db, err));
 	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
-	TRY(open_snapshot(x, err));
-	sync_seen_get(x->s->seen, &x->peer);
-	TRY(x->h.load.active ? answer_load(x, err) : answer_pull(x, err));
+	TRY(answer(x, err));
+	if (x->held && sync_writer_records(x->w) == 0 && !is_routed_later(x))
+		TRY(route_and_answer(x, err));
 	TRY(find_jobs(x, err));
 	x->served.pulled = sync_writer_records(x->w);
 	sync_db_rollback(x->db);

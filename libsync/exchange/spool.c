@@ -33,7 +33,7 @@ enum sync_status sync_spool_number(struct sync_db *db, int64_t *ret, struct sync
 }
 
 enum sync_status sync_spool_put(struct sync_db *db, int64_t source, int64_t n, struct sync_view body, int64_t records,
-                                int64_t upto, bool part, struct sync_error *err)
+                                int64_t upto, enum sync_spool_part part, struct sync_error *err)
 {
 	static const char put[] =
 		"INSERT INTO sync_spool(source, n, body, done, records, upto, part, received_us)"
@@ -43,6 +43,15 @@ enum sync_status sync_spool_put(struct sync_db *db, int64_t source, int64_t n, s
 	                   SYNC_ARGS(sync_int(source), sync_int(n), sync_blob(body), sync_int(records), sync_int(upto),
 	                             sync_int(part), sync_int(sync_now_us())),
 	                   NULL, NULL, err);
+}
+
+/* Parts are the newest messages: the last one of a group is whole again. */
+enum sync_status sync_spool_drop_parts(struct sync_db *db, int64_t source, struct sync_error *err)
+{
+	static const char drop[] = "DELETE FROM sync_spool WHERE source = $1"
+				   "    AND n > coalesce((SELECT max(n) FROM sync_spool WHERE source = $2 AND part = 0), 0)";
+
+	return sync_db_run(db, drop, SYNC_ARGS(sync_int(source), sync_int(source)), NULL, NULL, err);
 }
 
 enum sync_status sync_spool_pending(struct sync_db *db, int64_t source, bool *ret, struct sync_error *err)

@@ -4,15 +4,25 @@
 
 #include "exchange/integrate.h"
 
+/** Whether a message is followed by more of its last group; sync_spool.part. */
+enum sync_spool_part {
+	SYNC_SPOOL_WHOLE,
+	SYNC_SPOOL_BEGINS, /* it goes on in the next message, or in the one after that … */
+	SYNC_SPOOL_WITHIN, /* and nothing else is left of this one */
+};
+
 /**
  * Keep a message and when it came, in the caller's transaction.
  *
  * @param n        rises per source and never comes again, or who still works on a message that is gone takes this for it
  * @param records  that it carries
  * @param upto     of it
+ * @param part     of its last group
  */
 enum sync_status sync_spool_put(struct sync_db *db, int64_t source, int64_t n, struct sync_view body, int64_t records,
-                                int64_t upto, bool part, struct sync_error *err);
+                                int64_t upto, enum sync_spool_part part, struct sync_error *err);
+/** Forget the parts of a group whose rest never came: its sender begins it again. In the caller's transaction. */
+enum sync_status sync_spool_drop_parts(struct sync_db *db, int64_t source, struct sync_error *err);
 /** A number for messages that have none of their own: central's answers. In the transaction that puts the message. */
 enum sync_status sync_spool_number(struct sync_db *db, int64_t *ret, struct sync_error *err);
 /** Whether anything of this source is spooled. */

@@ -63,6 +63,7 @@ struct sync_link {
 	struct sync_position at;
 	int64_t verdict;
 	int64_t more;
+	char rest[SYNC_REST]; /* of a group whose beginning came in parts; else empty */
 };
 /** @retval SYNC_ENOTFOUND  not registered yet: remote init */
 enum sync_status sync_link_get(struct sync_db *db, struct sync_link *ret, struct sync_error *err);
@@ -149,6 +150,8 @@ enum sync_status sync_server_new(struct sync_server **ret, struct sync_db *db, s
  * @param waiting_max  records that wait for something to arrive, and as many that wait for a person
  */
 void sync_server_bound(struct sync_server *s, int64_t waiting_max);
+/** Records of an answer, and of a part of a group that is larger [5000]; tests use 1. */
+void sync_server_chunk(struct sync_server *s, int64_t records);
 /** NULL does nothing. */
 void sync_server_free(struct sync_server *s);
 

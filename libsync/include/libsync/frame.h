@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SYNC_PROTOCOL = 1, SYNC_CHECKPOINT_ID = 16, SYNC_BRANCH = 8, SYNC_VERSION_TEXT = 64 };
+enum { SYNC_PROTOCOL = 1, SYNC_CHECKPOINT_ID = 16, SYNC_BRANCH = 8, SYNC_VERSION_TEXT = 64, SYNC_REST = 384 };
 
 /** A put, a delete, or a drop: no longer this site's, but it exists. */
 enum sync_action { SYNC_PUT = 'P', SYNC_DELETE = 'D', SYNC_DROP = 'X' };
@@ -51,8 +51,9 @@ struct sync_header {
 	int64_t verdict;             /* highest verdict stored; answer: newest there is */
 	int64_t unpushed;            /* records that the site still has after this request */
 	int64_t want;                /* body bytes of the answer that suit the link; 0: no records please */
-	bool part;                   /* all of it is of one group that goes on in the next request, or answer */
-	bool cont;                   /* its first group goes on from the message before */
+	bool part;                   /* all of it is of one group that goes on in the next request */
+	bool cont;                   /* its first group goes on from the request before */
+	char rest[SYNC_REST];        /* what the site has of a group that goes on; as sync_end.rest gave it */
 	struct sync_load load;       /* in both */
 	/* answer */
 	struct sync_checkpoint stored; /* central's newest of this site */
@@ -118,6 +119,8 @@ struct sync_end {
 	int64_t records;         /* that the message carries; checked by the reader */
 	struct sync_position at; /* answer: position once its records are durable */
 	int64_t more;            /* answer: records still to come */
+	char from[SYNC_REST];    /* answer: its first group goes on from there, which is the rest that the site had */
+	char rest[SYNC_REST];    /* answer: its last group goes on from there in the next one; text that means something to central */
 	struct sync_load load;   /* answer to a load request: the next page */
 };
 
