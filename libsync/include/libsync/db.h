@@ -207,7 +207,8 @@ enum sync_status sync_keep_get(struct sync_db *db, int64_t *ret_days, struct syn
 enum sync_status sync_keep_put(struct sync_db *db, int64_t days, struct sync_error *err);
 
 /**
- * Central: take away what more than most_dead routed rows have left behind in the queue. PostgreSQL only, for SQLite leaves nothing
+ * Central: take away what more than most_dead routed rows have left behind in the queue, and let the planner know that they are in
+ * the outbox now. PostgreSQL only, for SQLite leaves nothing
  * behind; outside a transaction. Several processes may call it at any time.
  */
 enum sync_status sync_queue_vacuum(struct sync_db *db, int64_t most_dead, struct sync_error *err);
