@@ -311,14 +311,29 @@ static int64_t tag_in(const char *frame)
 	return at ? strtoll(at + 1, NULL, 10) : 0;
 }
 
-/* Deletes of a record: of a site, or (-1) of any. */
-static void account_deletes(struct world *w, int64_t site_id, const char *entity, const char *id, int64_t before)
+static bool is_of(const struct edit *e, const char *entity, const char *id)
+{
+	return !strcmp(e->id, id) && !strcmp(kinds[e->kind].table, entity);
+}
+
+/* A site's deletes of a record. */
+static void account_deletes(struct world *w, int64_t site_id, const char *entity, const char *id)
 {
 	for (size_t i = 0; i < w->model.n; i++) {
 		struct edit *e = &w->model.edits[i];
 
-		if (e->deletes && e->tag < before && !strcmp(e->id, id) && !strcmp(kinds[e->kind].table, entity) &&
-		    (site_id < 0 || w->node[e->node].site_id == site_id))
+		if (e->deletes && is_of(e, entity, id) && w->node[e->node].site_id == site_id)
+			e->accounted = true;
+	}
+}
+
+/* What came before the first edit of a record that was not there. */
+static void account_before(struct world *w, const struct edit *first)
+{
+	for (size_t i = 0; i < w->model.n && w->model.edits[i].tag < first->tag; i++) {
+		struct edit *e = &w->model.edits[i];
+
+		if ((e->deletes || e->node == first->node) && is_of(e, kinds[first->kind].table, first->id))
 			e->accounted = true;
 	}
 }
@@ -343,7 +358,7 @@ static void account_kept(struct world *w, int node, const char *sql)
 		if (tag)
 			account_tag(w, tag);
 		else
-			account_deletes(w, sqlite3_column_int64(stmt, 0), text(stmt, 1), text(stmt, 2), INT64_MAX);
+			account_deletes(w, sqlite3_column_int64(stmt, 0), text(stmt, 1), text(stmt, 2));
 	}
 	(void)sqlite3_finalize(stmt);
 }
@@ -364,7 +379,7 @@ static void account_present(struct world *w)
 	}
 }
 
-/* Who made an edit knew what it changed; who made a record anew knew that it was deleted. */
+/* Who made an edit knew what it changed; who made a record anew knew that it was deleted, and what it had made of it before. */
 static void account_known(struct world *w)
 {
 	for (size_t i = w->model.n; i-- > 0;) {
@@ -375,7 +390,7 @@ static void account_known(struct world *w)
 		if (e->parent)
 			account_tag(w, e->parent);
 		else
-			account_deletes(w, -1, kinds[e->kind].table, e->id, e->tag);
+			account_before(w, e);
 	}
 }
 

@@ -49,7 +49,8 @@ static void run(struct txn *t, const char *format, ...)
 		return;
 	t->failed = true;
 	if (!disk_armed(t->node))
-		violate(t->w, 0, "node %d: %s: %s", t->node, sql, sqlite3_errmsg(t->w->node[t->node].app));
+		violate(t->w, 0, "node %d: %s: %s (%d)", t->node, sql, sqlite3_errmsg(t->w->node[t->node].app),
+			sqlite3_extended_errcode(t->w->node[t->node].app));
 }
 
 static struct row read_row(struct txn *t, enum kind kind, const char *id)

@@ -53,8 +53,8 @@ static enum sync_status serve(struct world *w, struct node *n, struct sync_view 
 		status = gone(err);
 	trace(w, "  central answers site %d: %s, %zu bytes, %lld calls", n->n, sync_status_name(status),
 	      status == SYNC_OK ? answer.len : 0, (long long)(disk_calls(CENTRAL) - left));
-	(void)world_recover(w, CENTRAL, &n->line);
 	check_groups(w, CENTRAL);
+	(void)world_recover(w, CENTRAL, &n->line);
 	w->actor = actor;
 	return status;
 }

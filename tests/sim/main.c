@@ -23,14 +23,14 @@ static struct world world;
 
 static void usage(FILE *out)
 {
-	(void)fputs("usage: sim [--seed N | --seeds A..B | --minutes M] [--trace] [--twice] [--whole] [--first] [--json]\n"
+	(void)fputs("usage: sim [--seed N | --seeds A..B | --minutes M] [--trace] [--twice] [--whole] [--broken N] [--json]\n"
 		    "  --seed N       run one seed\n"
 		    "  --seeds A..B   run these, 1..200 unless told\n"
 		    "  --minutes M    run seeds until the time is over\n"
 		    "  --trace        print a line per step and per message\n"
 		    "  --twice        run each seed twice: both runs must be the same\n"
 		    "  --whole        leave a failing seed as it is, do not look for fewer steps\n"
-		    "  --first        end with the first seed that fails, not the third\n"
+		    "  --broken N     end with the N-th seed that fails, the third unless told\n"
 		    "  --json         print the figures as JSON\n",
 		    out);
 }
@@ -44,7 +44,7 @@ static bool parse(struct settings *s, int argc, char **argv)
 		{ "trace", no_argument, NULL, 't' },
 		{ "twice", no_argument, NULL, '2' },
 		{ "whole", no_argument, NULL, 'w' },
-		{ "first", no_argument, NULL, 'f' },
+		{ "broken", required_argument, NULL, 'b' },
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -72,8 +72,8 @@ static bool parse(struct settings *s, int argc, char **argv)
 		case 'w':
 			s->whole = true;
 			break;
-		case 'f':
-			s->most = 1;
+		case 'b':
+			s->most = atoi(optarg);
 			break;
 		case 'j':
 			s->json = true;
