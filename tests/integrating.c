@@ -1,5 +1,7 @@
 #include "integrating.h"
 
+#include <libsync/exchange.h>
+
 void clear_message(struct message *m)
 {
 	sync_arena_clear(&m->arena);
@@ -177,8 +179,8 @@ struct sync_db *site(void **state)
 	struct testdb *t = testdb_of(state);
 
 	testdb_open(t, SYNC_SITE);
-	run_sql(t->db, "INSERT INTO sync_link VALUES (1, 7, 'Seven', 'http://x', 't', 'i', '0a0b0c0d', 0, '', 0, 0, '', 0, 0, "
-		       "0, 0, '', 0, '', 0, NULL, 0, 0, 0)");
+	assert_ok(sync_link_put(t->db, 7, "Seven", "http://x", "t", "i", err));
+	run_sql(t->db, "UPDATE sync_link SET load = NULL");
 	RECEIVE(t->db, from(0), { SYNC_PUT, "name", "n1", { "type", "STORE" } }, { SYNC_PUT, "item", "i1" },
 		{ SYNC_PUT, "store", "s1" });
 	assert_int_equal(0, number_of(t->db, "SELECT count(*) FROM sync_changelog"));

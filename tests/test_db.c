@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <libsync/ddl.h>
+#include <libsync/exchange.h>
 
 #include "contract_db.h"
 #include "db/driver.h"
@@ -364,8 +365,8 @@ static void what_central_missed_without_triggers_is_queued(void **state)
 static void make_site(struct testdb *t)
 {
 	testdb_open(t, SYNC_SITE);
-	run(t->db, "INSERT INTO sync_link VALUES (1, 7, 'Seven', 'http://x', 't', 'i', '0a0b0c0d', 0, '', 0, 0, '', 2, 2, 0, 0, '', 0, '', 0,"
-	           "    NULL, 0, 0, 0);"
+	assert_ok(sync_link_put(t->db, 7, "Seven", "http://x", "t", "i", err));
+	run(t->db, "UPDATE sync_link SET out_upto = 2, out_integrated = 2, load = NULL;"
 	           "INSERT INTO store(id, code, site_id, store_mode, is_disabled, name_id) VALUES ('s1', 'A', 7, 'STORE', 0, 'n'),"
 	           "    ('s2', 'B', 8, 'STORE', 0, 'n');"
 	           "INSERT INTO item(id, name, code, ven_category, default_pack_size, type, is_active, is_vaccine, vaccine_doses,"
