@@ -190,6 +190,29 @@ static void what_is_on_its_way_is_no_difference_to_repair(void **state)
 	country_close(&c);
 }
 
+/* A second push of it would be a second question to the same person. */
+static void what_a_person_has_still_to_grant_waits(void **state)
+{
+	struct sync_report report;
+	struct seen seen;
+	struct country c;
+
+	open_settled(&c, state);
+	run(c.central->db, "INSERT INTO name(id, name, code, type, is_customer, is_supplier, is_manufacturer, is_donor, on_hold, is_deceased)"
+			   " SELECT 'p', 'Awa', 'p', 'PATIENT', is_customer, is_supplier, is_manufacturer, is_donor, on_hold, is_deceased"
+			   " FROM name WHERE id = 'name1'");
+	run(site_db(&c), "INSERT INTO name_store_join(id, name_id, store_id, name_is_customer, name_is_supplier)"
+			 " VALUES ('j', 'p', 'store1', 1, 0)");
+	country_settle(&c);
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM sync_waiting WHERE kind = 'grant'"));
+	verify(&c, true, &seen, &report);
+	assert_seen(&seen, "name_store_join", "j", "extra", "waits");
+	country_settle(&c);
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM sync_waiting"));
+	assert_int_equal(1, number(site_db(&c), "SELECT count(*) FROM name_store_join WHERE id = 'j'"));
+	country_close(&c);
+}
+
 static void put_units(struct sync_db *db, int n)
 {
 	run(db,
@@ -332,6 +355,7 @@ int main(void)
 		TESTDB_BOTH(what_a_site_may_not_hold_is_judged_and_dropped),
 		TESTDB_BOTH(what_central_deleted_is_deleted),
 		TESTDB_BOTH(what_is_on_its_way_is_no_difference_to_repair),
+		TESTDB_BOTH(what_a_person_has_still_to_grant_waits),
 		TESTDB_BOTH(one_difference_among_many_records_costs_little),
 		TESTDB_BOTH(any_number_of_differences_is_repaired),
 		TESTDB_BOTH(a_cut_anywhere_leaves_both_sides_as_they_were),

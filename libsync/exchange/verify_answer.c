@@ -223,11 +223,14 @@ static enum sync_status find_facts(struct repair *x, const struct sync_position 
 	static const char inbox[] = "SELECT record_id FROM sync_inbox WHERE record_id IN";
 	static const char outbox[] = "SELECT record_id FROM sync_outbox WHERE record_id IN";
 	static const char of_site[] = " AND source = $2 AND entity = $3";
+	static const char question[] = "SELECT record_id FROM sync_waiting WHERE record_id IN";
+	static const char to_grant[] = " AND site_id = $2 AND entity = $3 AND kind = 'grant' AND done_us IS NULL";
 	static const char to_site[] = " AND site_id = $2 AND entity = $3";
 	const struct sync_value name = sync_text(x->e->name);
 
 	TRY(find_moving(x, at, err));
 	TRY(mark(x, x->waits, inbox, of_site, SYNC_ARGS(sync_int(x->site), name), err));
+	TRY(mark(x, x->waits, question, to_grant, SYNC_ARGS(sync_int(x->site), name), err));
 	TRY(mark(x, x->known, outbox, to_site, SYNC_ARGS(sync_int(SYNC_EVERYBODY), name), err));
 	TRY(mark(x, x->known, outbox, to_site, SYNC_ARGS(sync_int(x->site), name), err));
 	TRY(sync_records_get(x->db, x->e, sync_view_of(x->e->name), x->ids, x->n, arena, x->r, err));
