@@ -1,7 +1,9 @@
 #include "routing.h"
 
 #include <libsync/frame.h>
+#include <libsync/time.h>
 
+#include "db/tidy.h"
 #include "exchange/integrate.h"
 
 /* A central with site 1 (store s1 of name n1) and site 2, and what each pull has given. */
@@ -818,7 +820,7 @@ static enum sync_status take_plan(void *ctx, const struct sync_value *v, size_t 
 static enum sync_status run_explained(struct sync_db *db, const char *sql, const struct sync_value *v, size_t n,
 				      sync_row_fn *fn, void *ctx, struct sync_error *err)
 {
-	if (spy.on && !strncmp(sql, "SELECT", 6)) {
+	if (spy.on && (!strncmp(sql, "SELECT", 6) || !strncmp(sql, "DELETE", 6))) {
 		char **kept = &spy.kept[spy.n_kept++];
 
 		assert_true(spy.n_kept <= COUNT(spy.kept));
@@ -826,6 +828,20 @@ static enum sync_status run_explained(struct sync_db *db, const char *sql, const
 		TRY(sync_sqlite.run(db, *kept, v, n, take_plan, NULL, err));
 	}
 	return sync_sqlite.run(db, sql, v, n, fn, ctx, err);
+}
+
+/* The same database, once more opened. */
+static struct sync_db *start_spying(struct testdb *t)
+{
+	const struct sync_db_ops *const drivers[] = { &spy.ops, NULL };
+
+	sync_db_close(t->db);
+	spy.ops = sync_sqlite;
+	spy.ops.run = run_explained;
+	spy.plans.max = 1 << 20;
+	assert_ok(sync_db_open(&t->db, t->url, drivers, SYNC_CENTRAL, false, err));
+	spy.on = true;
+	return t->db;
 }
 
 static void end_spying(struct testdb *t)
@@ -847,7 +863,6 @@ static void assert_no_plan_has(const char *words)
 /* A pull costs what it gives, not what there is. */
 static void nothing_is_gone_through_that_is_not_sent(void **state)
 {
-	const struct sync_db_ops *const drivers[] = { &spy.ops, NULL };
 	defer(clear_pulled) struct pulled p;
 	struct testdb *t = testdb_of(state);
 
@@ -858,13 +873,7 @@ static void nothing_is_gone_through_that_is_not_sent(void **state)
 	PUT(p.db, "encounter", "e", "patient_id", "pat");
 	PUT(p.db, "name_store_join", "j", "name_id", "pat", "store_id", "s1");
 	settle(p.db);
-	sync_db_close(t->db);
-	spy.ops = sync_sqlite;
-	spy.ops.run = run_explained;
-	spy.plans.max = 1 << 20;
-	assert_ok(sync_db_open(&t->db, t->url, drivers, SYNC_CENTRAL, false, err));
-	p.db = t->db;
-	spy.on = true;
+	p.db = start_spying(t);
 	pull_some(&p, 1 << 20, 1000);
 	assert_int_equal(9, p.end.records);
 	assert_non_null(spy.plans.data);
@@ -878,6 +887,27 @@ static void nothing_is_gone_through_that_is_not_sent(void **state)
 	assert_no_plan_has("sync_outbox USING PRIMARY KEY (site_id=?)");
 	assert_no_plan_has("o USING PRIMARY KEY (site_id=?)");
 	assert_no_plan_has("o USING INDEX sync_outbox_seq");
+	end_spying(t);
+}
+
+/* What is forgotten costs what there are tombstones, not what there is. */
+static void no_tombstone_is_looked_for_among_all_rows(void **state)
+{
+	const struct sync_checkpoint newest = { .seq = 1000, .ordinal = 1024 };
+	defer(clear_pulled) struct pulled p;
+	struct testdb *t = testdb_of(state);
+
+	open_central(&p, state);
+	PUT(p.db, "item", "i");
+	settle(p.db);
+	run_sql(p.db, "DELETE FROM item; UPDATE sync_routing SET at_us = 1");
+	settle(p.db);
+	p.db = start_spying(t);
+	assert_ok(sync_tidy(p.db, &newest, sync_now_us(), err));
+	assert_non_null(spy.plans.data);
+	assert_no_plan_has("SCAN sync_outbox");
+	assert_no_plan_has("sync_outbox USING PRIMARY KEY");
+	assert_no_plan_has("sync_outbox USING INDEX sync_outbox_seq");
 	end_spying(t);
 }
 
@@ -912,6 +942,7 @@ int main(void)
 		TESTDB_BOTH(what_is_no_longer_due_is_not_loaded),
 		TESTDB_BOTH(a_load_that_goes_on_from_nowhere_is_refused),
 		TESTDB_ON(nothing_is_gone_through_that_is_not_sent, TESTDB_SQLITE, "SQLite"),
+		TESTDB_ON(no_tombstone_is_looked_for_among_all_rows, TESTDB_SQLITE, "SQLite"),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

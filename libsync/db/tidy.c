@@ -57,8 +57,8 @@ enum sync_status sync_tidy_upto(struct sync_db *db, int64_t now_us, int64_t *ret
 }
 
 /*
- * A site that is yet to load needs none: it is given what there is. +seq: by the index of tombstones, since that of seq leads
- * through all rows.
+ * A site that is yet to load needs none: it is given what there is. A range of sites and +seq: by the index of tombstones, since
+ * the others lead through all rows.
  */
 static enum sync_status bury(struct sync_db *db, int64_t before_us, struct sync_error *err)
 {
@@ -66,8 +66,8 @@ static enum sync_status bury(struct sync_db *db, int64_t before_us, struct sync_
 	    "DELETE FROM sync_outbox WHERE site_id > 0 AND action <> 'P' AND +seq <= $1"
 	    "    AND seq <= (SELECT CASE WHEN " GOES_ON " THEN s.own_seq ELSE $2 END"
 	    "                    FROM sync_site s WHERE s.site_id = sync_outbox.site_id)";
-	static const char everybody[] = "DELETE FROM sync_outbox WHERE site_id = 0 AND action <> 'P' AND +seq <= $1"
-					"    AND seq <= (SELECT coalesce(min(s.all_seq), $2) FROM sync_site s WHERE " GOES_ON ")";
+	static const char everybody[] = "DELETE FROM sync_outbox WHERE site_id <= 0 AND action <> 'P' AND +seq <= $1"
+					"    AND +seq <= (SELECT coalesce(min(s.all_seq), $2) FROM sync_site s WHERE " GOES_ON ")";
 	int64_t upto;
 
 	TRY(routed_before(db, before_us, &upto, err));
