@@ -80,6 +80,37 @@ static void an_unfinished_line_does_not_count_and_goes_with_the_next_addition(vo
 	expect("one\n");
 }
 
+static bool has(const char *text)
+{
+	defer(sync_journal_close) struct sync_journal j = { .fd = -1 };
+	bool found;
+
+	assert_ok(sync_journal_open(&j, path, err));
+	assert_ok(sync_journal_has(&j, sync_view_of(text), &found, err));
+	return found;
+}
+
+/* Lines of 8 bytes, of which some lie across the ends of what is read at a time. */
+static void a_text_is_found_wherever_it_stands(void **state)
+{
+	enum { LINES = 40000 };
+	defer(sync_buf_clear) struct sync_buf lines = { .max = 1 << 20 };
+	char line[20];
+
+	(void)state;
+	assert_false(has("n00000."));
+	for (int i = 0; i < LINES; i++)
+		sync_buf_addf(&lines, "n%05d.\n", i);
+	sync_buf_add_char(&lines, '\0');
+	add(lines.data);
+	for (int i = 0; i < LINES; i += i % 8192 < 8170 ? 1021 : 1) {
+		snprintf(line, sizeof line, "n%05d.\n", i);
+		assert_true(has(line));
+	}
+	assert_true(has("n39999.\n"));
+	assert_false(has("n40000."));
+}
+
 static void other_content_takes_its_place_as_a_whole(void **state)
 {
 	defer(sync_journal_close) struct sync_journal j = { .fd = -1 };
@@ -125,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(what_is_added_is_read_in_order_and_is_its_owners_alone),
 		CASE(an_unfinished_line_does_not_count_and_goes_with_the_next_addition),
+		CASE(a_text_is_found_wherever_it_stands),
 		CASE(other_content_takes_its_place_as_a_whole),
 		CASE(what_cannot_be_opened_is_told_with_its_path),
 		CASE(a_file_without_lines_is_not_taken_for_one),

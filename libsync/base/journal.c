@@ -1,5 +1,6 @@
 #include "base/journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 #include "base/internal.h"
 
-enum { MAX_PATH = 4096, PIECE = 1 << 20 };
+enum { MAX_PATH = 4096, PIECE = 1 << 20, WINDOW = 64 << 10 };
 
 static enum sync_status failed(const char *path, struct sync_error *err)
 {
@@ -136,6 +137,27 @@ enum sync_status sync_journal_read(const struct sync_journal *j, struct sync_buf
 		return sync_buf_check(ret, err);
 	TRY(read_at(j, room, j->end, 0, err));
 	ret->len += j->end;
+	return SYNC_OK;
+}
+
+/* The end of each piece stands before the next one: the text may begin in it. */
+enum sync_status sync_journal_has(const struct sync_journal *j, struct sync_view text, bool *ret, struct sync_error *err)
+{
+	char window[WINDOW];
+	size_t kept = 0, len;
+
+	assert(text.len > 0 && text.len < sizeof window);
+	*ret = false;
+	for (size_t at = 0; at < j->end && !*ret; at += len) {
+		size_t have, room = sizeof window - kept;
+
+		len = j->end - at < room ? j->end - at : room;
+		TRY(read_at(j, window + kept, len, at, err));
+		have = kept + len;
+		*ret = memmem(window, have, text.data, text.len) != NULL;
+		kept = have < text.len ? have : text.len - 1;
+		memmove(window, window + have - kept, kept);
+	}
 	return SYNC_OK;
 }
 

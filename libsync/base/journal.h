@@ -28,6 +28,8 @@ void sync_journal_close(struct sync_journal *j);
 
 /** Append its lines to ret, without what follows the last one's end. */
 enum sync_status sync_journal_read(const struct sync_journal *j, struct sync_buf *ret, struct sync_error *err);
+/** Whether a short text stands in its lines; takes no memory, however many there are. */
+enum sync_status sync_journal_has(const struct sync_journal *j, struct sync_view text, bool *ret, struct sync_error *err);
 /** Add lines, each with its end, after the last one; durable when it returns SYNC_OK, and not there when it fails. */
 enum sync_status sync_journal_add(struct sync_journal *j, struct sync_view lines, struct sync_error *err);
 /** Put other content in its place, all of it or nothing. Whoever is not the file's owner leaves it as it is. */

@@ -293,12 +293,9 @@ enum sync_status sync_registry_open(struct sync_db *db, const char *path, struct
 static enum sync_status is_in_file(const char *path, const char *text, bool *ret, struct sync_error *err)
 {
 	defer(sync_journal_close) struct sync_journal j = { .fd = -1 };
-	defer(sync_buf_clear) struct sync_buf b = { .max = SYNC_JOURNAL_MAX + 1 };
 
 	TRY(sync_journal_open(&j, path, err));
-	TRY(sync_journal_read(&j, &b, err));
-	*ret = b.len && memmem(b.data, b.len, text, strlen(text)) != NULL;
-	return SYNC_OK;
+	return sync_journal_has(&j, sync_view_of(text), ret, err);
 }
 
 enum sync_status sync_registry_recall(struct sync_db *db, const char *token_hash, bool *ret_later, struct sync_error *err)
