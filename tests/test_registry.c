@@ -424,6 +424,26 @@ static void a_file_of_old_lines_becomes_short(void **state)
 	assert_int_equal(SYNC_EREVOKED, who(&k, token, &id, NULL));
 }
 
+/* A folder that the service's user may not write, or a file that is mounted by itself. */
+static void a_file_that_cannot_be_replaced_is_used_as_it_is(void **state)
+{
+	defer(close_kept) struct kept k;
+	char secret[30], blocked[80];
+
+	open_kept(&k, state);
+	add(&k, "Post", NULL, secret);
+	for (int i = 0; i < 80; i++)
+		assert_ok(sync_site_revoke(k.db, "Post", err));
+	snprintf(blocked, sizeof blocked, "%s.new", k.path);
+	assert_int_equal(0, mkdir(blocked, 0700));
+	meet(&k);
+	assert_int_equal(0, rmdir(blocked));
+	assert_non_null(strstr(k.report.warning, "it only grows"));
+	assert_ok(sync_site_reset(k.db, "Post", secret, err));
+	meet(&k);
+	assert_string_equal("", k.report.warning);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +462,7 @@ int main(void)
 		TESTDB_BOTH(another_databases_file_is_refused),
 		TESTDB_BOTH(two_sites_of_one_number_are_told_and_neither_is_overwritten),
 		TESTDB_BOTH(a_file_of_old_lines_becomes_short),
+		TESTDB_BOTH(a_file_that_cannot_be_replaced_is_used_as_it_is),
 	};
 	struct sync_error err;
 

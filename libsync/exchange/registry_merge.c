@@ -242,6 +242,7 @@ static enum sync_status read_file(struct merge *m, struct sync_error *err)
 {
 	defer(sync_journal_close) struct sync_journal j = { .fd = -1 };
 	defer(sync_buf_clear) struct sync_buf instance = { .max = 64 };
+	struct sync_error longer = { 0 };
 	bool found;
 
 	TRY(sync_meta_get(m->db, "instance", &instance, &found, err));
@@ -251,7 +252,9 @@ static enum sync_status read_file(struct merge *m, struct sync_error *err)
 		warn(m,
 		     "%s:%" PRId64 ": the last line is cut off and does not count: a crash did that to a registration that never took effect, "
 		     "or the file is a copy that was cut short", m->path, m->file.lines + 1);
-	return sync_registry_compact(&m->file, m->db, &j, err);
+	if (sync_registry_compact(&m->file, m->db, &j, &longer) != SYNC_OK)
+		warn(m, "%s: it only grows, since no other file can be put in its place: %s", m->path, longer.text);
+	return SYNC_OK;
 }
 
 static enum sync_status add_to_file(struct merge *m, struct sync_error *err)
