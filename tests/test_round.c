@@ -662,6 +662,31 @@ static void a_site_that_was_away_for_too_long_brings_its_edits_and_is_told_to_be
 	country_close(&c);
 }
 
+/* The clock of central's machine is a year ahead for a while: nobody lapses, and nothing is forgotten. */
+static void a_clock_that_leaps_makes_nobody_lapse(void **state)
+{
+	struct country c;
+
+	open_loaded(&c, state, 2);
+	country_tidy(&c);
+	run(c.central->db, "DELETE FROM item");
+	country_settle(&c);
+	assert_ok(sync_server_flush(c.central->db, err));
+	test_clock_us = sync_now_us() + INT64_C(365) * 86400 * 1000000;
+	sync_set_clock(test_clock);
+	for (int i = 0; i < 3; i++) {
+		run(c.central->db, "UPDATE sync_routing SET ordinal = (ordinal / 1024 + 1) * 1024 - 1"
+				   "    WHERE seq = (SELECT max(seq) FROM sync_routing)");
+		run(c.central->db, "UPDATE unit SET name = 'leap %d'", i);
+		loopback_work(&c.site[0].line);
+	}
+	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM sync_outbox WHERE entity = 'item'"));
+	sync_set_clock(NULL);
+	assert_int_equal(SYNC_OK, country_round(&c, 1));
+	country_close(&c);
+}
+
 /* the rest */
 
 struct deaf {
@@ -765,6 +790,7 @@ int main(void)
 		TESTDB_BOTH(a_central_that_lost_what_it_sent_says_so),
 		TESTDB_BOTH(a_store_moves_once_its_site_has_pushed_everything),
 		TESTDB_BOTH(a_site_that_is_reset_begins_anew),
+		TESTDB_BOTH(a_clock_that_leaps_makes_nobody_lapse),
 		TESTDB_BOTH(a_site_that_was_away_for_too_long_brings_its_edits_and_is_told_to_begin_anew),
 		ON_SQLITE(another_dictionary_at_central_costs_one_request),
 		ON_SQLITE(a_round_ends_when_it_is_asked_to),

@@ -8,7 +8,8 @@
 enum { KEEP_CLOSE = 64 }; /* C of design.md section 9 */
 
 static const int64_t day_us = INT64_C(24) * 3600 * 1000000;
-static const char keep_key[] = "keep_days";
+static const int64_t leap_us = INT64_C(7) * 24 * 3600 * 1000000, step_us = INT64_C(3600) * 1000000;
+static const char keep_key[] = "keep_days", tidy_key[] = "tidy_us";
 
 enum sync_status sync_keep_get(struct sync_db *db, int64_t *ret_days, struct sync_error *err)
 {
@@ -48,12 +49,35 @@ static enum sync_status routed_before(struct sync_db *db, int64_t before_us, int
 	return sync_db_number(db, last, SYNC_ARGS(sync_int(before_us)), 0, ret, err);
 }
 
+/*
+ * The time by which things grow old. It follows the clock, but when that leaps by more than a week - it was set wrong, or central
+ * was off - it goes on by an hour per call: nothing is forgotten, and no site lapses, because of a clock.
+ */
+static enum sync_status tidy_time(struct sync_db *db, int64_t now_us, int64_t *ret, struct sync_error *err)
+{
+	static const char find[] = "SELECT CAST(value AS bigint) FROM sync_meta WHERE key = $1";
+	int64_t last_us;
+
+	TRY(sync_db_number(db, find, SYNC_ARGS(sync_text(tidy_key)), now_us, &last_us, err));
+	*ret = now_us - last_us > leap_us ? last_us + step_us : now_us;
+	return SYNC_OK;
+}
+
+static enum sync_status keep_tidy_time(struct sync_db *db, int64_t at_us, struct sync_error *err)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof text, "%" PRId64, at_us);
+	return sync_meta_put(db, tidy_key, sync_view_of(text), err);
+}
+
 enum sync_status sync_tidy_upto(struct sync_db *db, int64_t now_us, int64_t *ret, struct sync_error *err)
 {
-	int64_t days;
+	int64_t days, at_us;
 
 	TRY(sync_keep_get(db, &days, err));
-	return routed_before(db, now_us - days * day_us, ret, err);
+	TRY(tidy_time(db, now_us, &at_us, err));
+	return routed_before(db, at_us - days * day_us, ret, err);
 }
 
 /*
@@ -119,12 +143,14 @@ static enum sync_status forget(struct sync_db *db, int64_t before_us, struct syn
 
 enum sync_status sync_tidy(struct sync_db *db, const struct sync_checkpoint *newest, int64_t now_us, struct sync_error *err)
 {
-	int64_t days, keep_us;
+	int64_t days, keep_us, at_us;
 
 	TRY(sync_keep_get(db, &days, err));
+	TRY(tidy_time(db, now_us, &at_us, err));
 	keep_us = days * day_us;
-	TRY(lapse(db, now_us - keep_us, now_us, err));
-	TRY(bury(db, now_us - keep_us, err));
-	TRY(forget(db, now_us - keep_us, err));
-	return thin(db, newest, now_us - 2 * keep_us, err);
+	TRY(lapse(db, at_us - keep_us, now_us, err));
+	TRY(bury(db, at_us - keep_us, err));
+	TRY(forget(db, at_us - keep_us, err));
+	TRY(thin(db, newest, at_us - 2 * keep_us, err));
+	return keep_tidy_time(db, at_us, err);
 }

@@ -105,7 +105,7 @@ static enum sync_status take_own(void *ctx, const struct sync_value *v, size_t n
 /* They become versions now, so that what is judged is an edit of another version. */
 static enum sync_status make_own(struct sync_lot *lot, struct sync_error *err)
 {
-	static const char any[] = "SELECT 1 FROM sync_changelog WHERE source = 0 ORDER BY seq LIMIT 1";
+	static const char any[] = "SELECT 1 FROM sync_changelog WHERE source = 0 ORDER BY record_id LIMIT 1";
 	struct own own = { .lot = lot };
 	struct sync_run run = { 0 };
 	struct sync_view *ids;

@@ -341,18 +341,17 @@ enum sync_status sync_round_count(struct sync_db *db, struct sync_report *report
 	return sync_unpushed(db, &report->unpushed, err);
 }
 
-/* When central asked for it. */
-static enum sync_status verify(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-			       struct sync_report *report, struct sync_error *err)
+/* When central asked for it. That it fails is no failure of the round, which went both ways: it is tried again later. */
+static void verify_if_asked(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+			    struct sync_report *report)
 {
 	struct sync_compared first, last;
 	bool asked;
 
-	TRY(sync_verify_asked(db, &asked, err));
-	if (!asked)
-		return SYNC_OK;
-	TRY(sync_verify(db, t, o, NULL, true, NULL, NULL, &first, &last, report, err));
-	return sync_verify_asked_set(db, false, err);
+	if (sync_verify_asked(db, &asked, NULL) != SYNC_OK || !asked || sync_verify_put_off(db, NULL) != SYNC_OK)
+		return;
+	if (sync_verify(db, t, o, NULL, true, NULL, NULL, &first, &last, report, NULL) == SYNC_OK)
+		(void)sync_verify_asked_set(db, false, NULL);
 }
 
 static enum sync_status run(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
@@ -367,7 +366,7 @@ static enum sync_status run(struct sync_db *db, const struct sync_transport *t, 
 	if (stage != SYNC_READY)
 		return sync_load_run(db, t, o, report, err);
 	TRY(sync_round_run(db, t, o, report, err));
-	TRY(verify(db, t, o, report, err));
+	verify_if_asked(db, t, o, report);
 	return sync_round_count(db, report, err);
 }
 

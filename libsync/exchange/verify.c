@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <libsync/time.h>
+
 #include "base/internal.h"
 #include "exchange/digest.h"
 #include "exchange/link.h"
@@ -577,18 +579,33 @@ enum sync_status sync_verify(struct sync_db *db, const struct sync_transport *t,
 
 /* asked for by central */
 
-static const char asked_key[] = "verify_asked";
+static const char asked_key[] = "verify_at_us"; /* when it is due; 0: not asked for */
+static const int64_t put_off_us = INT64_C(3600) * 1000000;
 
 enum sync_status sync_verify_asked(struct sync_db *db, bool *ret, struct sync_error *err)
 {
-	defer(sync_buf_clear) struct sync_buf text = { .max = 16 };
+	static const char due[] = "SELECT CAST(value AS bigint) FROM sync_meta WHERE key = $1";
+	int64_t at_us;
 
-	TRY(sync_meta_get(db, asked_key, &text, ret, err));
-	*ret = *ret && sync_view_is(sync_buf_view(&text), "1");
+	TRY(sync_db_number(db, due, SYNC_ARGS(sync_text(asked_key)), 0, &at_us, err));
+	*ret = at_us > 0 && at_us <= sync_now_us();
 	return SYNC_OK;
+}
+
+static enum sync_status set_due(struct sync_db *db, int64_t at_us, struct sync_error *err)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRId64, at_us);
+	return sync_meta_put(db, asked_key, sync_view_of(text), err);
+}
+
+enum sync_status sync_verify_put_off(struct sync_db *db, struct sync_error *err)
+{
+	return set_due(db, sync_now_us() + put_off_us, err);
 }
 
 enum sync_status sync_verify_asked_set(struct sync_db *db, bool asked, struct sync_error *err)
 {
-	return sync_meta_put(db, asked_key, sync_view_of(asked ? "1" : "0"), err);
+	return set_due(db, asked ? 1 : 0, err);
 }

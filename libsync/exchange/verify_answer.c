@@ -239,8 +239,8 @@ static enum sync_status find_facts(struct repair *x, const struct sync_position 
 }
 
 /*
- * The owner's version counts; of what everybody may edit, central's, since that the site's was edited nobody knows. What central
- * has never heard of is the site's to push: central judges it then as any push.
+ * The owner's version counts; of what everybody may edit, central's, since that the site's was edited nobody knows. What this site
+ * was never given is the site's to push, whether central has it or not, which is not for the site to know: central judges the push.
  */
 static const char *decide(const struct repair *x, size_t i)
 {
@@ -248,8 +248,8 @@ static const char *decide(const struct repair *x, size_t i)
 		return sync_verify_moving;
 	if (x->waits[i])
 		return sync_verify_waits;
-	if (!x->r[i].values)
-		return x->known[i] ? sync_verify_sent : sync_verify_yours;
+	if (!x->known[i] && !x->due[i])
+		return sync_verify_yours;
 	return x->due[i] && x->owner[i] == x->site ? sync_verify_yours : sync_verify_sent;
 }
 
@@ -258,7 +258,7 @@ static const char *fate_of(const struct repair *x, size_t i, const char *kind)
 {
 	const char *fate = decide(x, i);
 
-	return fate == sync_verify_yours && !strcmp(kind, sync_verify_missing) ? sync_verify_sent : fate;
+	return x->due[i] && fate == sync_verify_yours && !strcmp(kind, sync_verify_missing) ? sync_verify_sent : fate;
 }
 
 static enum sync_status repair_run(struct repair *x, const struct sync_range *asked, const struct sync_position *at,

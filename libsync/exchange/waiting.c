@@ -295,28 +295,35 @@ enum sync_status sync_waiting_count(struct sync_db *db, int64_t site_id, int64_t
 	return sync_db_number(db, deciding, SYNC_ARGS(site, most), 0, ret_deciding, err);
 }
 
+enum { FAR = 10 };
+
+static enum sync_status too_many_arriving(int64_t most, struct sync_error *err)
+{
+	return sync_fail(err, SYNC_EFULL,
+	                 "more than %" PRId64 " record%s of this site would wait at central for something to arrive (waiting-max): "
+	                 "central status shows them; not taken until they are corrected or what they name is there", most, plural(most));
+}
+
 /*
- * What waits for something to arrive may wait for what the site sends next, so it is counted when nothing follows. Rows are
- * counted only when there are more than before: what corrects or completes is always taken.
+ * What waits for something to arrive may wait for what the site sends next, so the limit counts when nothing follows; that more
+ * follows is only what the site says, so FAR times as many are too many in any case. Rows are counted only when there are more
+ * than before: what corrects or completes is always taken.
  */
 enum sync_status sync_waiting_check(struct sync_db *db, int64_t site, const struct sync_outcome *o, bool last, int64_t most,
                                     struct sync_error *err)
 {
-	bool asks = !o || o->deciding > 0, waits = o && o->arriving > 0 && last;
-	int64_t arriving, deciding;
+	bool asks = !o || o->deciding > 0, waits = !o || o->arriving > 0;
+	int64_t arriving, deciding, most_arriving = o && last ? most : FAR * most;
 
 	if (most == 0 || (!asks && !waits))
 		return SYNC_OK;
-	TRY(sync_waiting_count(db, site, most + 1, &arriving, &deciding, err));
+	TRY(sync_waiting_count(db, site, FAR * most + 1, &arriving, &deciding, err));
 	if (asks && deciding > most)
 		return sync_fail(err, SYNC_EFULL,
 		                 "more than %" PRId64 " edit%s of this site would wait for a person at central (waiting-max): central waiting "
 		                 "list shows them; not taken until some are accepted or discarded", most, plural(most));
-	if (waits && arriving > most)
-		return sync_fail(err, SYNC_EFULL,
-		                 "more than %" PRId64 " record%s of this site would wait at central for something to arrive (waiting-max): "
-		                 "central status shows them; not taken until they are corrected or what they name is there", most,
-		                 plural(most));
+	if (waits && arriving > most_arriving)
+		return too_many_arriving(most_arriving, err);
 	return SYNC_OK;
 }
 
