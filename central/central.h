@@ -13,7 +13,7 @@
 #define DAY_MS INT64_C(86400000)
 
 struct central_settings {
-	const char *config, *database, *registry, *listen, *tls_cert, *tls_key, *port_file, *format, *site;
+	const char *config, *database, *registry, *listen, *tls_cert, *tls_key, *port_file, *format, *site, *secret_file;
 	int64_t body_max, memory_max;                    /* bytes: of one request, of all that are being read */
 	int64_t connections, exchanges, registrations;   /* at the same time */
 	int64_t waiting_max;                             /* rows of one site, of either kind */
@@ -42,6 +42,7 @@ sync_command_fn cmd_store_move;
 sync_command_fn cmd_option;
 sync_command_fn cmd_waiting_list, cmd_waiting_accept, cmd_waiting_discard;
 sync_command_fn cmd_import, cmd_export;
+sync_command_fn cmd_bundle, cmd_accept;
 sync_command_fn cmd_status, cmd_verify, cmd_explain;
 
 #endif

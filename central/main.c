@@ -5,7 +5,8 @@
 #define AT(field) offsetof(struct central_settings, field)
 
 static const char *const serve[] = { "serve", NULL };
-static const char *const serve_status[] = { "serve", "status", NULL };
+static const char *const taking[] = { "serve", "accept", "status", NULL };
+static const char *const bundle[] = { "bundle", NULL };
 static const char *const site_add[] = { "site add", NULL };
 static const char *const store_move[] = { "store move", NULL };
 static const char *const explain[] = { "explain", NULL };
@@ -34,7 +35,7 @@ static const struct sync_setting settings[] = {
 	{ "busy", AT(busy_ms), "2s", "TIME", "for which a request waits for its turn until it is told to come later", serve,
 	  SYNC_SETTING_TIME, 1, 60000 },
 	{ "waiting-max", AT(waiting_max), "10000", "N", "records of one site that wait for something to arrive, and as many edits of it that "
-	  "wait for a person; beyond, its pushes that add to them are not taken", serve_status, SYNC_SETTING_NUMBER, 1, 100000000 },
+	  "wait for a person; beyond, its pushes that add to them are not taken", taking, SYNC_SETTING_NUMBER, 1, 100000000 },
 	{ "keep", AT(keep_ms), "90d", "TIME", "in days, for which deletes and what is settled are kept; a site that is away longer begins anew", serve,
 	  SYNC_SETTING_TIME, DAY_MS, SYNC_KEEP_MOST * DAY_MS },
 	{ "verbose", AT(verbose), .help = "log rounds that only found nothing new, too", .commands = serve, .type = SYNC_SETTING_FLAG },
@@ -43,6 +44,7 @@ static const struct sync_setting settings[] = {
 	{ "force", AT(force), NULL, NULL, "at once: what the old site has not pushed yet will be quarantined", store_move,
 	  SYNC_SETTING_FLAG },
 	{ "wait", AT(wait_ms), "0s", "TIME", "for the site's answer", verify, SYNC_SETTING_TIME, 0, 86400000 },
+	{ "secret-file", AT(secret_file), NULL, "FILE", "with the one-time secret of a site that never registered; - is standard input", bundle },
 	{ "format", AT(format), NULL, "csv|json", "of the file; else its name tells, and of a pipe it is CSV", files },
 	{ 0 },
 };
@@ -66,6 +68,8 @@ static const struct sync_command commands[] = {
 	{ "import", "ENTITY FILE", cmd_import, "records from CSV or JSON lines, all or none", entities },
 	{ "export", "ENTITY", cmd_export, "records as CSV or JSON lines to standard output", entities },
 	{ "explain", "ENTITY ID", cmd_explain, "a record's journey: who wrote it, who has it and why, what it waits for" },
+	{ "bundle", "SITE FILE", cmd_bundle, "write a site's first load, or what is new for it, into a file" },
+	{ "accept", "FILE", cmd_accept, "take a site's edits from a file that remote bundle wrote" },
 	{ "status", NULL, cmd_status, "per site: last exchange, what is pending or waits" },
 	{ 0 },
 };

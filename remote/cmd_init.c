@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libsync/bundle.h>
 #include <libsync/crypto.h>
+#include <libsync/time.h>
 
-enum { INSTALLATION = 32, DEFAULT_WAIT_S = 2, SECRET_MAX = 200 };
+enum { INSTALLATION = 32, DEFAULT_WAIT_S = 2 };
 
 /* Random, and kept before it is first sent, so that registering again after a lost answer is the same installation. */
 static enum sync_status find_installation(struct sync_db *db, char ret[static 40], struct sync_error *err)
@@ -22,29 +24,6 @@ static enum sync_status find_installation(struct sync_db *db, char ret[static 40
 	}
 	sync_random_hex(ret, INSTALLATION);
 	return sync_meta_put(db, key, sync_view_of(ret), err);
-}
-
-static enum sync_status read_secret(const char *file, char ret[static 64], struct sync_error *err)
-{
-	FILE *f = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
-	char text[SECRET_MAX] = "", *end;
-	const char *from;
-
-	if (!f)
-		return sync_fail(err, SYNC_EUSAGE, "--secret-file %s: %m", file);
-	if (!fgets(text, sizeof text, f))
-		text[0] = '\0';
-	if (f != stdin)
-		fclose(f);
-	from = text + strspn(text, " \t");
-	end = text + strcspn(text, "\r\n");
-	while (end > from && (end[-1] == ' ' || end[-1] == '\t'))
-		end--;
-	*end = '\0';
-	if (!*from || strlen(from) >= 64)
-		return sync_fail(err, SYNC_EUSAGE, "--secret-file %s: its first line is no secret", file);
-	snprintf(ret, 64, "%s", from);
-	return SYNC_OK;
 }
 
 static enum sync_status check_options(const struct remote_settings *s, struct sync_error *err)
@@ -89,7 +68,7 @@ static enum sync_status register_site(struct session *s, const struct remote_set
 	struct sync_registration r = { .version = SYNC_VERSION };
 
 	TRY(check_options(settings, err));
-	TRY(read_secret(settings->secret_file, r.secret, err));
+	TRY(sync_secret_read(settings->secret_file, r.secret, err));
 	TRY(find_installation(s->site.db, r.installation, err));
 	if (snprintf(r.site, sizeof r.site, "%s", settings->site) >= (int)sizeof r.site)
 		return sync_fail(err, SYNC_EUSAGE, "--site has %zu bytes", strlen(settings->site));
@@ -160,6 +139,32 @@ static enum sync_status confirm(struct session *s, const struct remote_settings 
 	return status == SYNC_EUNAUTHORIZED ? disowned(s, settings, err) : status;
 }
 
+/* Without the network: a file registers the site and has its records. */
+static enum sync_status init_bundle(struct session *s, const struct sync_call *call, struct sync_error *err)
+{
+	const struct remote_settings *settings = call->settings;
+	char secret[64] = "";
+	const struct sync_bundle_site site = { settings->secret_file ? secret : NULL, settings->site, settings->url };
+	struct sync_report report = { 0 };
+	struct sync_bundled done;
+	int64_t began_us = sync_tick_us();
+	enum sync_status status;
+
+	if (settings->secret_file)
+		TRY(sync_secret_read(settings->secret_file, secret, err));
+	TRY(site_open(&s->site, call, true, true, err));
+	session_options(s);
+	status = sync_bundle_init(s->site.db, settings->bundle, &site, &s->options, &done, &report, err);
+	explicit_bzero(secret, sizeof secret);
+	TRY(status);
+	TRY(session_keep_authority(s, settings, err));
+	TRY(sync_link_get(s->site.db, &s->link, err));
+	sync_progress_end(&s->progress);
+	report.ms = (sync_tick_us() - began_us) / 1000;
+	report.bytes_in = done.bytes;
+	return print_report(s, &report, call->json, err);
+}
+
 static enum sync_status init(struct session *s, const struct sync_call *call, struct sync_error *err)
 {
 	const struct remote_settings *settings = call->settings;
@@ -185,8 +190,9 @@ static enum sync_status init(struct session *s, const struct sync_call *call, st
 
 enum sync_status cmd_init(const struct sync_call *call, struct sync_error *err)
 {
+	const struct remote_settings *settings = call->settings;
 	defer(session_close) struct session s = { 0 };
 
 	remote_catch_signals();
-	return init(&s, call, err);
+	return (settings->bundle ? init_bundle : init)(&s, call, err);
 }

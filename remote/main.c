@@ -16,6 +16,7 @@ static const struct sync_setting settings[] = {
 	{ "url", AT(url), NULL, "URL", "central's address, such as https://central.example.org", online },
 	{ "site", AT(site), NULL, "NAME", "which site this is, as central knows it", init },
 	{ "secret-file", AT(secret_file), NULL, "FILE", "with the one-time secret that central site add printed; - is standard input", init },
+	{ "bundle", AT(bundle), NULL, "FILE", "register and load from what central bundle wrote, instead of over the network", init },
 	{ "ca-file", AT(ca_file), NULL, "FILE", "authority of central's certificate, PEM, kept by init; else the system's", online },
 	{ "allow-plain", AT(allow_plain), NULL, NULL, "plain HTTP to other hosts than this machine", online, SYNC_SETTING_FLAG },
 	{ "idle", AT(idle_ms), "2m", "TIME", "without a byte from central until the link counts as down", online, SYNC_SETTING_TIME, 1000,
@@ -33,6 +34,8 @@ static const struct sync_command commands[] = {
 	{ "status", NULL, cmd_status, "last exchange, what is pending, waits or was refused" },
 	{ "verify", "[ENTITY]", cmd_verify, "compare digests with central and repair what differs" },
 	{ "explain", "ENTITY ID", cmd_explain, "a record's journey as this site knows it" },
+	{ "bundle", "FILE", cmd_bundle, "write unpushed edits into a file for central accept" },
+	{ "accept", "FILE", cmd_accept, "take what is new from a file that central bundle wrote" },
 	{ "show", NULL, cmd_show, "the records that the next round would push, a JSON line each" },
 	{ 0 },
 };

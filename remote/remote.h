@@ -10,7 +10,7 @@
 #include "base/internal.h"
 
 struct remote_settings {
-	const char *config, *database, *url, *site, *secret_file, *ca_file;
+	const char *config, *database, *url, *site, *secret_file, *bundle, *ca_file;
 	int64_t interval_ms, debounce_ms, idle_ms;
 	bool allow_plain, json, dry_run;
 };
@@ -31,6 +31,6 @@ enum sync_status site_open(struct site *ret, const struct sync_call *call, bool 
 /** Close it; a zeroed one as well. */
 void site_close(struct site *s);
 
-sync_command_fn cmd_init, cmd_sync, cmd_run, cmd_status, cmd_show, cmd_verify, cmd_explain;
+sync_command_fn cmd_init, cmd_sync, cmd_run, cmd_status, cmd_show, cmd_verify, cmd_explain, cmd_bundle, cmd_accept;
 
 #endif

@@ -5,7 +5,7 @@ set(public_of_base error buf time compress crypto http settings command log)
 set(public_of_schema entity ddl)
 set(public_of_codec frame)
 set(public_of_db db records)
-set(public_of_exchange exchange explain site)
+set(public_of_exchange bundle exchange explain site)
 # header=files that may include it; a driver of several files has a header that includes the package's
 set(packages
 	"sqlite3.h=libsync/db/sqlite.c"

@@ -14,6 +14,7 @@ enum {
 	FIRST_KEY = 0x1000, /* of our options: beyond characters, so that none has a short form */
 	TEXT_MAX = 64 << 10,
 	WORDS = 2, /* that a command's name may have */
+	MAX_SECRET_LINE = 200,
 };
 
 /* A program's call while it is being understood. */
@@ -531,5 +532,28 @@ enum sync_status sync_show_print(struct sync_buf *b, struct sync_error *err)
 	TRY(sync_buf_check(b, err));
 	if (fwrite(b->data, 1, b->len, stdout) != b->len || fflush(stdout) != 0)
 		return sync_fail(err, SYNC_EIO, "standard output cannot be written: %m");
+	return SYNC_OK;
+}
+
+enum sync_status sync_secret_read(const char *file, char ret[static 64], struct sync_error *err)
+{
+	FILE *f = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+	char text[MAX_SECRET_LINE] = "", *end;
+	const char *from;
+
+	if (!f)
+		return sync_fail(err, SYNC_EUSAGE, "--secret-file %s: %m", file);
+	if (!fgets(text, sizeof text, f))
+		text[0] = '\0';
+	if (f != stdin)
+		fclose(f);
+	from = text + strspn(text, " \t");
+	end = text + strcspn(text, "\r\n");
+	while (end > from && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	*end = '\0';
+	if (!*from || strlen(from) >= 64)
+		return sync_fail(err, SYNC_EUSAGE, "--secret-file %s: its first line is no secret", file);
+	snprintf(ret, 64, "%s", from);
 	return SYNC_OK;
 }

@@ -1,6 +1,7 @@
 #include <libsync/crypto.h>
 
 #include <sodium.h>
+#include <string.h>
 #include <uuid/uuid.h>
 #include <xxhash.h>
 
@@ -75,6 +76,77 @@ void sync_token_hash(char ret[static 65], struct sync_view token)
 
 	crypto_generichash(sum, sizeof sum, (const unsigned char *)token.data, token.len, NULL, 0);
 	sodium_bin2hex(ret, 65, sum, sizeof sum);
+}
+
+typedef crypto_secretstream_xchacha20poly1305_state sealing;
+_Static_assert(sizeof(sealing) <= sizeof(struct sync_seal) && _Alignof(sealing) <= _Alignof(struct sync_seal), "it fits");
+_Static_assert(crypto_secretstream_xchacha20poly1305_ABYTES == SYNC_SEAL_MORE &&
+                   crypto_secretstream_xchacha20poly1305_KEYBYTES == SYNC_SEAL_KEY &&
+                   crypto_secretstream_xchacha20poly1305_HEADERBYTES == SYNC_SEAL_START,
+               "as the header promises");
+
+static sealing *state_of(struct sync_seal *s)
+{
+	return (sealing *)s->state;
+}
+
+void sync_seal_key(unsigned char ret[static SYNC_SEAL_KEY], const char *token_hash, const char *salt)
+{
+	static const unsigned char purpose[] = "libsync bundle";
+	crypto_generichash_state hash;
+
+	crypto_generichash_init(&hash, (const unsigned char *)token_hash, strnlen(token_hash, crypto_generichash_KEYBYTES_MAX),
+	                        SYNC_SEAL_KEY);
+	crypto_generichash_update(&hash, purpose, sizeof purpose);
+	crypto_generichash_update(&hash, (const unsigned char *)salt, strlen(salt));
+	crypto_generichash_final(&hash, ret, SYNC_SEAL_KEY);
+	sodium_memzero(&hash, sizeof hash);
+}
+
+enum sync_status sync_seal_secret_key(unsigned char ret[static SYNC_SEAL_KEY], struct sync_view secret, const char *salt,
+                                      struct sync_error *err)
+{
+	unsigned char bytes[crypto_pwhash_SALTBYTES];
+
+	crypto_generichash(bytes, sizeof bytes, (const unsigned char *)salt, strlen(salt), NULL, 0);
+	if (crypto_pwhash(ret, SYNC_SEAL_KEY, secret.data, secret.len, bytes, SECRET_PASSES, SECRET_MEMORY,
+	                  crypto_pwhash_ALG_ARGON2ID13) != 0)
+		return sync_fail(err, SYNC_ENOMEM, "a key from a secret needs %d MiB", SECRET_MEMORY >> 20);
+	return SYNC_OK;
+}
+
+void sync_seal_open(struct sync_seal *s, const unsigned char key[static SYNC_SEAL_KEY], unsigned char ret_start[static SYNC_SEAL_START])
+{
+	crypto_secretstream_xchacha20poly1305_init_push(state_of(s), ret_start, key);
+}
+
+void sync_seal_put(struct sync_seal *s, unsigned char *ret, struct sync_view text, struct sync_view beside, bool last)
+{
+	crypto_secretstream_xchacha20poly1305_push(state_of(s), ret, NULL, (const unsigned char *)text.data, text.len,
+	                                           (const unsigned char *)beside.data, beside.len,
+	                                           last ? crypto_secretstream_xchacha20poly1305_TAG_FINAL : 0);
+}
+
+void sync_unseal_open(struct sync_seal *s, const unsigned char key[static SYNC_SEAL_KEY], const unsigned char start[static SYNC_SEAL_START])
+{
+	(void)crypto_secretstream_xchacha20poly1305_init_pull(state_of(s), start, key);
+}
+
+bool sync_unseal_get(struct sync_seal *s, unsigned char *ret, struct sync_view sealed, struct sync_view beside, bool *ret_last)
+{
+	unsigned char tag = 0;
+
+	if (sealed.len < SYNC_SEAL_MORE ||
+	    crypto_secretstream_xchacha20poly1305_pull(state_of(s), ret, NULL, &tag, (const unsigned char *)sealed.data, sealed.len,
+	                                               (const unsigned char *)beside.data, beside.len) != 0)
+		return false;
+	*ret_last = tag == crypto_secretstream_xchacha20poly1305_TAG_FINAL;
+	return true;
+}
+
+void sync_seal_clear(struct sync_seal *s)
+{
+	sodium_memzero(s, sizeof *s);
 }
 
 enum sync_status sync_digest_open(struct sync_digest *d, struct sync_error *err)

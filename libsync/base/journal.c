@@ -9,16 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/internal.h"
 
-enum { MAX_PATH = 4096, PIECE = 1 << 20, WINDOW = 64 << 10 };
-
-static enum sync_status failed(const char *path, struct sync_error *err)
-{
-	enum sync_status status = errno == ENOSPC || errno == EDQUOT ? SYNC_EFULL : SYNC_EIO;
-
-	return sync_fail(err, status, "%s: %s", path, strerror(errno));
-}
+enum { PIECE = 1 << 20, WINDOW = 64 << 10 };
 
 void sync_journal_close(struct sync_journal *j)
 {
@@ -27,30 +21,12 @@ void sync_journal_close(struct sync_journal *j)
 	j->fd = -1;
 }
 
-static void close_fd(const int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
-/* The name of a file is as durable as its folder. */
-static enum sync_status sync_folder(const char *path, struct sync_error *err)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[MAX_PATH];
-	defer(close_fd) int fd = -1;
-
-	(void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 && fsync(fd) == 0 ? SYNC_OK : failed(folder, err);
-}
-
 static enum sync_status find_length(struct sync_journal *j, struct sync_error *err)
 {
 	struct stat st;
 
 	if (fstat(j->fd, &st) != 0)
-		return failed(j->path, err);
+		return sync_file_failed(j->path, err);
 	if (!S_ISREG(st.st_mode))
 		return sync_fail(err, SYNC_EIO, "%s: not a regular file", j->path);
 	if (st.st_size > SYNC_JOURNAL_MAX)
@@ -68,7 +44,7 @@ static enum sync_status read_at(const struct sync_journal *j, char *ret, size_t 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return failed(j->path, err);
+			return sync_file_failed(j->path, err);
 		if (got == 0)
 			return sync_fail(err, SYNC_EIO, "%s: it became shorter while it was read", j->path);
 		ret += got;
@@ -94,21 +70,13 @@ static enum sync_status find_end(struct sync_journal *j, struct sync_error *err)
 
 static enum sync_status open_locked(const char *path, int *ret, struct sync_error *err)
 {
-	defer(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	defer(sync_fd_close) int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
 	if (fd < 0 || flock(fd, LOCK_EX) != 0)
-		return failed(path, err);
+		return sync_file_failed(path, err);
 	*ret = fd;
 	fd = -1;
 	return SYNC_OK;
-}
-
-/* Whether the name still leads to the file: it may have been replaced while its lock was waited for. */
-static bool is_current(int fd, const char *path)
-{
-	struct stat mine, theirs;
-
-	return fstat(fd, &mine) == 0 && stat(path, &theirs) == 0 && mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
 }
 
 enum sync_status sync_journal_open(struct sync_journal *ret, const char *path, struct sync_error *err)
@@ -119,11 +87,11 @@ enum sync_status sync_journal_open(struct sync_journal *ret, const char *path, s
 	do {
 		sync_journal_close(&j);
 		TRY(open_locked(path, &j.fd, err));
-	} while (!is_current(j.fd, path));
+	} while (!sync_fd_is(j.fd, path));
 	TRY(find_length(&j, err));
 	TRY(find_end(&j, err));
 	if (made)
-		TRY(sync_folder(path, err));
+		TRY(sync_file_named(path, err));
 	*ret = j;
 	j.fd = -1;
 	return SYNC_OK;
@@ -163,17 +131,8 @@ enum sync_status sync_journal_has(const struct sync_journal *j, struct sync_view
 
 static enum sync_status write_all(int fd, const char *path, struct sync_view text, struct sync_error *err)
 {
-	while (text.len > 0) {
-		ssize_t put = write(fd, text.data, text.len);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return failed(path, err);
-		text.data += put;
-		text.len -= (size_t)put;
-	}
-	return fsync(fd) == 0 ? SYNC_OK : failed(path, err);
+	TRY(sync_fd_write(fd, path, text, err));
+	return fsync(fd) == 0 ? SYNC_OK : sync_file_failed(path, err);
 }
 
 enum sync_status sync_journal_add(struct sync_journal *j, struct sync_view lines, struct sync_error *err)
@@ -181,7 +140,7 @@ enum sync_status sync_journal_add(struct sync_journal *j, struct sync_view lines
 	enum sync_status status;
 
 	if (j->end < j->len && ftruncate(j->fd, (off_t)j->end) != 0)
-		return failed(j->path, err);
+		return sync_file_failed(j->path, err);
 	status = write_all(j->fd, j->path, lines, err);
 	if (status != SYNC_OK) {
 		(void)!ftruncate(j->fd, (off_t)j->end);
@@ -194,21 +153,21 @@ enum sync_status sync_journal_add(struct sync_journal *j, struct sync_view lines
 enum sync_status sync_journal_replace(const struct sync_journal *j, struct sync_view content, struct sync_error *err)
 {
 	defer(freep) char *real = realpath(j->path, NULL);
-	defer(close_fd) int fd = -1;
-	char name[MAX_PATH];
+	defer(sync_fd_close) int fd = -1;
+	char name[SYNC_PATH];
 	struct stat st;
 
 	if (!real || fstat(j->fd, &st) != 0)
-		return failed(j->path, err);
+		return sync_file_failed(j->path, err);
 	if (st.st_uid != geteuid())
 		return SYNC_OK;
 	if ((size_t)snprintf(name, sizeof name, "%s.new", real) >= sizeof name)
 		return sync_fail(err, SYNC_EIO, "%s: the name is too long", real);
 	fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return failed(name, err);
+		return sync_file_failed(name, err);
 	TRY(write_all(fd, name, content, err));
 	if (rename(name, real) != 0)
-		return failed(name, err);
-	return sync_folder(real, err);
+		return sync_file_failed(name, err);
+	return sync_file_named(real, err);
 }

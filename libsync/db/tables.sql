@@ -191,6 +191,7 @@ CREATE TABLE sync_site (
 	verdict_seen   bigint NOT NULL,
 	loaded         bigint NOT NULL,  -- 1: its first load is over
 	unpushed       bigint NOT NULL,  -- what it last said that it still has to push
+	given          text,             -- places where bundles for it ended, the newest last, a blank behind each
 	last_seen_us   bigint,
 	version        text,             -- of its program
 	schema         bigint

@@ -123,7 +123,8 @@ enum sync_status sync_link_put(struct sync_db *db, int64_t site_id, const char *
 	enum sync_status status;
 
 	TRY(check_fits("site's name", name, sizeof((struct sync_link *)0)->name, err));
-	TRY(check_fits("url", url, sizeof((struct sync_link *)0)->url, err));
+	if (url[0])
+		TRY(check_fits("url", url, sizeof((struct sync_link *)0)->url, err));
 	TRY(check_fits("token", token, sizeof((struct sync_link *)0)->token, err));
 	TRY(check_fits("installation", installation, sizeof((struct sync_link *)0)->installation, err));
 	TRY(sync_db_begin(db, true, err));

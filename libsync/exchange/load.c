@@ -9,6 +9,7 @@
 #include "base/internal.h"
 #include "exchange/batch.h"
 #include "exchange/link.h"
+#include "exchange/load.h"
 #include "exchange/lot.h"
 #include "exchange/round.h"
 #include "exchange/talk.h"
@@ -318,10 +319,11 @@ static enum sync_status check_caught_up(struct sync_db *db, struct sync_error *e
 	return SYNC_EBUSY;
 }
 
-static enum sync_status make_ready(struct sync_db *db, struct sync_report *report, struct sync_error *err)
+enum sync_status sync_load_ready(struct sync_db *db, struct sync_report *report, struct sync_error *err)
 {
 	enum sync_status status;
 
+	TRY(check_caught_up(db, err));
 	TRY(check_references(db, &report->dangling, err));
 	TRY(sync_db_begin(db, true, err));
 	status = sync_stage_ready(db, err);
@@ -331,8 +333,8 @@ static enum sync_status make_ready(struct sync_db *db, struct sync_report *repor
 	return status;
 }
 
-static enum sync_status run_pages(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
-				  struct sync_report *report, struct sync_load *next, struct sync_error *err)
+enum sync_status sync_load_pages(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
+				 struct sync_report *report, struct sync_load *next, struct sync_error *err)
 {
 	defer(close_load) struct load l = { .db = db, .o = o, .report = report, .request.max = MOST_REQUEST };
 	size_t max = o->message_max < PAGE_MAX ? o->message_max : PAGE_MAX;
@@ -359,11 +361,10 @@ static enum sync_status load(struct sync_db *db, const struct sync_transport *t,
 	TRY(sync_link_get(db, &link, err));
 	TRY(sync_stage_get(db, &stage, &next, err));
 	if (stage == SYNC_LOADING)
-		TRY(run_pages(db, t, o, report, &next, err));
+		TRY(sync_load_pages(db, t, o, report, &next, err));
 	if (stage != SYNC_READY) {
 		TRY(sync_round_run(db, t, o, report, err));
-		TRY(check_caught_up(db, err));
-		TRY(make_ready(db, report, err));
+		TRY(sync_load_ready(db, report, err));
 	}
 	return sync_round_count(db, report, err);
 }

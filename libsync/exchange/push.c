@@ -494,6 +494,7 @@ struct taking {
 	int64_t now_us;
 	int64_t highest;
 	int64_t waiting_max;
+	const struct sync_checkpoint *follows;
 	struct sync_outcome outcome;
 	struct sync_taken taken;
 };
@@ -501,10 +502,11 @@ struct taking {
 static enum sync_status check_made(const struct taking *t, struct sync_error *err)
 {
 	const struct sync_checkpoint *made = &t->h->made, *in = &t->peer.in;
+	int64_t base = t->follows && t->h->base.seq < in->seq ? t->h->base.seq : in->seq;
 
 	if (!made->id[0])
 		return sync_fail(err, SYNC_EBADFRAME, "checkpoint %" PRId64 " has no id", made->ordinal);
-	if (made->ordinal <= in->ordinal || made->seq < in->seq)
+	if (made->ordinal <= in->ordinal || made->seq < base)
 		return sync_fail(err, SYNC_EBADFRAME,
 				 "checkpoint %" PRId64 " upto %" PRId64 " does not follow %" PRId64 " upto %" PRId64,
 				 made->ordinal, made->seq, in->ordinal, in->seq);
@@ -602,7 +604,7 @@ static enum sync_status take(struct taking *t, struct sync_reader *reader, struc
 	bool behind;
 
 	TRY(sync_peer_get(t->db, t->peer.site_id, true, &t->peer, err));
-	t->taken.refused = strcmp(t->h->base.id, t->peer.in.id) != 0 && !SYNC_FAULT(any_base);
+	t->taken.refused = strcmp(t->follows ? t->follows->id : t->h->base.id, t->peer.in.id) != 0 && !SYNC_FAULT(any_base);
 	if (t->taken.refused)
 		return SYNC_OK;
 	TRY(check_made(t, err));
@@ -627,13 +629,19 @@ static enum sync_status take(struct taking *t, struct sync_reader *reader, struc
 
 enum sync_status sync_push_take(struct sync_db *db, int64_t site_id, const struct sync_header *h, struct sync_reader *reader,
 				struct sync_view body, struct sync_batch *b, struct sync_seen *seen, int64_t waiting_max,
-				struct sync_taken *ret, struct sync_error *err)
+				const struct sync_checkpoint *follows, struct sync_taken *ret, struct sync_error *err)
 {
 	bool large = false, spool = false;
 
 	do {
 		struct taking t = {
-			.db = db, .h = h, .b = b, .peer.site_id = site_id, .now_us = sync_now_us(), .waiting_max = waiting_max
+			.db = db,
+			.h = h,
+			.b = b,
+			.peer.site_id = site_id,
+			.now_us = sync_now_us(),
+			.waiting_max = waiting_max,
+			.follows = follows,
 		};
 		enum sync_status status;
 

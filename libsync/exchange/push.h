@@ -69,12 +69,13 @@ struct sync_taken {
  * @param body    the whole message
  * @param seen    may be NULL
  * @param waiting_max  as of sync_server_bound()
+ * @param follows  the stored checkpoint that counts instead of the base, see server.h; or NULL
  * @retval SYNC_EBADFRAME  nothing was kept
  * @retval SYNC_EFULL      nothing was kept: what it would leave waiting has no room
  */
 enum sync_status sync_push_take(struct sync_db *db, int64_t site_id, const struct sync_header *h, struct sync_reader *reader,
 				struct sync_view body, struct sync_batch *b, struct sync_seen *seen, int64_t waiting_max,
-				struct sync_taken *ret, struct sync_error *err);
+				const struct sync_checkpoint *follows, struct sync_taken *ret, struct sync_error *err);
 
 /** Central with one writer routes in the transaction that integrates; several steps at most, the rest is left to sync_route().
  */

@@ -65,20 +65,24 @@ static void close_round(struct round *r)
 	sync_batch_clear(&r->batch);
 }
 
-static enum sync_status drain(struct round *r, struct sync_error *err)
+enum sync_status sync_round_drain(struct sync_db *db, const struct sync_link *link, const struct sync_options *o,
+				  struct sync_report *report, struct sync_error *err)
 {
-	struct sync_intake in = {
-		.source = 0, .now_us = sync_now_us(), .integrated = r->link.integrated, .branch = r->link.branch
-	};
+	struct sync_intake in = { .source = 0, .now_us = sync_now_us(), .integrated = link->integrated, .branch = link->branch };
 	struct sync_outcome outcome = { 0 };
 	bool more = true;
 
 	while (more) {
-		TRY(sync_stopped(r->o, err));
-		TRY(sync_spool_drain(r->db, &in, r->o, 0, NULL, NULL, &outcome, &more, err));
+		TRY(sync_stopped(o, err));
+		TRY(sync_spool_drain(db, &in, o, 0, NULL, NULL, &outcome, &more, err));
 	}
-	r->report->integrated += outcome.applied;
+	report->integrated += outcome.applied;
 	return SYNC_OK;
+}
+
+static enum sync_status drain(struct round *r, struct sync_error *err)
+{
+	return sync_round_drain(r->db, &r->link, r->o, r->report, err);
 }
 
 static enum sync_status drain_pending(struct round *r, struct sync_error *err)
@@ -293,7 +297,7 @@ static enum sync_status exchange(struct round *r, bool *ret_more, struct sync_er
 }
 
 /* What waited may have become possible. */
-static enum sync_status retry_waiting(struct sync_db *db, struct sync_error *err)
+enum sync_status sync_round_retry(struct sync_db *db, struct sync_error *err)
 {
 	static const char any[] = "SELECT 1 FROM sync_inbox LIMIT 1";
 	enum sync_status status;
@@ -325,7 +329,7 @@ enum sync_status sync_round_run(struct sync_db *db, const struct sync_transport 
 	TRY(drain_pending(&r, err));
 	while (more)
 		TRY(exchange(&r, &more, err));
-	TRY(retry_waiting(db, err));
+	TRY(sync_round_retry(db, err));
 	return r.full.status == SYNC_OK ? SYNC_OK : sync_fail(err, r.full.status, "%s", r.full.text);
 }
 

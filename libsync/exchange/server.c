@@ -14,6 +14,7 @@
 #include "exchange/peer.h"
 #include "exchange/push.h"
 #include "exchange/route.h"
+#include "exchange/server.h"
 #include "exchange/spool.h"
 #include "exchange/verify.h"
 #include "exchange/stores.h"
@@ -97,6 +98,8 @@ struct serving {
 	struct sync_db *db;
 	int64_t site_id;
 	struct sync_view body;
+	bool recites;                        /* of a bundle: server.h */
+	const struct sync_checkpoint *follows;
 	struct sync_reader *reader;
 	struct sync_header h;
 	struct sync_peer peer;
@@ -138,7 +141,7 @@ static enum sync_status take_push(struct serving *x, struct sync_error *err)
 	if (x->h.made.ordinal == 0)
 		return read_nothing(x, err);
 	TRY(sync_push_take(x->db, x->site_id, &x->h, x->reader, x->body, &x->s->batch, x->s->seen, x->s->waiting_max,
-			   &x->taken, err));
+			   x->follows, &x->taken, err));
 	x->served.wrote = !x->taken.refused;
 	x->served.pushed = x->taken.refused ? 0 : x->taken.records;
 	x->served.spooled = x->taken.spooled;
@@ -170,7 +173,7 @@ static enum sync_status note_in_transaction(struct serving *x, struct sync_error
 
 static bool needs_note(const struct serving *x)
 {
-	return !x->served.wrote && !x->taken.refused && (x->h.verdict != x->peer.verdict_seen || !x->peer.loaded);
+	return !x->recites && !x->served.wrote && !x->taken.refused && (x->h.verdict != x->peer.verdict_seen || !x->peer.loaded);
 }
 
 /* Whoever has more to push is not kept waiting: its records are routed meanwhile. */
@@ -189,6 +192,7 @@ static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 
 		TRY(sync_db_begin(x->db, false, err));
 		TRY(sync_peer_get(x->db, x->site_id, false, &x->peer, err));
+		x->peer.loaded = x->peer.loaded || x->recites;
 		if (!routed)
 			TRY(sync_route_queued(x->db, &queued, err));
 		if (!queued && (x->h.load.active || !needs_note(x)))
@@ -422,27 +426,53 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 	TRY(find_jobs(x, err));
 	x->served.pulled = sync_writer_records(x->w);
 	sync_db_rollback(x->db);
-	return x->h.load.active ? SYNC_OK : sync_seen_put(x->s->seen, x->site_id, &x->h, x->now_us, !x->served.wrote, err);
+	return x->h.load.active || x->recites ? SYNC_OK : sync_seen_put(x->s->seen, x->site_id, &x->h, x->now_us, !x->served.wrote, err);
+}
+
+static enum sync_status handle(struct serving *x, struct sync_error *err)
+{
+	struct sync_server *s = x->s;
+	enum sync_status status;
+
+	if (s->reader)
+		TRY(sync_reader_reset(s->reader, x->body, &sync_default_limits, err));
+	else
+		TRY(sync_reader_new(&s->reader, x->body, &sync_default_limits, err));
+	x->db = s->db;
+	x->reader = s->reader;
+	x->now_us = sync_now_us();
+	status = serve(x, err);
+	sync_db_rollback(s->db);
+	return status;
 }
 
 enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, struct sync_view body, struct sync_view *ret,
 				    struct sync_served *served, struct sync_error *err)
 {
-	struct serving x = { .s = s, .db = s->db, .site_id = site_id, .body = body, .now_us = sync_now_us() };
-	enum sync_status status;
+	struct serving x = { .s = s, .site_id = site_id, .body = body };
 
-	if (s->reader)
-		TRY(sync_reader_reset(s->reader, body, &sync_default_limits, err));
-	else
-		TRY(sync_reader_new(&s->reader, body, &sync_default_limits, err));
-	x.reader = s->reader;
-	status = serve(&x, err);
-	sync_db_rollback(s->db);
-	if (status != SYNC_OK)
-		return status;
+	TRY(handle(&x, err));
 	*ret = x.answer;
 	*served = x.served;
 	return SYNC_OK;
+}
+
+enum sync_status sync_server_recite(struct sync_server *s, int64_t site_id, struct sync_view body, struct sync_view *ret,
+				    struct sync_error *err)
+{
+	struct serving x = { .s = s, .site_id = site_id, .body = body, .recites = true };
+
+	TRY(handle(&x, err));
+	*ret = x.answer;
+	return SYNC_OK;
+}
+
+enum sync_status sync_server_take(struct sync_server *s, int64_t site_id, struct sync_view body,
+				  const struct sync_checkpoint *follows, struct sync_error *err)
+{
+	struct serving x = { .s = s, .site_id = site_id, .body = body, .follows = follows };
+
+	return handle(&x, err);
 }
 
 /* background work */

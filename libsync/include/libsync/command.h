@@ -52,6 +52,14 @@ struct sync_program {
  */
 int sync_command_main(const struct sync_program *p, int argc, char **argv);
 
+/**
+ * The first line of a file as a one-time secret.
+ *
+ * @param file  "-" is standard input
+ * @retval SYNC_EUSAGE  it cannot be read, or has none
+ */
+enum sync_status sync_secret_read(const char *file, char ret[static 64], struct sync_error *err);
+
 /*
  * JSON for reports. Nothing keeps the nesting: a comma is put wherever the byte before asks for one.
  *

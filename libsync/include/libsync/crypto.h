@@ -27,6 +27,28 @@ bool sync_secret_verify(const char *hash, struct sync_view secret);
 /** BLAKE2b-256 of a token as 64 hex digits and a NUL: how tokens are stored. */
 void sync_token_hash(char ret[static 65], struct sync_view token);
 
+/** How much longer than its text a sealed piece is, and the bytes of a key and of what opens a stream. */
+enum { SYNC_SEAL_MORE = 17, SYNC_SEAL_KEY = 32, SYNC_SEAL_START = 24 };
+/** A key for one stream. @param token_hash  as sync_token_hash() gives it @param salt  random text, not secret */
+void sync_seal_key(unsigned char ret[static SYNC_SEAL_KEY], const char *token_hash, const char *salt);
+/** The same from a one-time secret, as slow as sync_secret_hash(). @retval SYNC_ENOMEM  no 19 MiB */
+enum sync_status sync_seal_secret_key(unsigned char ret[static SYNC_SEAL_KEY], struct sync_view secret, const char *salt,
+                                      struct sync_error *err);
+/** A stream of sealed pieces: whoever has not the key can neither read them, nor alter, leave out, repeat or move one unseen. */
+struct sync_seal {
+	uint64_t state[8];
+};
+/** Begin to seal. @param ret_start  for the reader */
+void sync_seal_open(struct sync_seal *s, const unsigned char key[static SYNC_SEAL_KEY], unsigned char ret_start[static SYNC_SEAL_START]);
+/** Seal a piece. @param ret  has room for SYNC_SEAL_MORE bytes more than text @param beside  what is not sealed, yet must not be altered */
+void sync_seal_put(struct sync_seal *s, unsigned char *ret, struct sync_view text, struct sync_view beside, bool last);
+/** Begin to read. */
+void sync_unseal_open(struct sync_seal *s, const unsigned char key[static SYNC_SEAL_KEY], const unsigned char start[static SYNC_SEAL_START]);
+/** Read a piece. @param ret  has room for it @return false: altered, or with another key */
+bool sync_unseal_get(struct sync_seal *s, unsigned char *ret, struct sync_view sealed, struct sync_view beside, bool *ret_last);
+/** Forget it, and the key in it. */
+void sync_seal_clear(struct sync_seal *s);
+
 /** A running XXH3 64-bit digest over bytes, for frames: not for security. */
 struct sync_digest {
 	void *state;

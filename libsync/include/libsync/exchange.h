@@ -45,6 +45,7 @@ struct sync_options {
  * Make a site of an empty database after central registered it.
  *
  * @param site_id, token  as central's registration answered
+ * @param url  empty: not known yet
  * @retval SYNC_ETAKEN  it is a site already, under another name or address
  */
 enum sync_status sync_link_put(struct sync_db *db, int64_t site_id, const char *name, const char *url, const char *token,
