@@ -1,6 +1,9 @@
 #include "testdb.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <libsync/crypto.h>
 
 #include "db/driver.h"
 
@@ -64,10 +67,88 @@ void testdb_make(struct testdb *t, enum testdb_kind kind)
 	make(t, kind);
 }
 
+/*
+ * A database of ours has hundreds of tables and triggers: it is made once per program and role, and copied. Copies differ in the
+ * id by which databases are told apart.
+ */
+static struct testdb templates[2][2]; /* by kind and role; url is empty until it is made */
+
+static void drop_templates(void)
+{
+	for (size_t i = 0; i < 4; i++)
+		testdb_drop(&templates[i / 2][i % 2]);
+}
+
+static const struct testdb *template_of(enum testdb_kind kind, enum sync_role role)
+{
+	struct testdb *t = &templates[kind][role];
+
+	if (t->url[0])
+		return t;
+	if (!templates[0][0].url[0] && !templates[0][1].url[0] && !templates[1][0].url[0] && !templates[1][1].url[0])
+		(void)atexit(drop_templates);
+	make(t, kind);
+	assert_ok(sync_db_open(&t->db, t->url, testdb_drivers, role, true, err));
+	sync_db_close(t->db);
+	t->db = NULL;
+	return t;
+}
+
+static const char *path_of(const struct testdb *t)
+{
+	return strchr(t->url, ':') + 1;
+}
+
+static void copy_file(const struct testdb *from, const struct testdb *to)
+{
+	FILE *in = fopen(path_of(from), "rb"), *out = fopen(path_of(to), "wb");
+	char bytes[65536];
+	size_t n;
+
+	assert_true(in && out);
+	while ((n = fread(bytes, 1, sizeof bytes, in)) > 0)
+		assert_int_equal(n, fwrite(bytes, 1, n, out));
+	assert_int_equal(0, fclose(in) | fclose(out));
+}
+
+static void copy_database(const struct testdb *from, const struct testdb *to)
+{
+	const char *name = strrchr(to->url, '=') + 1;
+	char sql[200];
+
+	(void)snprintf(sql, sizeof(sql), "DROP DATABASE %s", name);
+	on_server(sql);
+	(void)snprintf(sql, sizeof(sql), "CREATE DATABASE %s TEMPLATE %s STRATEGY file_copy", name, strrchr(from->url, '=') + 1);
+	on_server(sql);
+}
+
+static bool is_empty(const struct testdb *t)
+{
+	defer(sync_db_closep) struct sync_db *db = NULL;
+	static const char tables[] = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+	struct stat file;
+	int64_t n;
+
+	if (t->kind == TESTDB_SQLITE)
+		return stat(path_of(t), &file) == 0 && file.st_size == 0;
+	assert_ok(sync_db_connect(&db, t->url, testdb_drivers, false, err));
+	assert_ok(sync_db_number(db, tables, SYNC_NOARGS, 0, &n, err));
+	return n == 0;
+}
+
 void testdb_open(struct testdb *t, enum sync_role role)
 {
+	char instance[33];
+
 	assert_null(t->db);
-	assert_ok(sync_db_open(&t->db, t->url, testdb_drivers, role, true, err));
+	if (!is_empty(t)) {
+		assert_ok(sync_db_open(&t->db, t->url, testdb_drivers, role, true, err));
+		return;
+	}
+	(t->kind == TESTDB_SQLITE ? copy_file : copy_database)(template_of(t->kind, role), t);
+	assert_ok(sync_db_open(&t->db, t->url, testdb_drivers, role, false, err));
+	sync_random_hex(instance, sizeof instance - 1);
+	assert_ok(sync_meta_put(t->db, "instance", sync_view_of(instance), err));
 }
 
 void run_sql(struct sync_db *db, const char *sql)

@@ -62,7 +62,7 @@ routed()
 }
 vacuumed()
 {
-	[ "$(sql "SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'sync_changelog'")" = t ]
+	[ "$(sql "SELECT vacuum_count + autovacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'sync_changelog'")" = t ]
 }
 sql "UPDATE item SET name = 'by hand' WHERE id = 'i1'"
 sql "INSERT INTO sync_changelog(entity, record_id, action, source, at_us) SELECT 'location', n, 'D', 0, 0 FROM generate_series(1, 60000) n"
