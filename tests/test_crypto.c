@@ -137,6 +137,76 @@ static void a_digest_does_not_depend_on_the_pieces(void **state)
 	assert_true(whole != sync_digest_value(&d));
 }
 
+enum { PIECES = 3, PIECE = 100 };
+
+/* Pieces sealed with one key, the first with something beside it. */
+static void seal(unsigned char ret[PIECES][PIECE + SYNC_SEAL_MORE], unsigned char start[static SYNC_SEAL_START],
+                 const unsigned char key[static SYNC_SEAL_KEY])
+{
+	struct sync_seal s;
+	char text[PIECE];
+
+	sync_seal_open(&s, key, start);
+	for (int i = 0; i < PIECES; i++) {
+		memset(text, 'a' + i, sizeof text);
+		sync_seal_put(&s, ret[i], (struct sync_view){ text, sizeof text }, sync_view_of(i ? "" : "beside"), i == PIECES - 1);
+	}
+}
+
+static bool unseal(struct sync_seal *s, const unsigned char piece[static PIECE + SYNC_SEAL_MORE], const char *beside, bool *ret_last)
+{
+	unsigned char text[PIECE];
+	const struct sync_view sealed = { (const char *)piece, PIECE + SYNC_SEAL_MORE };
+
+	return sync_unseal_get(s, text, sealed, sync_view_of(beside), ret_last);
+}
+
+static void sealed_pieces_come_back_in_their_order_only(void **state)
+{
+	unsigned char sealed[PIECES][PIECE + SYNC_SEAL_MORE], start[SYNC_SEAL_START], key[SYNC_SEAL_KEY] = "0123456789abcdef0123456789abcde";
+	struct sync_seal s;
+	bool last;
+
+	(void)state;
+	seal(sealed, start, key);
+	sync_unseal_open(&s, key, start);
+	assert_true(unseal(&s, sealed[0], "beside", &last) && !last);
+	assert_false(unseal(&s, sealed[2], "", &last));
+	assert_true(unseal(&s, sealed[1], "", &last) && !last);
+	assert_true(unseal(&s, sealed[2], "", &last) && last);
+	sync_unseal_open(&s, key, start);
+	assert_false(unseal(&s, sealed[0], "besides", &last));
+	sealed[0][50] ^= 1;
+	assert_false(unseal(&s, sealed[0], "beside", &last));
+	sealed[0][50] ^= 1;
+	key[31] ^= 1;
+	sync_unseal_open(&s, key, start);
+	assert_false(unseal(&s, sealed[0], "beside", &last));
+	assert_false(sync_unseal_get(&s, sealed[1], sync_view_of("short"), sync_view_of(""), &last));
+}
+
+static void keys_follow_from_what_they_are_made_of(void **state)
+{
+	unsigned char a[SYNC_SEAL_KEY], b[SYNC_SEAL_KEY];
+	char hash[65];
+
+	(void)state;
+	sync_token_hash(hash, sync_view_of("token"));
+	sync_seal_key(a, hash, "salt");
+	sync_seal_key(b, hash, "salt");
+	assert_memory_equal(a, b, sizeof a);
+	sync_seal_key(b, hash, "another");
+	assert_memory_not_equal(a, b, sizeof a);
+	sync_token_hash(hash, sync_view_of("another"));
+	sync_seal_key(b, hash, "salt");
+	assert_memory_not_equal(a, b, sizeof a);
+	assert_ok(sync_seal_secret_key(a, sync_view_of("secret"), "salt", err));
+	assert_ok(sync_seal_secret_key(b, sync_view_of("secret"), "salt", err));
+	assert_memory_equal(a, b, sizeof a);
+	assert_ok(sync_seal_secret_key(b, sync_view_of("secret"), "another", err));
+	assert_memory_not_equal(a, b, sizeof a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +220,8 @@ int main(void)
 		cmocka_unit_test(a_hash_that_is_none_verifies_nothing),
 		cmocka_unit_test(a_token_hash_is_blake2b),
 		cmocka_unit_test(a_digest_does_not_depend_on_the_pieces),
+		cmocka_unit_test(sealed_pieces_come_back_in_their_order_only),
+		cmocka_unit_test(keys_follow_from_what_they_are_made_of),
 	};
 
 	return cmocka_run_group_tests(tests, init, NULL);
