@@ -16,7 +16,7 @@ static enum sync_status print_report(const struct sync_bundled *x, const char *f
 		sync_bundled_json(&b, x);
 		sync_show_close(&b, '}');
 	} else {
-		sync_buf_addf(&b, "%s of site '%s' in %s: %" PRId64 " record%s, %" PRId64 " bytes",
+		sync_buf_addf(&b, "%s for site '%s' in %s: %" PRId64 " record%s, %" PRId64 " bytes",
 		              !strcmp(x->kind, "load") ? "the first load" : "what is new", x->site, file, x->records, plural(x->records), x->bytes);
 	}
 	return sync_show_print(&b, err);

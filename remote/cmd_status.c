@@ -167,7 +167,7 @@ static enum sync_status status_text(struct sync_db *db, const struct sync_link *
 	struct verdicts verdicts = { .kept.lines.max = MAX_REPORT, .refused.lines.max = MAX_REPORT };
 	enum sync_status status;
 
-	sync_buf_addf(b, "site      %s (%" PRId64 ") of %s, %s\n", l->name, l->site_id, l->url, state_of(l, g));
+	sync_buf_addf(b, "site      %s (%" PRId64 ") of %s, %s\n", l->name, l->site_id, l->url[0] ? l->url : "a central without address", state_of(l, g));
 	sync_buf_addf(b, "version   %s, schema %d\n", SYNC_VERSION, SYNC_SCHEMA_VERSION);
 	if (!l->operational)
 		sync_buf_addf(b, "load      %" PRId64 " of %" PRId64 " record%s: remote init goes on\n", l->load_done, l->load_total, plural(l->load_total));

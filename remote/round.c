@@ -49,8 +49,12 @@ enum sync_status session_keep_authority(struct session *s, const struct remote_s
 
 enum sync_status session_connect(struct session *s, const struct remote_settings *settings, const char *token, struct sync_error *err)
 {
+	const char *url = settings->url ? settings->url : s->link.url;
+
+	if (!url[0])
+		return sync_fail(err, SYNC_EUSAGE, "site '%s' was made from a bundle and has no address of central: --url names it", s->link.name);
 	TRY(find_authority(s, settings, err));
-	return link_http_open(&s->http, settings, settings->url ? settings->url : s->link.url, s->ca_file[0] ? s->ca_file : NULL, token, err);
+	return link_http_open(&s->http, settings, url, s->ca_file[0] ? s->ca_file : NULL, token, err);
 }
 
 enum sync_status session_open(struct session *ret, const struct sync_call *call, struct sync_error *err)

@@ -207,7 +207,7 @@ static void a_first_load_registers_with_the_secret_and_spends_it(void **state)
 	assert_string_equal(row.installation, link.installation);
 	assert_ok(sync_bundle_pack(fresh.db, path("hello"), &done, err));
 	accept(&c, "hello");
-	REFUSED(SYNC_ETAKEN, "another installation", sync_bundle_give(c.central->db, "lake", path("new"), secret, ignored, err));
+	REFUSED(SYNC_ETAKEN, "at work already", sync_bundle_give(c.central->db, "lake", path("new"), secret, ignored, err));
 	REFUSED(SYNC_ETAKEN, "another installation",
 	        sync_site_register(c.central->db, sync_view_of("lake"), sync_view_of(secret), sync_view_of(row.installation),
 	                           sync_view_of("0"), token, &id, err));

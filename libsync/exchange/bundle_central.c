@@ -90,6 +90,9 @@ static enum sync_status find_key(struct giving *g, const char *secret, struct sy
 	if (!secret && !g->site.installation[0])
 		return sync_fail(err, SYNC_EUNAUTHORIZED,
 		                 "site '%s' has not registered: its one-time secret is needed, with --secret-file", g->site.name);
+	if (secret && g->site.loaded)
+		return sync_fail(err, SYNC_ETAKEN, "site '%s' is at work already: without --secret-file what is new for it is written",
+		                 g->site.name);
 	if (secret)
 		TRY(register_site(g, secret, err));
 	snprintf(g->clear.key, sizeof g->clear.key, "%s", by);

@@ -397,6 +397,8 @@ static enum sync_status finish(void *ctx, struct sync_buf *ret, struct sync_erro
 			return parted(t, err);
 		TRY(read_header(t, err));
 	} while (!is_wanted(t));
+	sync_reader_free(t->reader); /* a few MiB, which whoever reads the page needs */
+	t->reader = NULL;
 	sync_buf_reset(ret);
 	sync_buf_add_view(ret, sync_buf_view(&t->in->message));
 	return sync_buf_check(ret, err);

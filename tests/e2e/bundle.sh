@@ -90,6 +90,7 @@ for kind in $(kinds); do
 	holds "brings nothing" grep -q "^nothing new" seen
 	same "and takes nothing back" "BCG 20" "$(at p.db "SELECT name FROM item WHERE id = 'i1'")"
 
+	refused "what has no address cannot exchange" 64 "has no address of central: --url names it" remote p.db sync
 	serve main
 	location p.db l4
 	holds "its first exchange over the network" remote p.db sync --url "$url" --json
