@@ -19,7 +19,7 @@ struct central_settings {
 	int64_t waiting_max;                             /* rows of one site, of either kind */
 	int64_t idle_ms, keep_alive_ms, busy_ms, keep_ms, wait_ms;
 	struct sync_texts store;
-	bool allow_plain, force, json, verbose;
+	bool all, allow_plain, force, json, verbose;
 };
 
 /** Open central's database; create: a new one may be made. */
@@ -37,9 +37,10 @@ void central_warn_of_no_registry(const struct central_settings *s);
 enum sync_status central_entity(const char *name, const struct sync_entity **ret, struct sync_error *err);
 
 sync_command_fn cmd_serve;
-sync_command_fn cmd_site_add, cmd_site_list, cmd_site_show, cmd_site_reset, cmd_site_revoke;
+sync_command_fn cmd_site_add, cmd_site_list, cmd_site_show, cmd_site_reset, cmd_site_keep, cmd_site_revoke;
 sync_command_fn cmd_store_move;
 sync_command_fn cmd_option;
+sync_command_fn cmd_recovered_list, cmd_recovered_accept, cmd_recovered_discard;
 sync_command_fn cmd_waiting_list, cmd_waiting_accept, cmd_waiting_discard;
 sync_command_fn cmd_import, cmd_export;
 sync_command_fn cmd_bundle, cmd_accept;

@@ -47,6 +47,15 @@ enum sync_status cmd_site_reset(const struct sync_call *call, struct sync_error 
 	return print_secret(call, call->args[0], secret, err);
 }
 
+enum sync_status cmd_site_keep(const struct sync_call *call, struct sync_error *err)
+{
+	defer(sync_db_closep) struct sync_db *db = NULL;
+
+	TRY(central_open(&db, call, false, err));
+	TRY(sync_site_keep(db, call->args[0], call->args[1], err));
+	return report_done("site", call->args[0], "goes on: the other copy of its database is refused from now on", call->json, err);
+}
+
 enum sync_status cmd_site_revoke(const struct sync_call *call, struct sync_error *err)
 {
 	defer(sync_db_closep) struct sync_db *db = NULL;

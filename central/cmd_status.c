@@ -5,7 +5,37 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include <libsync/time.h>
+
 enum { SHOWN = 50 /* records that wait, to people */ };
+
+static enum sync_status recovery_json(struct sync_db *db, struct sync_buf *b, struct sync_error *err)
+{
+	struct sync_recovery r;
+
+	TRY(sync_recovered_count(db, &r, err));
+	sync_show_open(b, "recovered", '{');
+	sync_show_time(b, "lost_seen", r.seen_us);
+	sync_show_int(b, "sites_healed", r.sites);
+	sync_show_int(b, "waiting", r.open);
+	sync_show_close(b, '}');
+	return SYNC_OK;
+}
+
+/* Nothing as long as central has lost nothing. */
+static enum sync_status recovery_text(struct sync_db *db, struct sync_buf *b, struct sync_error *err)
+{
+	struct sync_recovery r;
+	char at[21];
+
+	TRY(sync_recovered_count(db, &r, err));
+	if (!r.seen_us)
+		return SYNC_OK;
+	sync_time_text(at, r.seen_us);
+	sync_buf_addf(b, "\ncentral lost history, as was first seen %s: %" PRId64 " site%s healed, %" PRId64 " record%s in central recovered\n", at,
+	              r.sites, r.sites == 1 ? " has" : "s have", r.open, r.open == 1 ? " waits" : "s wait");
+	return SYNC_OK;
+}
 
 static enum sync_status status_json(struct sync_db *db, const struct sites *sites, int64_t most, struct sync_buf *b,
                                     struct sync_error *err)
@@ -26,6 +56,7 @@ static enum sync_status status_json(struct sync_db *db, const struct sites *site
 	sync_show_open(b, "waiting", '[');
 	TRY(sync_inbox_each(db, sync_inbox_json, b, err));
 	sync_show_close(b, ']');
+	TRY(recovery_json(db, b, err));
 	sync_show_open(b, "decisions", '[');
 	TRY(sync_waiting_each(db, waiting_json, b, err));
 	sync_show_close(b, ']');
@@ -125,6 +156,7 @@ static enum sync_status status_text(struct sync_db *db, const struct sites *site
 	sync_buf_reset(&list);
 	TRY(sync_waiting_each(db, decision_text, &decisions, err));
 	add_rest(&decisions);
+	TRY(recovery_text(db, b, err));
 	sync_buf_addf(b, "\n%" PRId64 " edit%s waiting for a person: central waiting accept ID, or discard ID\n", decisions.n, plural(decisions.n));
 	sync_buf_add_view(b, sync_buf_view(&list));
 	b->len -= b->len > 0 && b->data[b->len - 1] == '\n';

@@ -8,6 +8,7 @@ static const char *const serve[] = { "serve", NULL };
 static const char *const taking[] = { "serve", "accept", "status", NULL };
 static const char *const bundle[] = { "bundle", NULL };
 static const char *const site_add[] = { "site add", NULL };
+static const char *const recovered_accept[] = { "recovered accept", NULL };
 static const char *const store_move[] = { "store move", NULL };
 static const char *const explain[] = { "explain", NULL };
 static const char *const verify[] = { "verify", NULL };
@@ -41,6 +42,7 @@ static const struct sync_setting settings[] = {
 	{ "verbose", AT(verbose), .help = "log rounds that only found nothing new, too", .commands = serve, .type = SYNC_SETTING_FLAG },
 	{ "store", AT(store), NULL, "ID", "a store of the new site; may be repeated", site_add, SYNC_SETTING_TEXTS },
 	{ "site", AT(site), NULL, "NAME", "only this site, and why it has the record or not", explain },
+	{ "all", AT(all), NULL, NULL, "everything that central has not changed since", recovered_accept, SYNC_SETTING_FLAG },
 	{ "force", AT(force), NULL, NULL, "at once: what the old site has not pushed yet will be quarantined", store_move,
 	  SYNC_SETTING_FLAG },
 	{ "wait", AT(wait_ms), "0s", "TIME", "for the site's answer", verify, SYNC_SETTING_TIME, 0, 86400000 },
@@ -58,9 +60,13 @@ static const struct sync_command commands[] = {
 	{ "site list", NULL, cmd_site_list, "all sites" },
 	{ "site show", "NAME", cmd_site_show, "one site with its stores" },
 	{ "site reset", "NAME", cmd_site_reset, "a new secret for a site whose machine was replaced" },
+	{ "site keep", "NAME BRANCH", cmd_site_keep, "of two copies of a site's database, the one that lives on" },
 	{ "site revoke", "NAME", cmd_site_revoke, "no exchange with this site any more" },
 	{ "store move", "STORE SITE", cmd_store_move, "move a store to another site" },
 	{ "option", "[NAME] [VALUE]", cmd_option, "what this installation has chosen; with a value, choose it" },
+	{ "recovered list", NULL, cmd_recovered_list, "what central lost and sites have offered, after a restore" },
+	{ "recovered accept", "[ID...]", cmd_recovered_accept, "apply it as central's own edit" },
+	{ "recovered discard", "ID...", cmd_recovered_discard, "close it without effect" },
 	{ "waiting list", NULL, cmd_waiting_list, "what waits for a person" },
 	{ "waiting accept", "ID", cmd_waiting_accept, "apply it as central's own edit" },
 	{ "waiting discard", "ID", cmd_waiting_discard, "close it without effect" },

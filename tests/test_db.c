@@ -366,7 +366,7 @@ static void make_site(struct testdb *t)
 {
 	testdb_open(t, SYNC_SITE);
 	assert_ok(sync_link_put(t->db, 7, "Seven", "http://x", "t", "i", err));
-	run(t->db, "UPDATE sync_link SET out_upto = 2, out_integrated = 2, load = NULL;"
+	run(t->db, "UPDATE sync_link SET out_integrated = 2, load = NULL;"
 	           "INSERT INTO store(id, code, site_id, store_mode, is_disabled, name_id) VALUES ('s1', 'A', 7, 'STORE', 0, 'n'),"
 	           "    ('s2', 'B', 8, 'STORE', 0, 'n');"
 	           "INSERT INTO item(id, name, code, ven_category, default_pack_size, type, is_active, is_vaccine, vaccine_doses,"
@@ -378,7 +378,8 @@ static void make_site(struct testdb *t)
 	           "INSERT INTO barcode(id, gtin, item_id) VALUES ('dropped', '2', 'i1');"
 	           "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('old', 'n', 'c', 0, 's1', 1),"
 	           "    ('gone', 'n', 'c', 0, 's1', 1);"
-	           "INSERT INTO barcode(id, gtin, item_id) VALUES ('b2', '2', 'i1')");
+	           "INSERT INTO barcode(id, gtin, item_id) VALUES ('b2', '2', 'i1');"
+	           "UPDATE sync_link SET out_upto = 2");
 }
 
 static void what_a_site_missed_without_triggers_is_pending(void **state)

@@ -202,6 +202,108 @@ static void an_answer_is_read_as_it_was_written(void **state)
 	assert_memory_equal(&end, &f.end, sizeof end);
 }
 
+static const struct sync_checkpoint some_made[] = { { 4, 122, "ffeeddccbbaa9988" }, { 2, 7, "" } };
+static const struct sync_position some_held[] = {
+	{ { 0, 9007199254740993, "aaaaaaaaaaaaaaaa" }, { 0, 55, "bbbbbbbbbbbbbbbb" } },
+	{ { 0, 3, "cccccccccccccccc" }, { 0, 0, "" } },
+};
+
+static const struct sync_header a_question = {
+	.protocol = 1,
+	.schema = 1,
+	.site = 7,
+	.branch = "01234567",
+	.echo = true,
+	.fork = { .common = { 3, 120, "00112233445566aa" }, .sure = 125, .upto = 130, .all_seq = 50, .own_seq = 40, .made = true },
+	.inquiry = { some_made, COUNT(some_made), some_held, COUNT(some_held), true },
+	.loss = SYNC_LOSS_OLD,
+};
+
+static const struct sync_header a_settlement = {
+	.protocol = 1,
+	.schema = 1,
+	.site = 7,
+	.stored = { 4, 122, "ffeeddccbbaa9988" },
+	.common = { .made = { 2, 7, "ffeeddccbbaa9988" }, .at.all = { 0, 3, "cccccccccccccccc" }, .active = true },
+	.loss = SYNC_LOSS_CENTRAL,
+};
+
+/* What a reader finds in a header, while the reader is there. */
+static void read_back(const struct sync_header *h, bool request, void (*check)(const struct sync_header *h))
+{
+	defer(sync_writer_freep) struct sync_writer *w = NULL;
+	defer(sync_reader_freep) struct sync_reader *r = NULL;
+	struct sync_header found;
+	struct sync_end end = { 0 };
+	struct sync_view body;
+
+	assert_ok(sync_writer_new(&w, NULL, 3, 1 << 20, err));
+	sync_writer_begin(w, h, request);
+	assert_ok(sync_writer_end(w, &end, &body, err));
+	assert_ok(sync_reader_new(&r, body, &sync_default_limits, err));
+	assert_ok(sync_reader_header(r, &found, request, err));
+	assert_ok(sync_reader_end(r, &end, err));
+	check(&found);
+}
+
+static void check_question(const struct sync_header *h)
+{
+	struct sync_header same = *h;
+
+	assert_int_equal(COUNT(some_made), h->inquiry.n_made);
+	assert_int_equal(COUNT(some_held), h->inquiry.n_held);
+	assert_memory_equal(some_made, h->inquiry.made, sizeof some_made);
+	assert_memory_equal(some_held, h->inquiry.held, sizeof some_held);
+	same.inquiry = a_question.inquiry;
+	assert_memory_equal(&a_question, &same, sizeof same);
+}
+
+static void check_settlement(const struct sync_header *h)
+{
+	assert_memory_equal(&a_settlement, h, sizeof *h);
+}
+
+static void what_parted_histories_have_in_common_is_asked_and_answered(void **state)
+{
+	(void)state;
+	read_back(&a_question, true, check_question);
+	read_back(&a_settlement, false, check_settlement);
+}
+
+static void assert_no_list(const char *members, const char *text)
+{
+	static const char head[] = "{\"p\":1,\"s\":1,";
+	defer(sync_reader_freep) struct sync_reader *r = NULL;
+	defer(sync_buf_clear) struct sync_buf b = { .max = 1 << 20 };
+	struct sync_error seen = { 0 };
+	struct sync_header h;
+
+	sync_buf_addf(&b, "%s%s}\n", head, members);
+	assert_ok(sync_reader_new(&r, sync_buf_view(&b), &sync_default_limits, err));
+	assert_int_equal(SYNC_EBADFRAME, sync_reader_header(r, &h, true, &seen));
+	if (!strstr(seen.text, text))
+		fail_msg("'%s' is not in '%s'", text, seen.text);
+}
+
+static void lists_of_a_question_are_checked(void **state)
+{
+	defer(sync_buf_clear) struct sync_buf many = { .max = 1 << 20 };
+
+	(void)state;
+	assert_no_list("\"q\":{\"c\":\"1.2.\"}", "is not an array");
+	assert_no_list("\"q\":{\"c\":[\"1.2.\",7]}", "not a checkpoint");
+	assert_no_list("\"q\":{\"c\":[\"1.2.0123456789abcde\"]}", "not a checkpoint");
+	assert_no_list("\"q\":{\"c\":[\"-1.2.\"]}", "not a checkpoint");
+	assert_no_list("\"q\":{\"p\":[\"1.0123456789abcdef.2.0123456789abcdef.3\"]}", "not a place");
+	assert_no_list("\"q\":{\"p\":[\"1.0123456789abcdef\"]}", "not a place");
+	assert_no_list("\"q\":[]", "is not an object");
+	sync_buf_add_text(&many, "\"q\":{\"c\":[\"1.2.\"");
+	for (int i = 0; i < SYNC_INQUIRY_MAX; i++)
+		sync_buf_add_text(&many, ",\"1.2.\"");
+	sync_buf_add_text(&many, "]}");
+	assert_no_list(many.data, "has 2001 items, at most 2000 may be");
+}
+
 static void a_plain_message_is_read_as_well(void **state)
 {
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
@@ -559,6 +661,8 @@ int main(void)
 		cmocka_unit_test(messages_look_as_documented),
 		cmocka_unit_test(a_request_is_read_as_it_was_written),
 		cmocka_unit_test(an_answer_is_read_as_it_was_written),
+		cmocka_unit_test(what_parted_histories_have_in_common_is_asked_and_answered),
+		cmocka_unit_test(lists_of_a_question_are_checked),
 		cmocka_unit_test(a_plain_message_is_read_as_well),
 		cmocka_unit_test(every_cut_is_refused),
 		cmocka_unit_test(every_altered_byte_is_refused),

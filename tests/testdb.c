@@ -151,6 +151,31 @@ void testdb_open(struct testdb *t, enum sync_role role)
 	assert_ok(sync_meta_put(t->db, "instance", sync_view_of(instance), err));
 }
 
+static void copy_content(const struct testdb *to, const struct testdb *from)
+{
+	static const char *const suffixes[] = { "-wal", "-shm" };
+	char log[600];
+
+	assert_null(to->db);
+	assert_null(from->db);
+	for (size_t i = 0; to->kind == TESTDB_SQLITE && i < COUNT(suffixes); i++) {
+		(void)snprintf(log, sizeof(log), "%s%s", path_of(to), suffixes[i]);
+		(void)unlink(log);
+	}
+	(to->kind == TESTDB_SQLITE ? copy_file : copy_database)(from, to);
+}
+
+void testdb_copy(struct testdb *to, const struct testdb *from)
+{
+	testdb_make(to, from->kind);
+	copy_content(to, from);
+}
+
+void testdb_restore(struct testdb *t, const struct testdb *from)
+{
+	copy_content(t, from);
+}
+
 void run_sql(struct sync_db *db, const char *sql)
 {
 	assert_ok(sync_db_script(db, sql, err));

@@ -21,6 +21,10 @@ extern const struct sync_db_ops *const testdb_drivers[];
 void testdb_make(struct testdb *t, enum testdb_kind kind);
 /** Open it as sync_db_open() does, and create what it lacks; the test fails when that fails. */
 void testdb_open(struct testdb *t, enum sync_role role);
+/** A database with the content of another, which nobody has open: a backup. */
+void testdb_copy(struct testdb *to, const struct testdb *from);
+/** Put a backup in the place of a database that nobody has open; the backup stays. */
+void testdb_restore(struct testdb *t, const struct testdb *from);
 /** Close what is open, and remove the database; does nothing to a zeroed struct. */
 void testdb_drop(struct testdb *t);
 

@@ -82,7 +82,7 @@ static void count_args(const struct sync_command *command, size_t *ret_least, si
 	while (*args) {
 		size_t len = strcspn(args, " ");
 
-		*ret_most += 1;
+		*ret_most = memmem(args, len, "...", 3) ? SIZE_MAX : *ret_most + 1;
 		*ret_least += args[0] != '[';
 		args += len + (args[len] == ' ');
 	}

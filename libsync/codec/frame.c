@@ -33,6 +33,11 @@ enum form {
 	CHECKPOINT, /* struct sync_checkpoint: "ORDINAL.SEQ.ID" */
 	PLACE,      /* struct sync_checkpoint of a pull: "SEQ.ID" */
 	LOAD,       /* struct sync_load: object */
+	FORK,       /* struct sync_fork: object */
+	INQUIRY,    /* struct sync_inquiry: object */
+	COMMON,     /* struct sync_common: object */
+	MADE,       /* checkpoints of a struct sync_inquiry: array of CHECKPOINT */
+	HELD,       /* positions of a struct sync_inquiry: array of "SEQ.ID.SEQ.ID", all and own */
 	VIEW,       /* struct sync_view: string */
 	ID,         /* struct sync_view of at most SYNC_MAX_ID bytes: string; an index has to hold it */
 	WORD,       /* const char *: string */
@@ -74,11 +79,37 @@ static const struct member load_members[] = {
 };
 static const struct shape load_shape = SHAPE("load", load_members);
 
+/* fork = {"c": common, "s": sure, "q": upto, "a": seq in all, "o": seq in own, "w": made} */
+static const struct member fork_members[] = {
+	{ "c", CHECKPOINT, AT(sync_fork, common), BOTH }, { "s", BIG, AT(sync_fork, sure), BOTH },
+	{ "q", BIG, AT(sync_fork, upto), BOTH },          { "a", BIG, AT(sync_fork, all_seq), BOTH },
+	{ "o", BIG, AT(sync_fork, own_seq), BOTH },       { "w", FLAG, AT(sync_fork, made), BOTH },
+};
+static const struct shape fork_shape = SHAPE("fork", fork_members);
+
+/* inquiry = {"c": [checkpoint, …], "p": [place of all and of own, …], "w": active} */
+static const struct member inquiry_members[] = {
+	{ "c", MADE, AT(sync_inquiry, made), BOTH },
+	{ "p", HELD, AT(sync_inquiry, held), BOTH },
+	{ "w", FLAG, AT(sync_inquiry, active), BOTH },
+};
+static const struct shape inquiry_shape = SHAPE("inquiry", inquiry_members);
+
+/* common = {"c": checkpoint, "a": place in all, "o": place in own, "w": active} */
+static const struct member common_members[] = {
+	{ "c", CHECKPOINT, AT(sync_common, made), BOTH },
+	{ "a", PLACE, AT(sync_common, at.all), BOTH },
+	{ "o", PLACE, AT(sync_common, at.own), BOTH },
+	{ "w", FLAG, AT(sync_common, active), BOTH },
+};
+static const struct shape common_shape = SHAPE("common", common_members);
+
 /*
  * header = {"p": protocol, "s": schema, "v": program, "i": site, "b": branch, and then
- *   request: "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed, "w": want,
- *   answer:  "c": stored, "g": integrated, "h": highest, "r": refused,
- *   both:    "n": verdict, "t": part and "k": cont in a request, "l": load, "y": verify}
+ *   request: "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed, "w": want, "e": echo,
+ *            "f": fork, "q": inquiry,
+ *   answer:  "c": stored, "g": integrated, "h": highest, "r": refused, "q": common,
+ *   both:    "n": verdict, "t": part and "k": cont in a request, "l": load, "y": verify, "z": loss}
  */
 static const struct member header_members[] = {
 	{ "p", NUMBER, AT(sync_header, protocol), BOTH, true },
@@ -93,15 +124,20 @@ static const struct member header_members[] = {
 	{ "x", TEXT, AT(sync_header, rest), REQUEST },
 	{ "u", BIG, AT(sync_header, unpushed), REQUEST },
 	{ "w", BIG, AT(sync_header, want), REQUEST },
+	{ "e", FLAG, AT(sync_header, echo), REQUEST },
+	{ "f", FORK, AT(sync_header, fork), REQUEST },
+	{ "q", INQUIRY, AT(sync_header, inquiry), REQUEST },
 	{ "c", CHECKPOINT, AT(sync_header, stored), ANSWER },
 	{ "g", BIG, AT(sync_header, integrated), ANSWER },
 	{ "h", BIG, AT(sync_header, highest), ANSWER },
 	{ "r", FLAG, AT(sync_header, refused), ANSWER },
+	{ "q", COMMON, AT(sync_header, common), ANSWER },
 	{ "n", BIG, AT(sync_header, verdict), BOTH },
 	{ "t", FLAG, AT(sync_header, part), REQUEST },
 	{ "k", FLAG, AT(sync_header, cont), REQUEST },
 	{ "l", LOAD, AT(sync_header, load), BOTH },
 	{ "y", NUMBER, AT(sync_header, verify), BOTH },
+	{ "z", NUMBER, AT(sync_header, loss), BOTH },
 };
 static const struct shape header_shape = SHAPE("header", header_members);
 
@@ -242,6 +278,31 @@ static void write_checkpoint(struct sync_buf *b, const struct sync_checkpoint *c
 	sync_buf_addf(b, "%" PRId64 ".%s\"", c->seq, c->id);
 }
 
+static void write_made(struct sync_buf *b, const struct sync_inquiry *q)
+{
+	char before = '[';
+
+	for (size_t i = 0; i < q->n_made; i++, before = ',') {
+		const struct sync_checkpoint *c = &q->made[i];
+
+		sync_buf_addf(b, "%c\"%" PRId64 ".%" PRId64 ".%s\"", before, c->ordinal, c->seq, c->id);
+	}
+	sync_buf_add_char(b, ']');
+}
+
+static void write_held(struct sync_buf *b, const struct sync_inquiry *q)
+{
+	char before = '[';
+
+	for (size_t i = 0; i < q->n_held; i++, before = ',') {
+		const struct sync_position *at = &q->held[i];
+
+		sync_buf_addf(b, "%c\"%" PRId64 ".%s.%" PRId64 ".%s\"", before, at->all.seq, at->all.id, at->own.seq,
+			      at->own.id);
+	}
+	sync_buf_add_char(b, ']');
+}
+
 /* The part of text before the next dot, which is passed. */
 static struct sync_view until_dot(struct sync_view *text)
 {
@@ -253,34 +314,120 @@ static struct sync_view until_dot(struct sync_view *text)
 	return part;
 }
 
+/* SEQ and, in front of it, the ORDINAL of a push; then ID, empty or hex digits: the rest of text, unless more is to follow. */
+static bool parse_checkpoint(struct sync_checkpoint *ret, struct sync_view *text, bool push, bool more)
+{
+	struct sync_view id;
+
+	*ret = (struct sync_checkpoint){ 0 };
+	if ((push && !sync_json_int64(&ret->ordinal, until_dot(text))) || !sync_json_int64(&ret->seq, until_dot(text)) ||
+	    ret->ordinal < 0 || ret->seq < 0)
+		return false;
+	id = more ? until_dot(text) : *text;
+	if (id.len > 0 && !is_hex(id, SYNC_CHECKPOINT_ID))
+		return false;
+	memcpy(ret->id, id.data, id.len);
+	return true;
+}
+
 static enum sync_status read_checkpoint(const struct reading *in, struct sync_checkpoint *ret, const struct sync_json *m)
 {
 	bool push = in->member->form == CHECKPOINT;
 	struct sync_view rest = m->text;
-	struct sync_checkpoint c = { 0 };
+	struct sync_checkpoint c;
 
-	if (m->type != SYNC_JSON_TEXT || (push && !sync_json_int64(&c.ordinal, until_dot(&rest))) ||
-	    !sync_json_int64(&c.seq, until_dot(&rest)) || c.ordinal < 0 || c.seq < 0 ||
-	    (rest.len > 0 && !is_hex(rest, SYNC_CHECKPOINT_ID)))
+	if (m->type != SYNC_JSON_TEXT || !parse_checkpoint(&c, &rest, push, false))
 		return bad(in, "is not a checkpoint as \"%sSEQ.ID\"", push ? "ORDINAL." : "");
-	memcpy(c.id, rest.data, rest.len);
 	*ret = c;
 	return SYNC_OK;
 }
 
-static bool is_idle(const struct sync_load *l)
+/* Room for the items of an array. */
+static enum sync_status open_list(const struct reading *in, const struct sync_json *m, size_t size, void **ret,
+				  struct sync_json *ret_first, size_t *ret_n)
 {
-	return is_start(&l->at.all) && is_start(&l->at.own) && !l->entity[0] && !l->id[0] && !l->total && !l->done &&
-	       !l->active;
+	*ret_n = 0;
+	if (m->type != SYNC_JSON_ARRAY)
+		return bad(in, "is not an array");
+	for (bool more = sync_json_first(ret_first, m); more; more = sync_json_next(ret_first))
+		++*ret_n;
+	if (*ret_n > SYNC_INQUIRY_MAX)
+		return bad(in, "has %zu items, at most %d may be", *ret_n, SYNC_INQUIRY_MAX);
+	*ret = sync_arena_get(in->how->arena, (*ret_n + 1) * size);
+	if (!*ret)
+		return sync_fail(in->err, SYNC_ENOMEM, "reading %zu items", *ret_n);
+	(void)sync_json_first(ret_first, m);
+	return SYNC_OK;
 }
 
-static enum sync_status read_load(struct reading *in, struct sync_load *ret, const struct sync_json *m)
+static enum sync_status read_made(const struct reading *in, struct sync_inquiry *ret, const struct sync_json *m)
+{
+	struct sync_checkpoint *c = NULL;
+	struct sync_json item;
+	size_t n;
+
+	TRY(open_list(in, m, sizeof *c, (void **)&c, &item, &n));
+	for (size_t i = 0; i < n; i++, (void)sync_json_next(&item)) {
+		struct sync_view rest = item.text;
+
+		if (item.type != SYNC_JSON_TEXT || !parse_checkpoint(&c[i], &rest, true, false))
+			return bad(in, "has an item that is not a checkpoint as \"ORDINAL.SEQ.ID\"");
+	}
+	ret->made = c;
+	ret->n_made = n;
+	return SYNC_OK;
+}
+
+static enum sync_status read_held(const struct reading *in, struct sync_inquiry *ret, const struct sync_json *m)
+{
+	struct sync_position *at = NULL;
+	struct sync_json item;
+	size_t n;
+
+	TRY(open_list(in, m, sizeof *at, (void **)&at, &item, &n));
+	for (size_t i = 0; i < n; i++, (void)sync_json_next(&item)) {
+		struct sync_view rest = item.text;
+
+		if (item.type != SYNC_JSON_TEXT || !parse_checkpoint(&at[i].all, &rest, false, true) ||
+		    !parse_checkpoint(&at[i].own, &rest, false, false))
+			return bad(in, "has an item that is not a place as \"SEQ.ID.SEQ.ID\"");
+	}
+	ret->held = at;
+	ret->n_held = n;
+	return SYNC_OK;
+}
+
+static const struct shape *shape_of(enum form form)
+{
+	switch (form) {
+	case FORK:
+		return &fork_shape;
+	case INQUIRY:
+		return &inquiry_shape;
+	case COMMON:
+		return &common_shape;
+	default:
+		return &load_shape;
+	}
+}
+
+static bool is_zero(const struct member *m, const void *of);
+
+static bool is_empty(const struct shape *s, const void *of)
+{
+	for (const struct member *m = s->members; m < s->members + s->n; m++)
+		if (!is_zero(m, of))
+			return false;
+	return true;
+}
+
+static enum sync_status read_object(struct reading *in, void *ret, const struct sync_json *m)
 {
 	struct reading inner = *in;
 
 	if (m->type != SYNC_JSON_OBJECT)
 		return bad(in, "is not an object");
-	return read_members(&inner, &load_shape, ret, m);
+	return read_members(&inner, shape_of(in->member->form), ret, m);
 }
 
 static enum sync_status read_view(const struct reading *in, struct sync_view *ret, const struct sync_json *m, size_t max)
@@ -355,7 +502,14 @@ static bool is_zero(const struct member *m, const void *of)
 	case PLACE:
 		return is_start(p);
 	case LOAD:
-		return is_idle(p);
+	case FORK:
+	case INQUIRY:
+	case COMMON:
+		return is_empty(shape_of(m->form), p);
+	case MADE:
+		return ((const struct sync_inquiry *)of)->n_made == 0;
+	case HELD:
+		return ((const struct sync_inquiry *)of)->n_held == 0;
 	case VIEW:
 	case ID:
 	case NAME:
@@ -397,8 +551,17 @@ static bool write_member(struct sync_buf *b, const struct member *m, const void 
 		write_checkpoint(b, p, m->form);
 		return true;
 	case LOAD:
-		write_members(b, &load_shape, p, side);
+	case FORK:
+	case INQUIRY:
+	case COMMON:
+		write_members(b, shape_of(m->form), p, side);
 		sync_buf_add_char(b, '}');
+		return true;
+	case MADE:
+		write_made(b, of);
+		return true;
+	case HELD:
+		write_held(b, of);
 		return true;
 	case VIEW:
 	case NAME:
@@ -439,7 +602,14 @@ static enum sync_status read_member(struct reading *in, void *ret, const struct 
 	case PLACE:
 		return read_checkpoint(in, p, m);
 	case LOAD:
-		return read_load(in, p, m);
+	case FORK:
+	case INQUIRY:
+	case COMMON:
+		return read_object(in, p, m);
+	case MADE:
+		return read_made(in, ret, m);
+	case HELD:
+		return read_held(in, ret, m);
 	case VIEW:
 		return read_view(in, p, m, 0);
 	case ID:

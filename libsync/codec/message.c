@@ -145,6 +145,7 @@ struct sync_reader {
 	struct sync_view rest; /* text that is not yet read: in the body, or in text */
 	size_t searched;       /* bytes of rest known to have no newline */
 	struct sync_buf text;  /* decompressed */
+	struct sync_arena lists; /* of the header */
 	int64_t frames, records;
 	bool compressed, dictionary, began, ended;
 };
@@ -194,7 +195,12 @@ enum sync_status sync_reader_new(struct sync_reader **ret, struct sync_view body
 enum sync_status sync_reader_reset(struct sync_reader *r, struct sync_view body, const struct sync_limits *limits,
 				   struct sync_error *err)
 {
-	*r = (struct sync_reader){ .decompressor = r->decompressor, .digest = r->digest, .text = r->text, .limits = *limits };
+	*r = (struct sync_reader){ .decompressor = r->decompressor,
+				   .digest = r->digest,
+				   .text = r->text,
+				   .lists = r->lists,
+				   .limits = *limits };
+	sync_arena_reset(&r->lists);
 	r->text.max = limits->line_bytes + READ_STEP;
 	sync_buf_reset(&r->text);
 	sync_digest_reset(&r->digest);
@@ -208,6 +214,7 @@ void sync_reader_free(struct sync_reader *r)
 	sync_decompressor_free(r->decompressor);
 	sync_digest_close(&r->digest);
 	sync_buf_clear(&r->text);
+	sync_arena_clear(&r->lists);
 	free(r);
 }
 
@@ -296,7 +303,7 @@ static enum sync_status in_frame(const struct sync_reader *r, const struct sync_
 
 enum sync_status sync_reader_header(struct sync_reader *r, struct sync_header *ret, bool request, struct sync_error *err)
 {
-	struct sync_reading how = { .limits = &r->limits, .request = request };
+	struct sync_reading how = { .arena = &r->lists, .limits = &r->limits, .request = request };
 	struct sync_error inner = { 0 };
 	struct sync_view line;
 

@@ -137,7 +137,7 @@ static enum sync_status give_row(void *ctx, const struct sync_value *v, size_t n
 }
 
 /* After a push the site's own doing is most of what follows: it is passed over in the index, without its rows. */
-enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
+enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t skip, int64_t all_seq, int64_t own_seq, int64_t limit,
 				   sync_outbox_fn *fn, void *ctx, struct sync_error *err)
 {
 	static const char after[] =
@@ -152,8 +152,8 @@ enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t all
 	struct each each = { fn, ctx };
 
 	return sync_db_run(db, after,
-			   SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(site),
-				     sync_int(own_seq), sync_int(site), sync_int(limit), sync_int(limit)),
+			   SYNC_ARGS(sync_int(all_seq), sync_int(skip), sync_int(limit), sync_int(site), sync_int(site),
+				     sync_int(own_seq), sync_int(skip), sync_int(limit), sync_int(limit)),
 			   give_row, &each, err);
 }
 
@@ -180,7 +180,7 @@ enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *r
 	return SYNC_OK;
 }
 
-enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
+enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t skip, int64_t all_seq, int64_t own_seq, int64_t limit,
 				   int64_t *ret, struct sync_error *err)
 {
 	static const char count[] =
@@ -191,8 +191,8 @@ enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all
 	    "pending";
 
 	return sync_db_number(db, count,
-			      SYNC_ARGS(sync_int(all_seq), sync_int(site), sync_int(limit), sync_int(site), sync_int(own_seq),
-					sync_int(site), sync_int(limit)),
+			      SYNC_ARGS(sync_int(all_seq), sync_int(skip), sync_int(limit), sync_int(site), sync_int(own_seq),
+					sync_int(skip), sync_int(limit)),
 			      0, ret, err);
 }
 

@@ -40,14 +40,14 @@ enum sync_status sync_outbox_holders(struct sync_db *db, const struct sync_entit
 /** Sees one row, borrowed until it returns. */
 typedef enum sync_status sync_outbox_fn(void *ctx, const struct sync_outbox_row *row, struct sync_error *err);
 
-/** The rows of both streams above a position that are not the site's own doing, in the order of seq, at most limit. */
-enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
+/** The rows of both streams above a position whose source is not skip, the site itself, in the order of seq, at most limit. */
+enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t skip, int64_t all_seq, int64_t own_seq, int64_t limit,
 				   sync_outbox_fn *fn, void *ctx, struct sync_error *err);
 /** Where both streams end, the site's own doing included; 0 when there is nothing. */
 enum sync_status sync_outbox_newest(struct sync_db *db, int64_t site, int64_t *ret_all, int64_t *ret_own,
 				    struct sync_error *err);
 /** How many there are; when more than limit in one stream, limit of it. */
-enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t all_seq, int64_t own_seq, int64_t limit,
+enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t skip, int64_t all_seq, int64_t own_seq, int64_t limit,
 				   int64_t *ret, struct sync_error *err);
 /** Groups with a root of one entity. */
 struct sync_outbox_groups {

@@ -55,6 +55,7 @@ CREATE TABLE sync_checkpoint (
 	ordinal  bigint NOT NULL,        -- rises by one per way
 	id       @id NOT NULL,
 	seq      bigint NOT NULL,        -- push: upto; pull: the position
+	abandoned bigint NOT NULL DEFAULT 0, -- central: 1: of a branch that the site left when it was restored
 	PRIMARY KEY (peer, way, ordinal)
 ) @clustered;
 CREATE INDEX sync_checkpoint_id ON sync_checkpoint(peer, id);
@@ -149,8 +150,40 @@ CREATE TABLE sync_link (
 	load_total     bigint NOT NULL,
 	load_done      bigint NOT NULL,
 	more           bigint NOT NULL,  -- records that central said are still to come
-	rest           text NOT NULL     -- where a group goes on whose beginning is spooled, as central gave it; or empty
+	rest           text NOT NULL,    -- where a group goes on whose beginning is spooled, as central gave it; or empty
+	echo           bigint NOT NULL DEFAULT 0, -- 1: restored, and not caught up: what this site made is pulled, too
+	fork           bigint NOT NULL DEFAULT 0, -- 1: central is to be told where the branch began:
+	fork_ordinal   bigint NOT NULL DEFAULT 0, -- at this checkpoint,
+	fork_id        text NOT NULL DEFAULT '',
+	fork_seq       bigint NOT NULL DEFAULT 0,
+	fork_sure      bigint NOT NULL DEFAULT 0, -- with edits upto this that central had confirmed,
+	fork_upto      bigint NOT NULL DEFAULT 0, -- and upto this that were made before,
+	fork_all       bigint NOT NULL DEFAULT 0, -- while this was held of each stream
+	fork_own       bigint NOT NULL DEFAULT 0,
+	offer          bigint NOT NULL DEFAULT 0, -- enum sync_loss, 4: see offer.h; nothing but offers is exchanged
+	offer_after    bigint NOT NULL DEFAULT 0, -- what is in sync_pulled above is collected into sync_offer,
+	offer_entity   @id,                       -- then what is in the tables from here on; null: they are not gone through
+	offer_id       @id
 );
+
+CREATE TABLE sync_pulled (
+	n       bigint PRIMARY KEY,      -- rises by one per answer that brought anything
+	all_seq bigint NOT NULL,         -- what was held after it
+	all_id  text NOT NULL,
+	own_seq bigint NOT NULL,
+	own_id  text NOT NULL,
+	at_us   bigint NOT NULL,
+	records bigint NOT NULL,
+	ids     @blob                    -- which, compressed; null: forgotten
+);
+
+CREATE TABLE sync_offer (
+	entity    @id NOT NULL,          -- received since a place that central lost: to be offered
+	record_id @id NOT NULL,
+	action    text NOT NULL,         -- as received last: P put, D delete
+	seq       bigint NOT NULL,       -- central's, of then; 0: unknown
+	PRIMARY KEY (entity, record_id)
+) WITHOUT ROWID;
 
 -- @ central
 
@@ -194,7 +227,14 @@ CREATE TABLE sync_site (
 	given          text,             -- places where bundles for it ended, the newest last, a blank behind each
 	last_seen_us   bigint,
 	version        text,             -- of its program
-	schema         bigint
+	schema         bigint,
+	fork_sure      bigint NOT NULL DEFAULT 0, -- edits of its present branch upto here are older than whatever came after,
+	fork_upto      bigint NOT NULL DEFAULT 0, -- upto here they may have been overtaken by what it lost, which
+	fork_all       bigint NOT NULL DEFAULT 0, -- was routed above these places
+	fork_own       bigint NOT NULL DEFAULT 0,
+	rival          text,             -- branch of a second copy of its database: both are refused until a person says which lives
+	stopped        text,             -- branch that a person has stopped
+	healed_us      bigint            -- when it last offered what central had lost
 ) @updated;
 CREATE UNIQUE INDEX sync_site_token ON sync_site(token_hash);
 
@@ -251,7 +291,7 @@ CREATE INDEX sync_seen_at ON sync_seen(at_us);
 
 CREATE TABLE sync_waiting (
 	id        @serial,
-	kind      text NOT NULL,         -- quarantine, grant, conflict
+	kind      text NOT NULL,         -- quarantine, grant, conflict, recovered
 	site_id   bigint NOT NULL,       -- who sent it
 	entity    @id NOT NULL,
 	record_id @id NOT NULL,
@@ -262,10 +302,12 @@ CREATE TABLE sync_waiting (
 	text      text NOT NULL,
 	at_us     bigint NOT NULL,
 	done_us   bigint,                -- when a person accepted or discarded it
-	verdict   text                   -- accepted, discarded
+	verdict   text,                  -- accepted, discarded; recovered: also equal, superseded
+	since     bigint NOT NULL DEFAULT 0 -- recovered: what is routed above was changed since the history was lost
 );
 CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;
 CREATE INDEX sync_waiting_done ON sync_waiting(done_us) WHERE done_us IS NOT NULL;
+CREATE INDEX sync_waiting_recovered ON sync_waiting(entity, record_id) WHERE kind = 'recovered';
 
 CREATE TABLE sync_verified (
 	site_id  bigint PRIMARY KEY NOT NULL,

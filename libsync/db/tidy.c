@@ -80,6 +80,15 @@ enum sync_status sync_tidy_upto(struct sync_db *db, int64_t now_us, int64_t *ret
 	return routed_before(db, at_us - days * day_us, ret, err);
 }
 
+enum sync_status sync_tidy_thinned(struct sync_db *db, int64_t now_us, int64_t *ret, struct sync_error *err)
+{
+	int64_t days, at_us;
+
+	TRY(sync_keep_get(db, &days, err));
+	TRY(tidy_time(db, now_us, &at_us, err));
+	return routed_before(db, at_us - 2 * days * day_us, ret, err);
+}
+
 /*
  * A site that is yet to load needs none: it is given what there is. A range of sites and +seq: by the index of tombstones, since
  * the others lead through all rows.

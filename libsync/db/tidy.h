@@ -13,5 +13,7 @@ enum sync_status sync_tidy(struct sync_db *db, const struct sync_checkpoint *new
 
 /** The seq upto which tombstones may have been forgotten; 0: none have. */
 enum sync_status sync_tidy_upto(struct sync_db *db, int64_t now_us, int64_t *ret, struct sync_error *err);
+/** The seq upto which routing transactions may have been forgotten; 0: none have. */
+enum sync_status sync_tidy_thinned(struct sync_db *db, int64_t now_us, int64_t *ret, struct sync_error *err);
 
 #endif

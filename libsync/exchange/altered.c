@@ -33,10 +33,10 @@ static bool same(const struct sync_value *a, const struct sync_value *b)
 }
 
 /* What did not come is unchanged, for all that is known. */
-static bool is_altered(const struct sync_record *applied, const struct sync_record *stored)
+bool sync_record_differs(const struct sync_record *applied, const struct sync_record *stored)
 {
-	if (applied->action != SYNC_PUT)
-		return true;
+	if (applied->action != SYNC_PUT || !stored->values)
+		return (applied->action == SYNC_PUT) != (stored->values != NULL) || stored->values;
 	for (size_t i = 1; i < applied->entity->n_fields; i++) {
 		const struct sync_value *v = &applied->values[i];
 
@@ -72,7 +72,7 @@ static enum sync_status compare(const struct applied *a, const struct sync_recor
 		ids[i] = r[i]->id;
 	TRY(sync_records_get(a->db, e, (struct sync_view){ 0 }, ids, n, &arena, stored, err));
 	for (size_t i = 0; i < n; i++) {
-		if (stored[i].values && is_altered(r[i], &stored[i]))
+		if (stored[i].values && sync_record_differs(r[i], &stored[i]))
 			ids[altered++] = r[i]->id;
 		else if (!stored[i].values && r[i]->action == SYNC_PUT)
 			missing[gone++] = r[i]->id;

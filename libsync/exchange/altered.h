@@ -5,6 +5,9 @@
 #include <libsync/db.h>
 #include <libsync/frame.h>
 
+/** Whether a record says anything else of its fields than what is stored (a delete: whether anything is). */
+bool sync_record_differs(const struct sync_record *r, const struct sync_record *stored);
+
 /**
  * PostgreSQL, at central, after records of a site were applied: what is stored otherwise than it was sent is an edit made here.
  * In SQLite no trigger can alter a row before it is stored.

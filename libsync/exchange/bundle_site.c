@@ -292,6 +292,10 @@ static enum sync_status apply_message(struct taking *t, struct sync_error *err)
 		return SYNC_OK;
 	}
 	TRY(sync_answer_apply(&answer, &t->batch, body, t->db, &t->link, &asked, NULL, &applied, err));
+	if (applied.parted)
+		return sync_fail(err, SYNC_EHISTORY,
+		                 "%s of %s is not of the history of this site, as after a restore of either side: exchange over the network first",
+		                 t->in->path, t->in->clear.made_at);
 	t->report->pulled += t->batch.end.records;
 	t->report->integrated += applied.outcome.applied;
 	return answer.spool ? sync_round_drain(t->db, &t->link, &t->o, t->report, err) : SYNC_OK;

@@ -9,9 +9,15 @@ enum {
 	THIN_EVERY = 16,
 };
 
+bool sync_checkpoint_kept(int64_t ordinal, int64_t newest)
+{
+	int64_t reach = ordinal & -ordinal; /* 2 to the power of its trailing zero bits */
+
+	return newest - ordinal <= KEPT_DENSELY || (newest - ordinal) / KEPT_DENSELY < reach;
+}
+
 static enum sync_status thin(struct sync_db *db, int64_t peer, int64_t newest, struct sync_error *err)
 {
-	/* n & -n is 2 to the power of n's trailing zero bits */
 	static const char drop[] = "DELETE FROM sync_checkpoint WHERE peer = $1 AND way = 'push'"
 				   "    AND (ordinal & -ordinal) * $2 < $3 - ordinal";
 
@@ -55,4 +61,57 @@ enum sync_status sync_checkpoint_find(struct sync_db *db, int64_t peer, const ch
 	TRY(sync_db_run(db, find, SYNC_ARGS(sync_int(peer), sync_text(id)), take_checkpoint, &f, err));
 	*ret_found = f.found;
 	return SYNC_OK;
+}
+
+/* A list being read. */
+struct list {
+	struct sync_arena *arena;
+	struct sync_checkpoint *c;
+	size_t n;
+};
+
+static enum sync_status take_next(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct list *l = ctx;
+	struct sync_checkpoint *c = &l->c[l->n++];
+
+	(void)n, (void)err;
+	*c = (struct sync_checkpoint){ .ordinal = v[0].i, .seq = v[1].i };
+	snprintf(c->id, sizeof c->id, "%.*s", SYNC_VIEW(v[2].s));
+	return SYNC_OK;
+}
+
+enum sync_status sync_checkpoint_list(struct sync_db *db, int64_t peer, struct sync_arena *arena, const struct sync_checkpoint **ret,
+				      size_t *ret_n, struct sync_error *err)
+{
+	static const char newest[] = "SELECT ordinal, seq, id FROM sync_checkpoint WHERE peer = $1 AND way = 'push'"
+				     "    ORDER BY ordinal DESC LIMIT $2";
+	struct list l = { arena, sync_arena_get(arena, SYNC_INQUIRY_MAX * sizeof *l.c), 0 };
+
+	if (!l.c)
+		return sync_fail(err, SYNC_ENOMEM, "reading checkpoints");
+	TRY(sync_db_run(db, newest, SYNC_ARGS(sync_int(peer), sync_int(SYNC_INQUIRY_MAX)), take_next, &l, err));
+	*ret = l.c;
+	*ret_n = l.n;
+	return SYNC_OK;
+}
+
+enum sync_status sync_checkpoint_drop(struct sync_db *db, int64_t peer, int64_t ordinal, struct sync_error *err)
+{
+	static const char drop[] = "DELETE FROM sync_checkpoint WHERE peer = $1 AND way = 'push' AND ordinal > $2";
+
+	return sync_db_run(db, drop, SYNC_ARGS(sync_int(peer), sync_int(ordinal)), NULL, NULL, err);
+}
+
+enum sync_status sync_checkpoint_abandon(struct sync_db *db, int64_t peer, const struct sync_checkpoint *from, bool *ret_again,
+					 struct sync_error *err)
+{
+	static const char was[] = "SELECT abandoned FROM sync_checkpoint WHERE peer = $1 AND id = $2 AND way = 'push'";
+	static const char abandon[] =
+	    "UPDATE sync_checkpoint SET abandoned = 1 WHERE peer = $1 AND way = 'push' AND ordinal > $2";
+	int64_t abandoned;
+
+	TRY(sync_db_number(db, was, SYNC_ARGS(sync_int(peer), sync_text(from->id)), 0, &abandoned, err));
+	*ret_again = abandoned != 0;
+	return sync_db_run(db, abandon, SYNC_ARGS(sync_int(peer), sync_int(from->ordinal)), NULL, NULL, err);
 }

@@ -16,8 +16,22 @@
 enum sync_status sync_checkpoint_put(struct sync_db *db, int64_t peer, const struct sync_checkpoint *c, int64_t previous,
 				     struct sync_error *err);
 
+/** Whether the rule keeps an ordinal while another is the newest; one that it does not keep may be gone, and is not lost. */
+bool sync_checkpoint_kept(int64_t ordinal, int64_t newest);
+
 /** The kept one of that id. */
 enum sync_status sync_checkpoint_find(struct sync_db *db, int64_t peer, const char *id, struct sync_checkpoint *ret,
 				      bool *ret_found, struct sync_error *err);
+
+/** The newest SYNC_INQUIRY_MAX kept ones, newest first, in an arena. */
+enum sync_status sync_checkpoint_list(struct sync_db *db, int64_t peer, struct sync_arena *arena, const struct sync_checkpoint **ret,
+				      size_t *ret_n, struct sync_error *err);
+
+/** Forget those above an ordinal: nobody else has them. */
+enum sync_status sync_checkpoint_drop(struct sync_db *db, int64_t peer, int64_t ordinal, struct sync_error *err);
+
+/** Central: a site has left all above this one and goes on elsewhere. *ret_again: this one it had left before. */
+enum sync_status sync_checkpoint_abandon(struct sync_db *db, int64_t peer, const struct sync_checkpoint *from, bool *ret_again,
+					 struct sync_error *err);
 
 #endif

@@ -182,6 +182,7 @@ static enum sync_status judge(struct sync_lot *lot, struct sync_error *err)
 		if (!SYNC_FAULT(rights_not_checked))
 			TRY(sync_check_rights(lot, err));
 		TRY(sync_weigh_edits(lot, err));
+		TRY(sync_find_overtaken(lot, err));
 	}
 	TRY(check_complete(lot, err));
 	return sync_check_references(lot, err);
@@ -310,8 +311,10 @@ static enum sync_status integrate_lot(struct work *w, struct sync_lot *lot, stru
 {
 	TRY(sync_lot_sort(lot, err));
 	TRY(judge(lot, err));
-	if (sync_lot_judged(lot))
+	if (sync_lot_judged(lot)) {
 		TRY(sync_keep_losers(lot, err));
+		TRY(sync_keep_replaced(lot, err));
+	}
 	TRY(apply(w, lot, err));
 	TRY(sync_keep_versions(lot, err));
 	TRY(keep_waiting(w, lot, err));

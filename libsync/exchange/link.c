@@ -31,6 +31,14 @@ static enum sync_status take_link(void *ctx, const struct sync_value *v, size_t 
 		.load_total = v[20].i,
 		.load_done = v[21].i,
 		.more = v[22].i,
+		.echo = v[24].i != 0,
+		.fork = { .made = v[25].i != 0,
+			  .common = { .ordinal = v[26].i, .seq = v[28].i },
+			  .sure = v[29].i,
+			  .upto = v[30].i,
+			  .all_seq = v[31].i,
+			  .own_seq = v[32].i },
+		.loss = (int)v[33].i & SYNC_LOSS_BOTH,
 	};
 	take_text(l->name, sizeof l->name, &v[1]);
 	take_text(l->url, sizeof l->url, &v[2]);
@@ -42,6 +50,7 @@ static enum sync_status take_link(void *ctx, const struct sync_value *v, size_t 
 	take_text(l->at.all.id, sizeof l->at.all.id, &v[15]);
 	take_text(l->at.own.id, sizeof l->at.own.id, &v[17]);
 	take_text(l->rest, sizeof l->rest, &v[23]);
+	take_text(l->fork.common.id, sizeof l->fork.common.id, &v[27]);
 	return SYNC_OK;
 }
 
@@ -50,7 +59,8 @@ static enum sync_status find_link(struct sync_db *db, struct sync_link *ret, str
 	static const char get[] = "SELECT site_id, name, url, token, installation, branch, made_ordinal, made_id, made_upto, "
 				  "out_ordinal, out_id, out_upto,"
 				  "    out_integrated, unanswered, all_seq, all_id, own_seq, own_id, verdict, load, "
-				  "load_total, load_done, more, rest FROM sync_link";
+				  "load_total, load_done, more, rest, echo, fork, fork_ordinal, fork_id, fork_seq, fork_sure,"
+				  "    fork_upto, fork_all, fork_own, offer FROM sync_link";
 
 	*ret = (struct sync_link){ 0 };
 	return sync_db_run(db, get, SYNC_NOARGS, take_link, ret, err);
@@ -249,8 +259,12 @@ struct sync_header sync_link_header(const struct sync_link *link)
 		.base = link->out,
 		.at = link->at,
 		.verdict = link->verdict,
+		.echo = link->echo,
+		.fork = link->fork,
 	};
 
+	if (!h.fork.made) /* central knows it */
+		h.fork = (struct sync_fork){ 0 };
 	memcpy(h.branch, link->branch, sizeof h.branch);
 	memcpy(h.rest, link->rest, sizeof h.rest);
 	return h;

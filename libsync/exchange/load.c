@@ -8,9 +8,11 @@
 
 #include "base/internal.h"
 #include "exchange/batch.h"
+#include "exchange/heal.h"
 #include "exchange/link.h"
 #include "exchange/load.h"
 #include "exchange/lot.h"
+#include "exchange/pulled.h"
 #include "exchange/round.h"
 #include "exchange/talk.h"
 
@@ -41,6 +43,7 @@ struct load {
 	const struct sync_record *put[RUN];
 	size_t n_put;
 	bool edited; /* an application has edited something meanwhile */
+	int loss;    /* of the last answer: the moment that this load is of is not known, or too old */
 };
 
 static void close_load(struct load *l)
@@ -73,12 +76,13 @@ static enum sync_status ask(struct load *l, const struct sync_load *next, struct
 	return sync_talk_start(&l->talk, sync_buf_view(&l->request), err);
 }
 
-static enum sync_status open_page(const struct load *l, struct sync_reader **ret, struct sync_error *err)
+static enum sync_status open_page(struct load *l, struct sync_reader **ret, struct sync_error *err)
 {
 	struct sync_header h;
 
 	TRY(sync_reader_new(ret, sync_buf_view(&l->talk.body), &sync_default_limits, err));
 	TRY(sync_reader_header(*ret, &h, false, err));
+	l->loss = h.loss & SYNC_LOSS_BOTH;
 	if (h.protocol > SYNC_PROTOCOL)
 		return sync_fail(err, SYNC_EVERSION, "central answers in protocol %d, this program speaks upto %d: update it",
 				 h.protocol, SYNC_PROTOCOL);
@@ -89,14 +93,14 @@ static enum sync_status open_page(const struct load *l, struct sync_reader **ret
 }
 
 /* The end of the page says where the next one begins; it is asked for before this one is applied. */
-static enum sync_status find_next(const struct load *l, struct sync_load *ret, struct sync_error *err)
+static enum sync_status find_next(struct load *l, struct sync_load *ret, struct sync_error *err)
 {
 	defer(sync_reader_freep) struct sync_reader *reader = NULL;
 	struct sync_end end;
 
 	TRY(open_page(l, &reader, err));
 	TRY(sync_reader_end(reader, &end, err));
-	if (end.load.active && !end.load.entity[0])
+	if (end.load.active && !end.load.entity[0] && l->loss == SYNC_LOSS_NONE)
 		return sync_fail(err, SYNC_EBADFRAME, "the page does not say where the next one begins");
 	*ret = end.load;
 	return SYNC_OK;
@@ -224,6 +228,13 @@ static enum sync_status put_page(struct load *l, struct sync_error *err)
 	return SYNC_OK;
 }
 
+/* What is pulled from now on is noted from here on. */
+static enum sync_status catch(struct sync_db *db, const struct sync_load *last, struct sync_error *err)
+{
+	TRY(sync_stage_catch(db, last, err));
+	return sync_pulled_put(db, &last->at, NULL, 0, (struct sync_view){ 0 }, err);
+}
+
 static enum sync_status apply_page(struct load *l, const struct sync_load *next, struct sync_error *err)
 {
 	enum sync_status status;
@@ -231,7 +242,7 @@ static enum sync_status apply_page(struct load *l, const struct sync_load *next,
 	TRY(sync_db_begin(l->db, true, err));
 	status = put_page(l, err);
 	if (status == SYNC_OK)
-		status = next->active ? sync_stage_next(l->db, next, err) : sync_stage_catch(l->db, next, err);
+		status = next->active ? sync_stage_next(l->db, next, err) : catch(l->db, next, err);
 	if (status == SYNC_OK)
 		return sync_db_commit(l->db, err);
 	sync_db_rollback(l->db);
@@ -256,6 +267,8 @@ static enum sync_status load_pages(struct load *l, struct sync_load *next, struc
 	TRY(first_page(l, next, err));
 	for (;;) {
 		TRY(find_next(l, next, err));
+		if (l->loss != SYNC_LOSS_NONE)
+			return sync_heal_load(l->db, l->loss, err);
 		TRY(sync_stopped(l->o, err));
 		if (next->active)
 			TRY(ask(l, next, err));

@@ -7,6 +7,7 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
+#include "db/outbox.h"
 #include "db/tidy.h"
 #include "exchange/route.h"
 
@@ -38,12 +39,17 @@ static enum sync_status take_peer(void *ctx, const struct sync_value *v, size_t 
 	take_id(p->at.all.id, &v[8]);
 	take_id(p->at.own.id, &v[10]);
 	snprintf(p->branch, sizeof p->branch, "%.*s", SYNC_VIEW(v[16].s));
+	if (v[18].kind == SYNC_STRING)
+		snprintf(p->rival, sizeof p->rival, "%.*s", SYNC_VIEW(v[18].s));
+	if (v[19].kind == SYNC_STRING)
+		snprintf(p->stopped, sizeof p->stopped, "%.*s", SYNC_VIEW(v[19].s));
 	return SYNC_OK;
 }
 
 #define SELECT_PEER                                                                                                         \
 	"SELECT site_id, in_ordinal, in_id, in_upto, in_highest, in_integrated, spooled, all_seq, all_id, own_seq, own_id," \
-	"    verdict, verdict_seen, unpushed, last_seen_us, loaded, branch, lapsed_us FROM sync_site WHERE site_id = $1"
+	"    verdict, verdict_seen, unpushed, last_seen_us, loaded, branch, lapsed_us, rival, stopped FROM sync_site"           \
+	"    WHERE site_id = $1"
 
 enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, struct sync_peer *ret, struct sync_error *err)
 {
@@ -66,53 +72,68 @@ static bool same_place(const struct sync_position *a, const struct sync_position
 	       strcmp(a->own.id, b->own.id) == 0;
 }
 
-enum sync_status sync_peer_lapsed(struct sync_db *db, struct sync_error *err)
+/*
+ * Deletes that a site has not had may be forgotten: it was away for too long, or names an older place than before, as after it was
+ * restored, or its load rested. To begin at the beginning is always possible.
+ */
+static bool may_miss_deletes(const struct sync_peer *p, int64_t seq, int64_t before, int64_t forgotten)
 {
-	int64_t days;
-
-	TRY(sync_keep_get(db, &days, err));
-	return sync_fail(err, SYNC_EHISTORY,
-			 "this site was away for longer than the %" PRId64 " days for which deletes are kept, so it cannot be brought up to "
-			 "date: it begins anew with central site reset, then remote init with another file",
-			 days);
+	return seq > 0 && seq < forgotten && (seq < before || !p->loaded);
 }
 
-/* Records of its pages may have been deleted since, and forgotten. */
-static enum sync_status check_fresh(struct sync_db *db, const struct sync_position *at, struct sync_error *err)
+/* The place of one stream: whether it was given here. It may have been, long ago, and be forgotten. */
+static enum sync_status check_stream(struct sync_db *db, const struct sync_peer *p, const struct sync_checkpoint *at, int64_t before,
+				     int *ret_loss, struct sync_error *err)
 {
-	int64_t upto;
-
-	TRY(sync_tidy_upto(db, sync_now_us(), &upto, err));
-	return at->all.seq < upto || at->own.seq < upto ? sync_peer_lapsed(db, err) : SYNC_OK;
-}
-
-enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_peer *p, const struct sync_position *at,
-					  struct sync_error *err)
-{
+	char id[SYNC_CHECKPOINT_ID + 1];
+	int64_t forgotten = 0, thinned = 0;
 	bool known;
 
-	if (!p->loaded)
-		TRY(check_fresh(db, at, err));
-	if (p->lapsed || same_place(at, &p->at))
+	TRY(sync_routing_id(db, at->seq, id, err));
+	known = strcmp(id, at->id) == 0;
+	if (known && at->seq >= before && p->loaded)
 		return SYNC_OK;
-	TRY(sync_pull_known(db, at, &known, err));
-	return known ? SYNC_OK
-		     : sync_fail(err, SYNC_EHISTORY,
-				 "the site holds what was routed upto %" PRId64 " (%s) and %" PRId64
-				 " (%s), which this database never did: central "
-				 "was restored from an older backup",
-				 at->all.seq, at->all.id, at->own.seq, at->own.id);
+	TRY(sync_tidy_upto(db, sync_now_us(), &forgotten, err));
+	if (at->seq < before || p->lapsed || !p->loaded)
+		TRY(sync_tidy_thinned(db, sync_now_us(), &thinned, err));
+	if (may_miss_deletes(p, at->seq, before, forgotten))
+		*ret_loss |= SYNC_LOSS_OLD;
+	if (!known && at->seq > thinned)
+		*ret_loss |= SYNC_LOSS_CENTRAL;
+	return SYNC_OK;
 }
 
-enum sync_status sync_peer_check(struct sync_db *db, const struct sync_peer *p, const struct sync_header *h,
+enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_peer *p, const struct sync_position *at, int *ret_loss,
+					  struct sync_error *err)
+{
+	*ret_loss = p->lapsed ? SYNC_LOSS_OLD : SYNC_LOSS_NONE;
+	if (p->loaded && same_place(at, &p->at))
+		return SYNC_OK;
+	TRY(check_stream(db, p, &at->all, p->at.all.seq, ret_loss, err));
+	return check_stream(db, p, &at->own, p->at.own.seq, ret_loss, err);
+}
+
+enum sync_status sync_peer_check(struct sync_db *db, const struct sync_peer *p, const struct sync_header *h, int *ret_loss,
 				 struct sync_error *err)
 {
+	TRY(sync_peer_check_position(db, p, &h->at, ret_loss, err));
 	if (h->verdict > p->verdict)
-		return sync_fail(err, SYNC_EHISTORY,
-				 "the site has stored verdict %" PRId64 ", the newest here is %" PRId64
-				 ": central was restored from an older backup",
-				 h->verdict, p->verdict);
-	return sync_peer_check_position(db, p, &h->at, err);
+		*ret_loss |= SYNC_LOSS_CENTRAL;
+	return SYNC_OK;
+}
+
+enum sync_status sync_peer_admit(const struct sync_peer *p, const char *branch, struct sync_error *err)
+{
+	if (p->rival[0])
+		return sync_fail(err, SYNC_ECOPIED,
+				 "two copies of this site's database are in use, in branches %s and %s; this one is %s. Neither is "
+				 "taken: central site keep NAME BRANCH says which lives on, the other keeps what it has not pushed",
+				 p->branch, p->rival, branch);
+	if (p->stopped[0] && strcmp(p->stopped, branch) == 0)
+		return sync_fail(err, SYNC_ECOPIED,
+				 "this copy of the site's database, branch %s, was stopped at central because another one lives on; "
+				 "it keeps what it has not pushed", branch);
+	return SYNC_OK;
 }
 
 enum sync_status sync_peer_note(struct sync_db *db, int64_t site_id, const struct sync_header *h, int64_t now_us,

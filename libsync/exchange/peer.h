@@ -17,6 +17,7 @@ struct sync_peer {
 	int64_t last_seen_us; /* 0: never */
 	bool loaded, lapsed;
 	char branch[SYNC_BRANCH + 1]; /* of the last stored push */
+	char rival[SYNC_BRANCH + 1], stopped[SYNC_BRANCH + 1]; /* of copies; or empty */
 };
 
 /**
@@ -32,14 +33,15 @@ enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, s
 enum sync_status sync_peer_note(struct sync_db *db, int64_t site_id, const struct sync_header *h, int64_t now_us,
 				struct sync_error *err);
 
-/** Whether what a request says that it holds was ever given here. @retval SYNC_EHISTORY  it was not: nothing of it is to be kept */
+/** Whether who asks is not stopped as a copy. @retval SYNC_ECOPIED  it is: the text says what to do */
+enum sync_status sync_peer_admit(const struct sync_peer *p, const char *branch, struct sync_error *err);
+
+/** Whether what a request says that it holds was ever given here: enum sync_loss. With a loss nothing of it is to be kept. */
 enum sync_status sync_peer_check(struct sync_db *db, const struct sync_peer *p, const struct sync_header *h,
-				 struct sync_error *err);
+				 int *ret_loss, struct sync_error *err);
 /** The same of a position alone. */
 enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_peer *p, const struct sync_position *at,
-					  struct sync_error *err);
-/** That it was away for too long. @retval SYNC_EHISTORY  always */
-enum sync_status sync_peer_lapsed(struct sync_db *db, struct sync_error *err);
+					  int *ret_loss, struct sync_error *err);
 
 /**
  * Requests that wrote nothing, of all servers of this process on one database; thread-safe. What is in it is lost with the

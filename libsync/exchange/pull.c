@@ -7,7 +7,8 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
-#include "exchange/checkpoint.h"
+#include "exchange/heal.h"
+#include "exchange/pulled.h"
 #include "exchange/spool.h"
 #include "exchange/verify.h"
 
@@ -55,47 +56,6 @@ struct applying {
 static bool same(const struct sync_checkpoint *a, const struct sync_checkpoint *b)
 {
 	return strcmp(a->id, b->id) == 0;
-}
-
-static enum sync_status parted(const struct applying *x, const char *what, struct sync_error *err)
-{
-	const struct sync_checkpoint *stored = &x->a->h.stored, *out = &x->link->out;
-
-	return sync_fail(err, SYNC_EHISTORY,
-			 "central's newest checkpoint of this site is %" PRId64
-			 " (%s), the newest that it confirmed was %" PRId64 " (%s): %s",
-			 stored->ordinal, stored->id[0] ? stored->id : "none", out->ordinal, out->id[0] ? out->id : "none",
-			 what);
-}
-
-/*
- * Central's newest checkpoint is the one confirmed before, or one that this site made since: then an answer was lost. Anything
- * else means that one of the two was restored from an older copy.
- */
-static enum sync_status find_stored(struct applying *x, struct sync_error *err)
-{
-	const struct sync_checkpoint *stored = &x->a->h.stored;
-	struct sync_checkpoint own;
-	bool found;
-
-	if (same(stored, &x->link->out))
-		return SYNC_OK;
-	if (!stored->id[0])
-		return parted(x, "central has lost what it confirmed, as after a restore from an older backup", err);
-	TRY(sync_checkpoint_find(x->db, 0, stored->id, &own, &found, err));
-	if (!found)
-		return parted(
-		    x,
-		    "this database never made it, as after a restore from an older backup, or when two copies of it are in use",
-		    err);
-	if (own.ordinal < x->link->out.ordinal)
-		return parted(x, "central has lost what it confirmed since, as after a restore from an older backup", err);
-	if (own.ordinal != stored->ordinal || own.seq != stored->seq)
-		return sync_fail(err, SYNC_EBADFRAME,
-				 "central has checkpoint %s as %" PRId64 " upto %" PRId64 ", this site made it as %" PRId64
-				 " upto %" PRId64,
-				 stored->id, stored->ordinal, stored->seq, own.ordinal, own.seq);
-	return SYNC_OK;
 }
 
 static enum sync_status check_header(const struct applying *x, struct sync_error *err)
@@ -204,11 +164,23 @@ static const char *rest_of(const struct applying *x)
 	return x->a->spool || waits(x) ? x->b->end.rest : "";
 }
 
+/* After a restore: this site has all that it lost, once nothing is left to come or to be decided. */
+static bool has_caught_up(const struct applying *x)
+{
+	const struct sync_header *asked = x->asked, *h = &x->a->h;
+
+	return asked->echo && asked->want > 0 && asked->unpushed == 0 && !asked->part && !h->refused && x->b->end.more == 0 &&
+	       h->integrated >= h->stored.seq;
+}
+
 static void advance(struct applying *x)
 {
 	const struct sync_header *h = &x->a->h;
 	struct sync_link *link = x->link;
 
+	if (!same(&link->out, &h->stored)) /* central has a push of this branch, and with it where that began */
+		link->fork.made = false;
+	link->echo = link->echo && !has_caught_up(x);
 	link->out = h->stored;
 	link->integrated = h->integrated;
 	/* another push was made ahead, and is sent now that this one is stored */
@@ -223,14 +195,15 @@ static enum sync_status put_link(const struct applying *x, struct sync_error *er
 {
 	static const char set[] =
 	    "UPDATE sync_link SET out_ordinal = $1, out_id = $2, out_upto = $3, out_integrated = $4, unanswered = $5,"
-	    "    all_seq = $6, all_id = $7, own_seq = $8, own_id = $9, verdict = $10, more = $11, rest = $12";
+	    "    all_seq = $6, all_id = $7, own_seq = $8, own_id = $9, verdict = $10, more = $11, rest = $12, echo = $13, fork = $14";
 	const struct sync_link *l = x->link;
 
 	return sync_db_run(x->db, set,
 			   SYNC_ARGS(sync_int(l->out.ordinal), sync_text(l->out.id), sync_int(l->out.seq),
 				     sync_int(l->integrated), sync_int(l->unanswered), sync_int(l->at.all.seq),
 				     sync_text(l->at.all.id), sync_int(l->at.own.seq), sync_text(l->at.own.id),
-				     sync_int(l->verdict), sync_int(l->more), sync_text(l->rest)),
+				     sync_int(l->verdict), sync_int(l->more), sync_text(l->rest), sync_int(l->echo),
+				     sync_int(l->fork.made)),
 			   NULL, NULL, err);
 }
 
@@ -272,6 +245,17 @@ static bool same_place(const struct sync_position *a, const struct sync_position
 	return a->all.seq == b->all.seq && a->own.seq == b->own.seq && same(&a->all, &b->all) && same(&a->own, &b->own);
 }
 
+/* From what it notes a central that loses history is offered what it lost. */
+static enum sync_status note_pulled(const struct applying *x, struct sync_error *err)
+{
+	bool records = x->b->end.records > 0;
+
+	if (!records && same_place(&x->before.at, &x->link->at))
+		return SYNC_OK;
+	return sync_pulled_put(x->db, &x->link->at, x->a->spool ? NULL : x->b->r, x->a->spool ? 0 : x->b->n,
+			       records ? x->body : (struct sync_view){ 0 }, err);
+}
+
 /* An empty round writes nothing. */
 static enum sync_status find_changes(const struct applying *x, bool *ret, struct sync_error *err)
 {
@@ -279,7 +263,7 @@ static enum sync_status find_changes(const struct applying *x, bool *ret, struct
 	int64_t leaving;
 
 	TRY(count_confirmed(x, &leaving, err));
-	*ret = leaving > 0 || x->b->n > 0 || x->a->spool || l->verdict != x->a->h.verdict || l->unanswered ||
+	*ret = leaving > 0 || l->echo || x->b->n > 0 || x->a->spool || l->verdict != x->a->h.verdict || l->unanswered ||
 	       !same(&l->out, &x->a->h.stored) || l->integrated != x->a->h.integrated || l->more != x->b->end.more ||
 	       strcmp(l->rest, rest_of(x)) != 0 || !same_place(&l->at, &x->b->end.at);
 	return SYNC_OK;
@@ -291,6 +275,7 @@ static enum sync_status apply(struct applying *x, struct sync_error *err)
 	TRY(drop_confirmed(x, err));
 	advance(x);
 	TRY(put_link(x, err));
+	TRY(note_pulled(x, err));
 	if (x->pushed)
 		TRY(sync_push_settle(x->push, x->db, err));
 	return take_records(x, err);
@@ -320,7 +305,9 @@ enum sync_status sync_answer_apply(const struct sync_answer *a, struct sync_batc
 
 	*ret = (struct sync_applied){ 0 };
 	TRY(check_header(&x, err));
-	TRY(find_stored(&x, err));
+	TRY(sync_heal_needed(db, link, &a->h, &ret->parted, err));
+	if (ret->parted)
+		return SYNC_OK;
 	x.pushed = asked->made.ordinal > 0 && same(&asked->made, &a->h.stored);
 	TRY(find_changes(&x, &changes, err));
 	if (!changes)

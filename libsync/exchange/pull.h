@@ -28,6 +28,7 @@ struct sync_applied {
 	int64_t pushed; /* records that central says it has, of the push at hand */
 	struct sync_outcome outcome;
 	bool leave; /* a store is to be let go: central waits for the next request */
+	bool parted; /* the histories have: nothing was believed */
 };
 
 /**
@@ -37,7 +38,6 @@ struct sync_applied {
  * @param link   of before; afterwards of after
  * @param asked  the request's header
  * @param push   what the request carried, if anything
- * @retval SYNC_EHISTORY  central's checkpoint is not one that this site could expect; nothing was changed
  */
 enum sync_status sync_answer_apply(const struct sync_answer *a, struct sync_batch *b, struct sync_view body, struct sync_db *db,
 				   struct sync_link *link, const struct sync_header *asked, struct sync_push *push,

@@ -30,6 +30,7 @@ enum {
 	COUNT_LIMIT = 10000,    /* pending rows are counted up to here */
 	LEAST_PART = 128 << 10, /* bytes: to find where a part begins, all of the group is gone through */
 	STATE = 80,
+	NOT_A_SITE = -2,        /* no row has it as its source */
 };
 
 struct page {
@@ -65,6 +66,11 @@ struct pull {
 	struct sync_members members;
 };
 
+static int64_t skip_of(const struct sync_ask *ask)
+{
+	return ask->echo ? NOT_A_SITE : ask->site;
+}
+
 static void close_pull(struct pull **p)
 {
 	if (!*p)
@@ -90,7 +96,7 @@ static enum sync_status read_page(struct pull *p, struct sync_error *err)
 
 	sync_arena_reset(&page->arena);
 	page->n = page->passed = page->n_units = 0;
-	return sync_outbox_after(p->db, p->ask->site, p->all_seq, p->own_seq, PAGE_ROWS, take_row, page, err);
+	return sync_outbox_after(p->db, p->ask->site, skip_of(p->ask), p->all_seq, p->own_seq, PAGE_ROWS, take_row, page, err);
 }
 
 static void pass_row(struct pull *p)
@@ -217,7 +223,7 @@ static bool decide(const struct sync_outbox_row *row, struct sync_record *r, boo
 
 static bool is_wanted(const struct pull *p, const struct sync_member *m)
 {
-	return m->row.source != p->ask->site;
+	return m->row.source != skip_of(p->ask);
 }
 
 /* Those that the site did not make itself, entity by entity. */
@@ -521,7 +527,7 @@ enum sync_status sync_pull_write(struct sync_db *db, const struct sync_ask *ask,
 	TRY(set_position(db, &ask->at->own, p->own_seq, &ret->at.own, err));
 	ret->more = 0;
 	*ret_held = p->held;
-	return p->full ? sync_outbox_count(db, ask->site, p->all_seq, p->own_seq, COUNT_LIMIT, &ret->more, err) : SYNC_OK;
+	return p->full ? sync_outbox_count(db, ask->site, skip_of(ask), p->all_seq, p->own_seq, COUNT_LIMIT, &ret->more, err) : SYNC_OK;
 }
 
 /* positions */

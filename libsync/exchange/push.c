@@ -14,6 +14,7 @@
 #include "exchange/checkpoint.h"
 #include "exchange/extra.h"
 #include "exchange/integrate.h"
+#include "exchange/parted.h"
 #include "exchange/route.h"
 #include "exchange/spool.h"
 #include "exchange/stores.h"
@@ -601,17 +602,23 @@ static enum sync_status keep_checkpoint(struct taking *t, struct sync_error *err
 static enum sync_status take(struct taking *t, struct sync_reader *reader, struct sync_view body, struct sync_seen *seen,
 			     bool spool, bool *ret_large, struct sync_error *err)
 {
+	int loss;
 	bool behind;
 
 	TRY(sync_peer_get(t->db, t->peer.site_id, true, &t->peer, err));
-	t->taken.refused = strcmp(t->follows ? t->follows->id : t->h->base.id, t->peer.in.id) != 0 && !SYNC_FAULT(any_base);
+	TRY(sync_peer_admit(&t->peer, t->h->branch, err));
+	if (seen)
+		sync_seen_get(seen, &t->peer);
+	TRY(sync_peer_check(t->db, &t->peer, t->h, &loss, err));
+	t->taken.refused = (strcmp(t->follows ? t->follows->id : t->h->base.id, t->peer.in.id) != 0 && !SYNC_FAULT(any_base)) ||
+			   loss != SYNC_LOSS_NONE;
 	if (t->taken.refused)
 		return SYNC_OK;
 	TRY(check_made(t, err));
+	TRY(sync_parted_branch(t->db, &t->peer, t->h, &t->taken.copied, err));
+	if (t->taken.copied)
+		return SYNC_OK;
 	t->highest = t->peer.highest > t->h->made.seq ? t->peer.highest : t->h->made.seq;
-	if (seen)
-		sync_seen_get(seen, &t->peer);
-	TRY(sync_peer_check(t->db, &t->peer, t->h, err));
 	TRY(t->h->cont ? check_cont(t, err) : sync_spool_drop_parts(t->db, t->peer.site_id, err));
 	TRY(sync_spool_pending(t->db, t->peer.site_id, &behind, err));
 	if (spool || behind || t->h->part || t->h->cont)
@@ -656,6 +663,8 @@ enum sync_status sync_push_take(struct sync_db *db, int64_t site_id, const struc
 		if (status != SYNC_OK)
 			return status;
 		*ret = t.taken;
+		if (t.taken.copied)
+			return sync_peer_admit(&t.peer, h->branch, err);
 	} while (large);
 	return SYNC_OK;
 }

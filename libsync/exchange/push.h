@@ -59,6 +59,7 @@ struct sync_taken {
 	int64_t records;
 	bool refused; /* base is not the newest stored checkpoint: nothing was read */
 	bool spooled;
+	bool copied;  /* as of sync_parted_branch(): committed, and nothing else */
 };
 /**
  * Central's part: store and integrate a request that carries records, in one transaction, under the lock of its site.

@@ -6,7 +6,9 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
+#include "exchange/heal.h"
 #include "exchange/link.h"
+#include "exchange/offer.h"
 #include "exchange/pull.h"
 #include "exchange/push.h"
 #include "exchange/spool.h"
@@ -20,6 +22,7 @@ enum {
 	FEW = 100,            /* edits that are not worth asking first */
 	MOST_UNANSWERED = 16, /* checkpoints made without an answer: fewer than are kept */
 	MOST_REFUSED = 3,
+	MOST_PARTED = 4, /* how often histories may part in a round */
 	MOST_POLLS = 16, /* while central integrates what it has spooled */
 	FIRST_POLL_US = 50000,
 	LAST_POLL_US = 1000000,
@@ -52,7 +55,7 @@ struct round {
 	struct ahead ahead;
 	struct sync_batch batch;
 	size_t at_once; /* adapts to o->slice_us */
-	int refused, polls;
+	int refused, polls, parted;
 	struct sync_error full; /* why central does not take what there is to push: this round goes on without it */
 };
 
@@ -214,6 +217,8 @@ static enum sync_status read_answer(struct round *r, const struct sync_header *a
 	TRY(sync_answer_read(a, &r->batch, body, r->at_once, err));
 	began_us = sync_tick_us();
 	TRY(sync_answer_apply(a, &r->batch, body, r->db, &r->link, asked, r->push, applied, err));
+	if (applied->parted)
+		return SYNC_OK;
 	adapt(r, sync_tick_us() - began_us);
 	r->report->pushed += applied->pushed;
 	r->report->pulled += r->batch.end.records;
@@ -276,6 +281,49 @@ static enum sync_status finish(struct round *r, const struct sync_header *asked,
 	return *ret_again ? SYNC_OK : status;
 }
 
+/* Ask, and once more without the dictionary if central has another one. */
+static enum sync_status ask_common(struct round *r, struct sync_answer *ret, struct sync_error *err)
+{
+	enum sync_status status = SYNC_EDICTIONARY;
+	struct sync_view message;
+	struct sync_writer *w;
+
+	for (int i = 0; i < 2 && status == SYNC_EDICTIONARY; i++) {
+		TRY(sync_talk_writer(&r->talk, &w, err));
+		TRY(sync_heal_ask(r->db, &r->link, w, &message, err));
+		TRY(sync_talk_start(&r->talk, message, err));
+		status = sync_talk_finish(&r->talk, err);
+	}
+	TRY(status);
+	return sync_answer_read(ret, &r->batch, sync_buf_view(&r->talk.body), r->at_once, err);
+}
+
+/* The histories have parted: what was prepared to be sent is of one that is over. */
+static enum sync_status heal(struct round *r, struct sync_error *err)
+{
+	struct sync_answer answer;
+
+	if (++r->parted > MOST_PARTED)
+		return sync_fail(err, SYNC_EHISTORY,
+				 "central and this site disagreed %d times in a row about what they have in common: its newest checkpoint "
+				 "is %" PRId64 " (%s); are several copies of this site at work?",
+				 MOST_PARTED, r->link.out.ordinal, r->link.out.id);
+	forget_ahead(r);
+	sync_push_clear(r->push);
+	sync_push_clear(r->next);
+	TRY(ask_common(r, &answer, err));
+	return sync_heal_apply(r->db, &r->link, &answer.h, err);
+}
+
+/* Nothing is pulled, and so nothing overwritten, before central has what it lost. */
+static enum sync_status offer(struct round *r, struct sync_error *err)
+{
+	bool parted;
+
+	TRY(sync_offer_step(r->db, &r->link, &r->talk, &parted, err));
+	return parted ? heal(r, err) : SYNC_OK;
+}
+
 static enum sync_status exchange(struct round *r, bool *ret_more, struct sync_error *err)
 {
 	struct sync_applied applied;
@@ -283,6 +331,9 @@ static enum sync_status exchange(struct round *r, bool *ret_more, struct sync_er
 	struct sync_header asked;
 
 	TRY(sync_stopped(r->o, err));
+	*ret_more = true;
+	if (r->link.loss != SYNC_LOSS_NONE)
+		return offer(r, err);
 	TRY(send(r, &asked, err));
 	if (may_write_ahead(r, &asked))
 		(void)write_ahead(r, &asked, NULL); /* what is wrong is found again when it is written in its turn */
@@ -290,6 +341,9 @@ static enum sync_status exchange(struct round *r, bool *ret_more, struct sync_er
 	if (*ret_more)
 		return SYNC_OK;
 	TRY(read_answer(r, &asked, &answer, &applied, err));
+	*ret_more = applied.parted;
+	if (applied.parted)
+		return heal(r, err);
 	if (r->o->progress)
 		r->o->progress(r->o->ctx, "sync", r->report->pushed + r->report->pulled,
 			       r->report->pushed + r->report->pulled + asked.unpushed + r->link.more);

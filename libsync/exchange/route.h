@@ -66,6 +66,7 @@ struct sync_ask {
 	const char *rest;               /* and of a group that goes on; empty: nothing */
 	size_t want;                    /* bytes that suit the link */
 	int64_t chunk_max;              /* records at most */
+	bool echo;                      /* what it made itself, too */
 };
 /**
  * Central's part of a pull: write what is pending of a site into an answer, whole groups until about want bytes, or a part of one

@@ -7,12 +7,13 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
-#include "db/outbox.h"
 #include "exchange/batch.h"
 #include "exchange/integrate.h"
 #include "exchange/link.h"
+#include "exchange/parted.h"
 #include "exchange/peer.h"
 #include "exchange/push.h"
+#include "exchange/recovered.h"
 #include "exchange/route.h"
 #include "exchange/server.h"
 #include "exchange/spool.h"
@@ -104,6 +105,7 @@ struct serving {
 	struct sync_header h;
 	struct sync_peer peer;
 	struct sync_taken taken;
+	int loss; /* what the request says that it holds is not known here */
 	bool routed; /* by itself, what was in the queue */
 	bool held;   /* the answer ends before what is not routed */
 	int64_t now_us;
@@ -123,6 +125,8 @@ static enum sync_status read_header(struct serving *x, struct sync_error *err)
 				 x->site_id);
 	if (!h->branch[0])
 		return sync_fail(err, SYNC_EBADFRAME, "the header has no branch");
+	if (h->loss > SYNC_LOSS_BOTH || (h->loss != SYNC_LOSS_NONE && h->made.ordinal > 0))
+		return sync_fail(err, SYNC_EBADFRAME, "loss %d with checkpoint %" PRId64, h->loss, h->made.ordinal);
 	return SYNC_OK;
 }
 
@@ -134,6 +138,16 @@ static enum sync_status read_nothing(struct serving *x, struct sync_error *err)
 	TRY(sync_reader_end(x->reader, &end, err));
 	return end.records == 0 ? SYNC_OK
 				: sync_fail(err, SYNC_EBADFRAME, "%" PRId64 " records without a checkpoint", end.records);
+}
+
+static bool asks(const struct serving *x)
+{
+	return x->h.load.active || x->h.inquiry.active;
+}
+
+static enum sync_status take_offer(struct serving *x, struct sync_error *err)
+{
+	return sync_offer_take(x->db, x->site_id, &x->h, x->reader, &x->s->batch, x->s->seen, &x->served.wrote, err);
 }
 
 static enum sync_status take_push(struct serving *x, struct sync_error *err)
@@ -152,7 +166,9 @@ static enum sync_status take_push(struct serving *x, struct sync_error *err)
 static enum sync_status note(struct serving *x, struct sync_error *err)
 {
 	TRY(sync_peer_get(x->db, x->site_id, true, &x->peer, err));
-	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
+	TRY(sync_peer_check(x->db, &x->peer, &x->h, &x->loss, err));
+	if (x->loss != SYNC_LOSS_NONE)
+		return SYNC_OK;
 	TRY(sync_peer_note(x->db, x->site_id, &x->h, x->now_us, err));
 	TRY(sync_store_settle(x->db, x->site_id, err));
 	return sync_route_within(x->db, err);
@@ -164,7 +180,7 @@ static enum sync_status note_in_transaction(struct serving *x, struct sync_error
 
 	TRY(sync_db_begin(x->db, true, err));
 	status = note(x, err);
-	x->served.wrote = status == SYNC_OK;
+	x->served.wrote = status == SYNC_OK && x->loss == SYNC_LOSS_NONE;
 	if (status == SYNC_OK)
 		return sync_db_commit(x->db, err);
 	sync_db_rollback(x->db);
@@ -173,7 +189,9 @@ static enum sync_status note_in_transaction(struct serving *x, struct sync_error
 
 static bool needs_note(const struct serving *x)
 {
-	return !x->recites && !x->served.wrote && !x->taken.refused && (x->h.verdict != x->peer.verdict_seen || !x->peer.loaded);
+	if (x->recites || asks(x) || x->served.wrote || x->taken.refused || x->loss != SYNC_LOSS_NONE)
+		return false;
+	return x->h.verdict != x->peer.verdict_seen || !x->peer.loaded;
 }
 
 /* Whoever has more to push is not kept waiting: its records are routed meanwhile. */
@@ -182,10 +200,18 @@ static bool is_routed_later(const struct serving *x)
 	return x->served.wrote && (x->served.spooled || x->h.unpushed > 0);
 }
 
+static enum sync_status find_loss(struct serving *x, struct sync_error *err)
+{
+	sync_seen_get(x->s->seen, &x->peer);
+	if (!x->h.load.active)
+		return sync_peer_check(x->db, &x->peer, &x->h, &x->loss, err);
+	return x->h.load.entity[0] ? sync_peer_check_position(x->db, &x->peer, &x->h.load.at, &x->loss, err) : SYNC_OK;
+}
+
 /* Begin the snapshot of the answer, once everything that it should see is written. */
 static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 {
-	bool routed = is_routed_later(x);
+	bool routed = is_routed_later(x) || x->h.inquiry.active;
 
 	for (;;) {
 		bool queued = false;
@@ -193,9 +219,11 @@ static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 		TRY(sync_db_begin(x->db, false, err));
 		TRY(sync_peer_get(x->db, x->site_id, false, &x->peer, err));
 		x->peer.loaded = x->peer.loaded || x->recites;
+		TRY(sync_peer_admit(&x->peer, x->h.branch, err));
+		TRY(find_loss(x, err));
 		if (!routed)
 			TRY(sync_route_queued(x->db, &queued, err));
-		if (!queued && (x->h.load.active || !needs_note(x)))
+		if (!queued && !needs_note(x))
 			return SYNC_OK;
 		sync_db_rollback(x->db);
 		if (!queued)
@@ -221,6 +249,7 @@ static struct sync_header answer_header(const struct serving *x)
 		.highest = x->peer.highest,
 		.verdict = x->peer.verdict,
 		.refused = x->taken.refused,
+		.loss = x->loss,
 	};
 
 	memcpy(h.branch, x->h.branch, sizeof h.branch);
@@ -254,7 +283,7 @@ static enum sync_status give_verdicts(struct serving *x, struct sync_error *err)
 	static const char get[] = "SELECT n, kind, entity, record_id, seq, code, field, text FROM sync_verdict"
 				  "    WHERE site_id = $1 AND n > $2 ORDER BY n LIMIT $3";
 
-	if (x->peer.verdict <= x->h.verdict)
+	if (x->peer.verdict <= x->h.verdict || x->h.loss != SYNC_LOSS_NONE)
 		return SYNC_OK;
 	return sync_db_run(x->db, get, SYNC_ARGS(sync_int(x->site_id), sync_int(x->h.verdict), sync_int(ANSWER_VERDICTS)),
 			   give_verdict, x, err);
@@ -265,6 +294,7 @@ static enum sync_status give_records(struct serving *x, struct sync_end *end, st
 	const struct sync_ask ask = { .site = x->site_id,
 				      .at = &x->h.at,
 				      .rest = x->h.rest,
+				      .echo = x->h.echo,
 				      .want = (size_t)(x->h.want < WANT_MAX ? x->h.want : WANT_MAX),
 				      .chunk_max = x->s->chunk_max };
 
@@ -272,29 +302,28 @@ static enum sync_status give_records(struct serving *x, struct sync_end *end, st
 	memcpy(end->rest, x->h.rest, sizeof end->rest);
 	if (ask.want == 0 || x->taken.refused || x->peer.spooled > 0 || !x->peer.loaded)
 		return SYNC_OK;
-	if (x->peer.lapsed) /* so that it asks again, and is told */
-		return sync_outbox_count(x->db, x->site_id, end->at.all.seq, end->at.own.seq, 1, &end->more, err);
 	end->rest[0] = '\0';
 	return sync_pull_write(x->db, &ask, x->w, end, &x->held, err);
 }
 
-/* Nothing is on its way from the site to here, and no verdict on it from here. */
-static bool is_settled(const struct serving *x)
+/* In the snapshot: a header only. */
+static enum sync_status answer_parted(struct serving *x, struct sync_error *err)
 {
-	return x->h.made.ordinal == 0 && x->h.unpushed == 0 && x->peer.spooled == 0 && x->h.verdict == x->peer.verdict &&
-	       !strcmp(x->h.base.id, x->peer.in.id);
+	struct sync_header h = answer_header(x);
+	struct sync_end end = { .at = x->h.at };
+
+	if (x->h.inquiry.active)
+		TRY(sync_parted_answer(x->db, &x->peer, &x->h, x->loss, &h.common, err));
+	sync_writer_begin(x->w, &h, false);
+	return sync_writer_end(x->w, &end, &x->answer, err);
 }
 
 /* In the snapshot. */
 static enum sync_status answer_pull(struct serving *x, struct sync_error *err)
 {
+	struct sync_header h = answer_header(x);
 	struct sync_end end = { 0 };
-	struct sync_header h;
 
-	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
-	if (x->peer.lapsed && is_settled(x))
-		return sync_peer_lapsed(x->db, err);
-	h = answer_header(x);
 	sync_writer_begin(x->w, &h, false);
 	TRY(give_verdicts(x, err));
 	TRY(give_records(x, &end, err));
@@ -327,9 +356,7 @@ static enum sync_status answer_load(struct serving *x, struct sync_error *err)
 	struct sync_end end = { 0 };
 	struct sync_header h;
 
-	if (load.entity[0])
-		TRY(sync_peer_check_position(x->db, &x->peer, &load.at, err));
-	else
+	if (!load.entity[0])
 		TRY(begin_load(x, &load, err));
 	h = answer_header(x);
 	h.load = load;
@@ -384,7 +411,10 @@ static enum sync_status answer_verify(struct serving *x, struct sync_error *err)
 	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
 	TRY(sync_db_begin(x->db, x->served.wrote, err));
 	TRY(sync_peer_get(x->db, x->site_id, x->served.wrote, &x->peer, err));
-	TRY(sync_peer_check(x->db, &x->peer, &x->h, err));
+	TRY(sync_peer_admit(&x->peer, x->h.branch, err));
+	TRY(sync_peer_check(x->db, &x->peer, &x->h, &x->loss, err));
+	if (x->loss != SYNC_LOSS_NONE)
+		return sync_fail(err, SYNC_EHISTORY, "what the site holds is not of this history: a round brings both together, verify then");
 	h = answer_header(x);
 	h.verify = x->h.verify;
 	sync_writer_begin(x->w, &h, false);
@@ -395,10 +425,18 @@ static enum sync_status answer_verify(struct serving *x, struct sync_error *err)
 	return sync_writer_end(x->w, &end, &x->answer, err);
 }
 
+static enum sync_status take(struct serving *x, struct sync_error *err)
+{
+	if (asks(x))
+		return read_nothing(x, err);
+	return x->h.loss != SYNC_LOSS_NONE ? take_offer(x, err) : take_push(x, err);
+}
+
 static enum sync_status answer(struct serving *x, struct sync_error *err)
 {
 	TRY(open_snapshot(x, err));
-	sync_seen_get(x->s->seen, &x->peer);
+	if (x->h.inquiry.active || x->loss != SYNC_LOSS_NONE)
+		return answer_parted(x, err);
 	return x->h.load.active ? answer_load(x, err) : answer_pull(x, err);
 }
 
@@ -416,7 +454,7 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 	TRY(read_header(x, err));
 	if (x->h.verify)
 		return answer_verify(x, err);
-	TRY(x->h.load.active ? read_nothing(x, err) : take_push(x, err));
+	TRY(take(x, err));
 	if (x->served.wrote && !is_routed_later(x))
 		TRY(sync_route_all(x->db, err));
 	x->w = x->s->writers[sync_reader_dictionary(x->reader)];
@@ -426,7 +464,9 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 	TRY(find_jobs(x, err));
 	x->served.pulled = sync_writer_records(x->w);
 	sync_db_rollback(x->db);
-	return x->h.load.active || x->recites ? SYNC_OK : sync_seen_put(x->s->seen, x->site_id, &x->h, x->now_us, !x->served.wrote, err);
+	if (asks(x) || x->recites || x->loss != SYNC_LOSS_NONE)
+		return SYNC_OK;
+	return sync_seen_put(x->s->seen, x->site_id, &x->h, x->now_us, !x->served.wrote, err);
 }
 
 static enum sync_status handle(struct serving *x, struct sync_error *err)
@@ -457,12 +497,23 @@ enum sync_status sync_server_answer(struct sync_server *s, int64_t site_id, stru
 	return SYNC_OK;
 }
 
+/* A file asks no questions. */
+static enum sync_status check_bundled(const struct serving *x, struct sync_error *err)
+{
+	if (x->loss == SYNC_LOSS_NONE)
+		return SYNC_OK;
+	return sync_fail(err, SYNC_EHISTORY,
+			 "site %" PRId64 " holds what is not of this history, as after a restore, or was away for too long: let it exchange over "
+			 "the network first", x->site_id);
+}
+
 enum sync_status sync_server_recite(struct sync_server *s, int64_t site_id, struct sync_view body, struct sync_view *ret,
 				    struct sync_error *err)
 {
 	struct serving x = { .s = s, .site_id = site_id, .body = body, .recites = true };
 
 	TRY(handle(&x, err));
+	TRY(check_bundled(&x, err));
 	*ret = x.answer;
 	return SYNC_OK;
 }
@@ -472,7 +523,8 @@ enum sync_status sync_server_take(struct sync_server *s, int64_t site_id, struct
 {
 	struct serving x = { .s = s, .site_id = site_id, .body = body, .follows = follows };
 
-	return handle(&x, err);
+	TRY(handle(&x, err));
+	return check_bundled(&x, err);
 }
 
 /* background work */

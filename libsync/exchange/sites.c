@@ -212,7 +212,7 @@ enum sync_status sync_site_forget(struct sync_db *db, int64_t site_id, struct sy
 		"DELETE FROM sync_spool WHERE source = $1",
 		"DELETE FROM sync_checkpoint WHERE peer = $1",
 		"DELETE FROM sync_verdict WHERE site_id = $1",
-		"UPDATE sync_site SET token_hash = NULL, installation = NULL, revoked_us = NULL, lapsed_us = NULL, branch = '',"
+		"UPDATE sync_site SET token_hash = NULL, installation = NULL, revoked_us = NULL, lapsed_us = NULL, rival = NULL, stopped = NULL, fork_upto = 0, branch = '',"
 		"       in_ordinal = 0, in_id = '', in_upto = 0, in_highest = 0, in_integrated = 0, spooled = 0, all_seq = 0, all_id = '',"
 		"       own_seq = 0, own_id = '', verdict_seen = verdict, loaded = 0, unpushed = 0, given = NULL, version = NULL, schema = NULL"
 		"    WHERE site_id = $1",

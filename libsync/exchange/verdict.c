@@ -115,7 +115,9 @@ static bool asks_grant(const struct sync_item *item)
 /* A refused edit is undone at its site; one that a person may still grant stays there. */
 static bool is_undone(const struct sync_lot *lot, const struct sync_item *item)
 {
-	return (is_refused(lot, item) && !asks_grant(item)) || (sync_item_open(lot, item) && item->merit == SYNC_LOSES);
+	bool lost = item->merit == SYNC_LOSES || item->merit == SYNC_OVERTAKEN;
+
+	return (is_refused(lot, item) && !asks_grant(item)) || (sync_item_open(lot, item) && lost);
 }
 
 /*
@@ -154,7 +156,8 @@ static enum sync_status take_open(void *ctx, const struct sync_value *v, size_t 
 static enum sync_status find_open(struct sync_lot *lot, struct open_rows *open, struct sync_error *err)
 {
 	static const char find[] =
-		"SELECT entity, record_id, seq FROM sync_waiting WHERE site_id = $1 AND done_us IS NULL ORDER BY id";
+		"SELECT entity, record_id, seq FROM sync_waiting WHERE site_id = $1 AND done_us IS NULL AND kind <> 'recovered'"
+		"    ORDER BY id";
 
 	*open = (struct open_rows){ .lot = lot, .cap = lot->n };
 	open->seen.arena = lot->arena;

@@ -9,6 +9,7 @@
 #include "base/internal.h"
 #include "exchange/integrate.h"
 #include "exchange/route.h"
+#include "exchange/waiting.h"
 
 enum { MAX_SQL = 1024 };
 
@@ -44,13 +45,27 @@ static enum sync_status show(void *ctx, const struct sync_value *v, size_t n, st
 	return each->fn(each->ctx, &w, err);
 }
 
+#define SELECT_OPEN                                                                                                    \
+	"SELECT w.id, w.kind, coalesce(s.name, ''), w.entity, w.record_id, w.code, w.field, w.text, w.at_us"           \
+	"    FROM sync_waiting w LEFT JOIN sync_site s ON s.site_id = w.site_id WHERE w.done_us IS NULL AND w.kind "
+
 enum sync_status sync_waiting_each(struct sync_db *db,
                                    enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err), void *ctx,
                                    struct sync_error *err)
 {
-	static const char open[] =
-		"SELECT w.id, w.kind, coalesce(s.name, ''), w.entity, w.record_id, w.code, w.field, w.text, w.at_us"
-		"    FROM sync_waiting w LEFT JOIN sync_site s ON s.site_id = w.site_id WHERE w.done_us IS NULL ORDER BY w.id";
+	static const char open[] = SELECT_OPEN "<> 'recovered' ORDER BY w.id";
+	struct each each = { .fn = fn, .ctx = ctx };
+	enum sync_status status = sync_db_run(db, open, SYNC_NOARGS, show, &each, err);
+
+	sync_arena_clear(&each.arena);
+	return status;
+}
+
+enum sync_status sync_recovered_each(struct sync_db *db,
+                                     enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err), void *ctx,
+                                     struct sync_error *err)
+{
+	static const char open[] = SELECT_OPEN "= 'recovered' ORDER BY w.id";
 	struct each each = { .fn = fn, .ctx = ctx };
 	enum sync_status status = sync_db_run(db, open, SYNC_NOARGS, show, &each, err);
 
@@ -110,10 +125,10 @@ static enum sync_status close_wait(struct sync_db *db, const struct wait *w, con
 	return closed ? SYNC_OK : sync_fail(err, SYNC_EINVALID, "%" PRId64 " has been decided before", w->id);
 }
 
-/* What the site was told is settled. Nobody was told that an edit of central itself has lost. */
+/* What the site was told is settled. Nobody was told that an edit of central itself has lost, or that something was offered. */
 static enum sync_status tell_site(struct sync_db *db, const struct wait *w, const char *code, const char *text, struct sync_error *err)
 {
-	if (w->site_id == 0)
+	if (w->site_id == 0 || sync_view_is(w->kind, "recovered"))
 		return SYNC_OK;
 	return sync_verdict_add(db, w->site_id, "resolved", &w->record, code, NULL, text, sync_now_us(), err);
 }
@@ -249,6 +264,21 @@ static enum sync_status accept(struct sync_db *db, struct wait *w, struct sync_e
 	return sync_view_is(w->kind, "grant") ? accept_grant(db, w, err) : accept_edit(db, w, err);
 }
 
+enum sync_status sync_waiting_try(struct sync_db *db, int64_t id, bool *ret_done, struct sync_error *err)
+{
+	defer(clear_wait) struct wait w = { .id = id };
+	const struct sync_record *r = &w.record;
+	enum sync_status possible;
+
+	TRY(read_wait(db, &w, err));
+	possible = check_possible(db, r, err);
+	*ret_done = possible == SYNC_OK;
+	if (possible != SYNC_OK)
+		return possible == SYNC_EINVALID ? SYNC_OK : possible;
+	TRY(close_wait(db, &w, "accepted", err));
+	return sync_apply(db, 0, &r, NULL, 1, err);
+}
+
 static enum sync_status discard(struct sync_db *db, struct wait *w, struct sync_error *err)
 {
 	TRY(read_wait(db, w, err));
@@ -288,7 +318,8 @@ enum sync_status sync_waiting_count(struct sync_db *db, int64_t site_id, int64_t
 {
 	static const char arriving[] = "SELECT count(*) FROM (SELECT root_id FROM sync_inbox WHERE source = $1 LIMIT $2) w";
 	static const char deciding[] =
-		"SELECT count(*) FROM (SELECT site_id FROM sync_waiting WHERE site_id = $1 AND done_us IS NULL LIMIT $2) w";
+		"SELECT count(*) FROM (SELECT site_id FROM sync_waiting WHERE site_id = $1 AND done_us IS NULL"
+		"    AND kind <> 'recovered' LIMIT $2) w";
 	const struct sync_value site = sync_int(site_id), most = sync_int(limit);
 
 	TRY(sync_db_number(db, arriving, SYNC_ARGS(site, most), 0, ret_arriving, err));

@@ -29,7 +29,7 @@ typedef enum sync_status sync_command_fn(const struct sync_call *call, struct sy
 /** A command: a row of a table that ends with a zeroed one. */
 struct sync_command {
 	const char *name;     /* one or two words: "site add" */
-	const char *args;     /* "STORE SITE", "[ENTITY]": one word each, optional ones in brackets and last; NULL: none */
+	const char *args;     /* "STORE SITE", "[ENTITY]": one word each, optional ones in brackets and last, "ID..." as many as there are; NULL: none */
 	sync_command_fn *run;
 	const char *help;     /* one line */
 	const char *more;     /* what its --help says after the options; NULL: nothing */

@@ -16,6 +16,7 @@
 	X(EINCOMPLETE,   "incomplete",   409, true,  "not everything went both ways")                   \
 	X(EBASE,         "base",         409, true,  "the base is not the newest checkpoint")           \
 	X(EHISTORY,      "history",      409, false, "the two histories have parted")                   \
+	X(ECOPIED,       "copied",       409, false, "two copies of this site are in use")              \
 	X(ETOOBIG,       "toobig",       413, false, "larger than the agreed limit")                    \
 	X(EMEDIATYPE,    "mediatype",    415, false, "unsupported content type")                        \
 	X(EINVALID,      "invalid",      422, false, "not valid")                                       \

@@ -65,6 +65,9 @@ struct sync_link {
 	int64_t verdict;
 	int64_t more;
 	char rest[SYNC_REST]; /* of a group whose beginning came in parts; else empty */
+	bool echo;              /* restored, and not caught up yet */
+	struct sync_fork fork;
+	int loss;               /* enum sync_loss: what was received is offered to central first */
 };
 /** @retval SYNC_ENOTFOUND  not registered yet: remote init */
 enum sync_status sync_link_get(struct sync_db *db, struct sync_link *ret, struct sync_error *err);

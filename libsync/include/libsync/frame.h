@@ -37,6 +37,41 @@ struct sync_load {
 	bool active;             /* request: wants this page; answer: there is a next one */
 };
 
+/** Why a site cannot simply go on from what it holds; both may be. */
+enum sync_loss {
+	SYNC_LOSS_NONE = 0,
+	SYNC_LOSS_CENTRAL = 1, /* central lost history: it never gave this, or such a verdict */
+	SYNC_LOSS_OLD = 2,     /* deletes that the site has not had are forgotten */
+	SYNC_LOSS_BOTH = 3,
+};
+
+/** Where a site that lost history began its present branch, until central has stored a push of it. */
+struct sync_fork {
+	struct sync_checkpoint common; /* newest that both had */
+	int64_t sure;                  /* edits at or below had been confirmed before, whatever became of their checkpoints */
+	int64_t upto;                  /* those at or below may have been overtaken by what the site lost */
+	int64_t all_seq, own_seq;      /* what it held of each stream */
+	bool made;                     /* there was one */
+};
+
+enum { SYNC_INQUIRY_MAX = 2000 /* of either list */ };
+
+/** Question after two histories have parted: what of this do you know? Newest first. */
+struct sync_inquiry {
+	const struct sync_checkpoint *made; /* pushes that the site has made */
+	size_t n_made;
+	const struct sync_position *held; /* places that it has held */
+	size_t n_held;
+	bool active;
+};
+
+/** The answer: the newest of either list that central knows; zeroed where it knows none. */
+struct sync_common {
+	struct sync_checkpoint made;
+	struct sync_position at;
+	bool active;
+};
+
 /** First frame of a request or an answer; each side reads what the other writes. */
 struct sync_header {
 	int protocol;
@@ -51,15 +86,20 @@ struct sync_header {
 	int64_t verdict;             /* highest verdict stored; answer: newest there is */
 	int64_t unpushed;            /* records that the site still has after this request */
 	int64_t want;                /* body bytes of the answer that suit the link; 0: no records please */
+	bool echo;                   /* what this site made is wanted, too */
+	struct sync_fork fork;
+	struct sync_inquiry inquiry;         /* a request with it has nothing else to ask; borrowed from the reader */
 	bool part;                   /* all of it is of one group that goes on in the next request */
 	bool cont;                   /* its first group goes on from the request before */
 	char rest[SYNC_REST];        /* what the site has of a group that goes on; as sync_end.rest gave it */
 	struct sync_load load;       /* in both */
+	int loss;                    /* enum sync_loss; request: its records are what the site received, an offer; answer: of what the request says */
 	/* answer */
 	struct sync_checkpoint stored; /* central's newest of this site */
 	int64_t integrated;            /* seq upto which the site's records are integrated */
 	int64_t highest;               /* highest seq seen from it */
 	bool refused;                  /* the push was not read: base is not stored */
+	struct sync_common common;     /* answer to inquiry */
 	int verify;                    /* in both: enum sync_verify_step; the message has ranges instead of records */
 };
 
@@ -205,7 +245,7 @@ enum sync_status sync_reader_reset(struct sync_reader *r, struct sync_view body,
 void sync_reader_free(struct sync_reader *r);
 /** For defer(). */
 void sync_reader_freep(struct sync_reader **r);
-/** The header; first. Whether the body used the dictionary: sync_reader_dictionary(). */
+/** The header; first; the lists in it live as long as the message. Whether the body used the dictionary: sync_reader_dictionary(). */
 enum sync_status sync_reader_header(struct sync_reader *r, struct sync_header *ret, bool request, struct sync_error *err);
 /** Whether the body was made with the dictionary of this build. */
 bool sync_reader_dictionary(const struct sync_reader *r);

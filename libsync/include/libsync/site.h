@@ -37,6 +37,12 @@ enum sync_status sync_site_add(struct sync_db *db, const char *name, const char 
                                int64_t *ret_site_id, struct sync_error *err);
 /** A new secret for a site whose machine was replaced; its token stops working, it loads anew. */
 enum sync_status sync_site_reset(struct sync_db *db, const char *name, char ret_secret[static 30], struct sync_error *err);
+/**
+ * Two copies of a site's database were in use, and both are refused: let the one in this branch live on.
+ *
+ * @retval SYNC_EINVALID  there are none, or none of them is in this branch
+ */
+enum sync_status sync_site_keep(struct sync_db *db, const char *name, const char *branch, struct sync_error *err);
 /** No exchange any more. */
 enum sync_status sync_site_revoke(struct sync_db *db, const char *name, struct sync_error *err);
 /** By name. */
@@ -177,7 +183,7 @@ enum sync_status sync_option_set(struct sync_db *db, const struct sync_option *o
 /** Something that waits for a person. */
 struct sync_waiting {
 	int64_t id;
-	const char *kind; /* quarantine, grant, conflict */
+	const char *kind; /* quarantine, grant, conflict, recovered */
 	const char *site;
 	const char *entity, *record_id, *code, *field, *text; /* field may be empty */
 	int64_t at_us;
@@ -193,6 +199,32 @@ enum sync_status sync_waiting_discard(struct sync_db *db, int64_t id, struct syn
 /** How many records of a site wait at central for something to arrive, and edits of it for a person; each is counted up to limit. */
 enum sync_status sync_waiting_count(struct sync_db *db, int64_t site_id, int64_t limit, int64_t *ret_arriving, int64_t *ret_deciding,
                                     struct sync_error *err);
+
+/** After central was restored: what became of what sites offered it of the history that it lost. */
+struct sync_recovered {
+	int64_t accepted;
+	int64_t equal; /* central had them again by itself */
+	int64_t left;  /* still open */
+};
+/** Those that are open, oldest first: kind is "recovered", code missing, older, changed or deleted. */
+enum sync_status sync_recovered_each(struct sync_db *db, enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err),
+                                     void *ctx, struct sync_error *err);
+/** Close those that central has by now. */
+enum sync_status sync_recovered_settle(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
+/**
+ * Accept all that are possible, of each record the latest version, in integration order. What central has changed since the loss is left
+ * to a person: sync_waiting_accept(), sync_waiting_discard().
+ */
+enum sync_status sync_recovered_accept(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
+
+/** Whether central has lost history, as far as its sites have said. */
+struct sync_recovery {
+	int64_t seen_us; /* when that was first seen; 0: never */
+	int64_t sites;   /* that have offered what they had of it */
+	int64_t open;    /* records that wait for a person */
+};
+/** Count them. */
+enum sync_status sync_recovered_count(struct sync_db *db, struct sync_recovery *ret, struct sync_error *err);
 
 /** Records that wait in an inbox for something to arrive (both roles); fn sees source, entity, record_id, code, field, needs_entity,
  *  needs_id, text, received_us. */

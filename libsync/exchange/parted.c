@@ -1,0 +1,124 @@
+#include "exchange/parted.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <libsync/site.h>
+
+#include "base/internal.h"
+#include "exchange/checkpoint.h"
+#include "exchange/route.h"
+
+/* the question */
+
+/* The first of those asked for that central has. */
+static enum sync_status find_made(struct sync_db *db, const struct sync_peer *p, const struct sync_inquiry *q,
+				  struct sync_checkpoint *ret, struct sync_error *err)
+{
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	const struct sync_checkpoint *here;
+	size_t n;
+
+	TRY(sync_checkpoint_list(db, p->site_id, &arena, &here, &n, err));
+	for (size_t i = 0; i < q->n_made; i++) {
+		for (size_t k = 0; k < n; k++) {
+			if (strcmp(q->made[i].id, here[k].id) != 0)
+				continue;
+			*ret = here[k];
+			return SYNC_OK;
+		}
+	}
+	return SYNC_OK;
+}
+
+static enum sync_status find_held(struct sync_db *db, const struct sync_inquiry *q, struct sync_position *ret, struct sync_error *err)
+{
+	for (size_t i = 0; i < q->n_held; i++) {
+		bool known;
+
+		TRY(sync_pull_known(db, &q->held[i], &known, err));
+		if (!known)
+			continue;
+		*ret = q->held[i];
+		return SYNC_OK;
+	}
+	return SYNC_OK;
+}
+
+enum sync_status sync_parted_answer(struct sync_db *db, const struct sync_peer *p, const struct sync_header *h, int loss,
+				    struct sync_common *ret, struct sync_error *err)
+{
+	bool known;
+
+	*ret = (struct sync_common){ .active = true };
+	TRY(find_made(db, p, &h->inquiry, &ret->made, err));
+	TRY(sync_pull_known(db, &h->at, &known, err));
+	if (!known && (loss & SYNC_LOSS_CENTRAL)) /* what was given here long ago is as good as ever */
+		return find_held(db, &h->inquiry, &ret->at, err);
+	ret->at = h->at;
+	return SYNC_OK;
+}
+
+/* branches */
+
+static enum sync_status put_rival(struct sync_db *db, const struct sync_peer *p, const char *branch, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_site SET rival = $1 WHERE site_id = $2";
+
+	return sync_db_run(db, set, SYNC_ARGS(sync_text(branch), sync_int(p->site_id)), NULL, NULL, err);
+}
+
+static enum sync_status put_fork(struct sync_db *db, const struct sync_peer *p, const struct sync_fork *f, struct sync_error *err)
+{
+	static const char set[] =
+	    "UPDATE sync_site SET fork_sure = $1, fork_upto = $2, fork_all = $3, fork_own = $4 WHERE site_id = $5";
+
+	return sync_db_run(db, set,
+			   SYNC_ARGS(sync_int(f->sure), sync_int(f->upto), sync_int(f->all_seq), sync_int(f->own_seq),
+				     sync_int(p->site_id)),
+			   NULL, NULL, err);
+}
+
+/* Once a person has stopped the branch that central has, whichever goes on in its place is no copy. */
+enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, const struct sync_header *h, bool *ret_copied,
+				    struct sync_error *err)
+{
+	bool again;
+
+	*ret_copied = false;
+	if (!h->fork.made || strcmp(h->branch, p->branch) == 0)
+		return SYNC_OK;
+	TRY(sync_checkpoint_abandon(db, p->site_id, &h->fork.common, &again, err));
+	*ret_copied = again && strcmp(p->stopped, p->branch) != 0;
+	if (*ret_copied) {
+		snprintf(p->rival, sizeof p->rival, "%s", h->branch);
+		return put_rival(db, p, h->branch, err);
+	}
+	return put_fork(db, p, &h->fork, err);
+}
+
+/* what a person says */
+
+static enum sync_status keep(struct sync_db *db, const char *name, const char *branch, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_site SET stopped = $1, rival = NULL WHERE site_id = $2";
+	struct sync_site s;
+	struct sync_peer p;
+
+	TRY(sync_site_find(db, name, &s, err));
+	TRY(sync_peer_get(db, s.site_id, true, &p, err));
+	if (!p.rival[0])
+		return sync_fail(err, SYNC_EINVALID, "no two copies of site '%s' are known", name);
+	if (strcmp(branch, p.branch) != 0 && strcmp(branch, p.rival) != 0)
+		return sync_fail(err, SYNC_EINVALID, "the copies of site '%s' are in branches %s and %s, not in '%s'", name, p.branch,
+				 p.rival, branch);
+	return sync_db_run(db, set,
+			   SYNC_ARGS(sync_text(strcmp(branch, p.branch) == 0 ? p.rival : p.branch), sync_int(s.site_id)), NULL, NULL,
+			   err);
+}
+
+enum sync_status sync_site_keep(struct sync_db *db, const char *name, const char *branch, struct sync_error *err)
+{
+	TRY(sync_db_begin(db, true, err));
+	return sync_db_finish(db, keep(db, name, branch, err), err);
+}

@@ -1,0 +1,711 @@
+#include "country.h"
+
+#include <libsync/site.h>
+
+#include "db/driver.h"
+#include "faulty_db.h"
+
+enum { SITES = 2 };
+
+/* A country whose sites are loaded, and backups of it. */
+struct ill {
+	struct country c;
+	struct testdb backup[4]; /* any of them, by whom it is of */
+	size_t n;
+};
+
+static struct sync_db *central(const struct ill *x)
+{
+	return x->c.central->db;
+}
+
+static struct sync_db *site(const struct ill *x, size_t i)
+{
+	return x->c.site[i].db.db;
+}
+
+static void begin(struct ill *x, void **state, size_t n)
+{
+	*x = (struct ill){ 0 };
+	country_open(&x->c, testdb_of(state), n);
+	for (size_t i = 0; i < n; i++)
+		country_load(&x->c, i);
+	put_location(site(x, 0), "l1", 1, "before");
+	put_barcode(site(x, 0), "b1", "before");
+	country_settle(&x->c);
+}
+
+static void end(struct ill *x)
+{
+	for (size_t i = 0; i < x->n; i++)
+		testdb_drop(&x->backup[i]);
+	country_close(&x->c);
+}
+
+/* A restore is not noticed by a process that goes on: nobody has the database open meanwhile. */
+static void close_central(struct ill *x)
+{
+	assert_ok(sync_server_flush(central(x), err));
+	for (size_t i = 0; i < x->c.n; i++)
+		loopback_close(&x->c.site[i].line);
+	sync_db_close(x->c.central->db);
+	x->c.central->db = NULL;
+}
+
+static void open_central(struct ill *x)
+{
+	testdb_open(x->c.central, SYNC_CENTRAL);
+	for (size_t i = 0; i < x->c.n; i++)
+		loopback_open(&x->c.site[i].line, central(x), (int64_t)i + 1);
+}
+
+static size_t save_central(struct ill *x)
+{
+	close_central(x);
+	testdb_copy(&x->backup[x->n], x->c.central);
+	open_central(x);
+	return x->n++;
+}
+
+static void restore_central(struct ill *x, size_t backup)
+{
+	close_central(x);
+	testdb_restore(x->c.central, &x->backup[backup]);
+	open_central(x);
+}
+
+static void close_site(struct ill *x, size_t i)
+{
+	sync_db_close(x->c.site[i].db.db);
+	x->c.site[i].db.db = NULL;
+}
+
+static size_t save_site(struct ill *x, size_t i)
+{
+	close_site(x, i);
+	testdb_copy(&x->backup[x->n], &x->c.site[i].db);
+	testdb_open(&x->c.site[i].db, SYNC_SITE);
+	return x->n++;
+}
+
+static void restore_site(struct ill *x, size_t i, size_t backup)
+{
+	close_site(x, i);
+	testdb_restore(&x->c.site[i].db, &x->backup[backup]);
+	testdb_open(&x->c.site[i].db, SYNC_SITE);
+}
+
+static void assert_healed(struct ill *x)
+{
+	country_settle(&x->c);
+	for (size_t i = 0; i < x->c.n; i++) {
+		assert_converged(&x->c, i);
+		assert_int_equal(0, number(site(x, i), "SELECT echo + offer FROM sync_link"));
+		assert_int_equal(0, number(site(x, i), "SELECT count(*) FROM sync_offer"));
+		assert_int_equal(0, x->c.site[i].report.unpushed);
+	}
+}
+
+static void assert_recovered(struct ill *x, const char *entity, const char *id, const char *code)
+{
+	if (!number(central(x), "SELECT count(*) FROM sync_waiting WHERE kind = 'recovered' AND done_us IS NULL AND entity = '%s'"
+			       " AND record_id = '%s' AND code = '%s'", entity, id, code))
+		fail_msg("%s %s is not offered as %s", entity, id, code);
+}
+
+static struct sync_recovered accept_all(struct ill *x)
+{
+	struct sync_recovered r;
+
+	assert_ok(sync_recovered_accept(central(x), &r, err));
+	loopback_work(&x->c.site[0].line);
+	return r;
+}
+
+static int64_t open_offers(struct ill *x)
+{
+	return number(central(x), "SELECT count(*) FROM sync_waiting WHERE kind = 'recovered' AND done_us IS NULL");
+}
+
+static void put_unit(struct sync_db *db, const char *id, const char *name)
+{
+	run(db, "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('%s', '%s', 1, %s) ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+	    id, name, sync_db_dialect(db)->postgres ? "true" : "1");
+}
+
+/* central is restored */
+
+static void what_a_restored_central_lost_comes_back(void **state)
+{
+	struct ill x;
+	size_t old;
+	struct sync_recovered r;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_unit(central(&x), "unit1", "lost");
+	put_unit(central(&x), "unit2", "lost too");
+	put_location(site(&x, 0), "l1", 1, "after");
+	put_location(site(&x, 1), "l2", 2, "after");
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	run(site(&x, 0), "DELETE FROM barcode");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location"));
+
+	assert_healed(&x);
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM location WHERE name = 'after'"));
+	assert_int_equal(3, number(central(&x), "SELECT count(*) FROM stocktake_line"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM barcode"));
+	assert_recovered(&x, "unit", "unit1", "older");
+	assert_recovered(&x, "unit", "unit2", "missing");
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM unit WHERE name LIKE 'lost%%'"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_site WHERE healed_us IS NOT NULL"));
+
+	r = accept_all(&x);
+	assert_int_equal(2, r.accepted);
+	assert_int_equal(0, r.left);
+	assert_healed(&x);
+	assert_int_equal(2, number(site(&x, 1), "SELECT count(*) FROM unit WHERE name LIKE 'lost%%'"));
+	assert_int_equal(0, open_offers(&x));
+	end(&x);
+}
+
+/* One site comes back only after the other, and central, have worked for long; numbers are given again to other things. */
+static void a_restore_that_is_noticed_late_loses_nothing(void **state)
+{
+	struct ill x;
+	struct sync_recovered r;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	for (int i = 0; i < 5; i++) {
+		put_location(site(&x, 0), "l1", 1, i % 2 ? "a" : "b");
+		put_unit(central(&x), "unit1", i % 2 ? "c" : "d");
+		put_unit(central(&x), "unit2", "lost");
+		run(site(&x, 0), "UPDATE item SET name = 'refused %d'", i);
+		assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+		assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	}
+	restore_central(&x, old);
+	for (int i = 0; i < 30; i++) {
+		put_location(site(&x, 1), "l2", 2, i % 2 ? "e" : "f");
+		put_unit(central(&x), "unit1", i % 2 ? "g" : "new");
+		put_unit(central(&x), "unit3", "new");
+		assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	}
+	put_location(site(&x, 0), "l9", 1, "made meanwhile");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE name = 'b'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l9'"));
+	assert_recovered(&x, "unit", "unit1", "changed");
+	assert_recovered(&x, "unit", "unit2", "missing");
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND n > 0"));
+
+	r = accept_all(&x);
+	assert_int_equal(1, r.accepted);
+	assert_int_equal(1, r.left);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM unit WHERE id = 'unit2'"));
+	assert_int_equal(0, number(site(&x, 1), "SELECT count(*) FROM unit WHERE id = 'unit1' AND name = 'd'"));
+	end(&x);
+}
+
+static void a_delete_that_central_lost_is_offered(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit2", "to be deleted");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'unit2'"));
+	assert_recovered(&x, "unit", "unit2", "deleted");
+	assert_int_equal(1, accept_all(&x).accepted);
+	assert_healed(&x);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'unit2'"));
+	end(&x);
+}
+
+/* Whoever comes first does not know that the other will push its own records again. */
+static void what_its_site_pushes_again_needs_nobody(void **state)
+{
+	struct ill x;
+	struct sync_recovered r;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_barcode(site(&x, 0), "b1", "after");
+	put_barcode(site(&x, 0), "b2", "after");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	assert_recovered(&x, "barcode", "b1", "older");
+	assert_recovered(&x, "barcode", "b2", "missing");
+	assert_healed(&x);
+	assert_ok(sync_recovered_settle(central(&x), &r, err));
+	assert_int_equal(2, r.equal);
+	assert_int_equal(0, r.left);
+	assert_int_equal(2, number(site(&x, 1), "SELECT count(*) FROM barcode WHERE gtin = 'after'"));
+	end(&x);
+}
+
+static void the_latest_version_that_a_site_has_is_the_one_to_accept(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "first");
+	put_unit(central(&x), "unit3", "same");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	put_unit(central(&x), "unit2", "second");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	restore_central(&x, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	assert_int_equal(3, open_offers(&x)); /* unit3 is offered twice, and kept once */
+	assert_int_equal(2, accept_all(&x).accepted);
+	assert_int_equal(0, open_offers(&x));
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'unit2' AND name = 'second'"));
+	end(&x);
+}
+
+static void where_the_log_does_not_reach_everything_is_offered(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_unit(central(&x), "unit1", "lost");
+	put_unit(central(&x), "unit2", "lost too");
+	put_location(site(&x, 0), "l2", 1, "after");
+	country_settle(&x.c);
+	run(site(&x, 0), "DELETE FROM sync_pulled");
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit1", "older");
+	assert_recovered(&x, "unit", "unit2", "missing");
+	assert_int_equal(2, open_offers(&x));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM location"));
+	assert_int_equal(2, accept_all(&x).accepted);
+	assert_healed(&x);
+	restore_central(&x, old); /* once more, with a log that begins at the beginning */
+	assert_healed(&x);
+	assert_int_equal(2, open_offers(&x));
+	end(&x);
+}
+
+static void a_first_load_from_a_central_that_was_restored_begins_anew(void **state)
+{
+	struct ill x = { 0 };
+	size_t old;
+
+	country_open(&x.c, testdb_of(state), 1);
+	x.c.o.message_max = x.c.o.message_min = 1;
+	old = save_central(&x);
+	for (int i = 0; i < 3000; i++)
+		put_unit(central(&x), (char[]){ 'u', (char)('a' + i / 100), (char)('a' + i / 10 % 10), (char)('a' + i % 10), 0 }, "lost");
+	loopback_work(&x.c.site[0].line);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_ANSWER, 2, 0);
+	assert_int_equal(SYNC_ENET, sync_load_run(site(&x, 0), &x.c.site[0].line.transport, &x.c.o, &x.c.site[0].report, NULL));
+	assert_true(number(site(&x, 0), "SELECT count(*) FROM unit") > 100);
+	restore_central(&x, old);
+	country_load(&x.c, 0);
+	assert_healed(&x);
+	assert_true(open_offers(&x) > 100);
+	end(&x);
+}
+
+/* a site is restored */
+
+static void what_a_restored_site_lost_comes_back(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	put_location(site(&x, 0), "gone", 1, "before");
+	country_settle(&x.c);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l1", 1, "after");
+	put_location(site(&x, 0), "l2", 1, "after");
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	run(site(&x, 0), "DELETE FROM location WHERE id = 'gone'");
+	put_unit(central(&x), "unit1", "after");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	assert_int_equal(2, number(site(&x, 0), "SELECT count(*) FROM location WHERE name = 'after'"));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'gone'"));
+	assert_int_equal(3, number(site(&x, 0), "SELECT count(*) FROM stocktake_line"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_waiting"));
+	put_location(site(&x, 0), "l3", 1, "later");
+	assert_healed(&x);
+	end(&x);
+}
+
+static void a_site_that_lost_all_that_it_ever_pushed_goes_on(void **state)
+{
+	struct ill x = { 0 };
+	size_t old;
+
+	country_open(&x.c, testdb_of(state), 1);
+	country_load(&x.c, 0);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l1", 1, "lost");
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	put_location(site(&x, 0), "l2", 1, "later");
+	assert_healed(&x);
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM location"));
+	end(&x);
+}
+
+static void an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l1", 1, "lost");
+	put_location(site(&x, 0), "l2", 1, "lost");
+	put_barcode(site(&x, 0), "b1", "lost");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	put_location(site(&x, 0), "l2", 1, "lost"); /* the same again */
+	put_location(site(&x, 0), "l3", 1, "new");
+	put_barcode(site(&x, 0), "b1", "edited");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE name = 'edited'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE gtin = 'edited'"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND code = 'restored'"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE frame LIKE '%%lost%%'"));
+	end(&x);
+}
+
+/* The image knows checkpoints that central has forgotten, by the rule: it pushes again what had been confirmed. */
+static void what_was_confirmed_before_does_not_come_back_over_what_was_lost(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_location(site(&x, 0), "l1", 1, "confirmed");
+	country_settle(&x.c);
+	old = save_site(&x, 0);
+	for (int i = 0; i < 200; i++) {
+		put_location(site(&x, 0), "l1", 1, i % 2 ? "lost" : "x");
+		assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	}
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'lost'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_waiting"));
+	end(&x);
+}
+
+/* More than were lost: numbers go beyond those that central has seen. */
+static void edits_made_before_the_first_contact_may_be_many(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "lost", 1, "lost");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	x.c.o.chunk_max = 7;
+	for (int i = 0; i < 40; i++)
+		put_location(site(&x, 0), (char[]){ 'n', (char)('a' + i / 10), (char)('a' + i % 10), 0 }, 1, "new");
+	assert_healed(&x);
+	assert_int_equal(42, number(central(&x), "SELECT count(*) FROM location"));
+	assert_int_equal(42, number(site(&x, 0), "SELECT count(*) FROM location"));
+	end(&x);
+}
+
+/* both, and several times */
+
+static void both_may_be_restored_several_times(void **state)
+{
+	struct ill x;
+	size_t old_central, old_site;
+
+	begin(&x, state, SITES);
+	old_central = save_central(&x);
+	put_location(site(&x, 0), "l2", 1, "between");
+	put_unit(central(&x), "unit2", "between");
+	country_settle(&x.c);
+	old_site = save_site(&x, 0);
+	for (int i = 0; i < 4; i++) {
+		char name[20];
+
+		(void)snprintf(name, sizeof name, "round %d", i);
+		put_location(site(&x, 0), "l3", 1, name);
+		put_location(site(&x, 1), "l4", 2, name);
+		put_unit(central(&x), "unit1", name);
+		country_settle(&x.c);
+		if (i != 1)
+			restore_central(&x, old_central);
+		if (i != 2)
+			restore_site(&x, 0, old_site);
+		put_location(site(&x, 0), "l5", 1, name);
+		assert_healed(&x);
+		assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l2'"));
+		assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l4' AND name = '%s'", name));
+		assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l5' AND name = '%s'", name));
+	}
+	end(&x);
+}
+
+static void a_lost_answer_is_told_from_a_restored_site(void **state)
+{
+	struct ill x;
+
+	begin(&x, state, 1);
+	run(site(&x, 0), "CREATE TABLE was AS SELECT branch FROM sync_link");
+	put_location(site(&x, 0), "l1", 1, "after");
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_ANSWER, 1, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM was JOIN sync_link l ON l.branch = was.branch"));
+	end(&x);
+}
+
+/* copies */
+
+static enum sync_status round_of(struct ill *x, const char *text)
+{
+	enum sync_status status = country_round(&x->c, 0);
+
+	if (status != SYNC_OK && !strstr(x->c.site[0].err.text, text))
+		fail_msg("'%s' is not in '%s'", text, x->c.site[0].err.text);
+	return status;
+}
+
+/* The database of the site is that of one copy, or that of the other. */
+static void swap(struct ill *x, size_t other)
+{
+	struct testdb present = { 0 };
+
+	close_site(x, 0);
+	testdb_copy(&present, &x->c.site[0].db);
+	testdb_restore(&x->c.site[0].db, &x->backup[other]);
+	testdb_restore(&x->backup[other], &present);
+	testdb_drop(&present);
+	testdb_open(&x->c.site[0].db, SYNC_SITE);
+}
+
+static void a_copy_is_found_and_one_of_the_two_is_chosen(void **state)
+{
+	struct ill x;
+	char branch[SYNC_BRANCH + 1];
+	struct sync_link link;
+	size_t other;
+	struct sync_error seen;
+
+	begin(&x, state, 1);
+	other = save_site(&x, 0);
+	put_location(site(&x, 0), "a1", 1, "of a");
+	country_settle(&x.c);
+	swap(&x, other);
+	put_location(site(&x, 0), "b1", 1, "of b");
+	country_settle(&x.c);
+	swap(&x, other);
+	put_location(site(&x, 0), "a2", 1, "of a");
+	assert_int_equal(SYNC_ECOPIED, round_of(&x, "two copies of this site's database are in use"));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM sync_changelog WHERE record_id = 'a2'"));
+	assert_ok(sync_link_get(site(&x, 0), &link, err));
+	memcpy(branch, link.branch, sizeof branch);
+	swap(&x, other);
+	put_location(site(&x, 0), "b2", 1, "of b");
+	assert_int_equal(SYNC_ECOPIED, round_of(&x, "central site keep NAME BRANCH"));
+	assert_int_equal(SYNC_EINVALID, sync_site_keep(central(&x), "post1", "ffffffff", &seen));
+	assert_ok(sync_site_keep(central(&x), "post1", branch, err));
+	assert_int_equal(SYNC_ECOPIED, round_of(&x, "was stopped at central"));
+	swap(&x, other);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'a2'"));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'b1'"));
+	assert_int_equal(SYNC_EINVALID, sync_site_keep(central(&x), "post1", branch, &seen));
+	end(&x);
+}
+
+static void a_nightly_reset_to_one_image_is_no_copy(void **state)
+{
+	struct ill x;
+	size_t image;
+
+	begin(&x, state, 1);
+	image = save_site(&x, 0);
+	for (int night = 0; night < 5; night++) {
+		for (int i = 0; i < 3; i++) {
+			put_location(site(&x, 0), (char[]){ 'n', (char)('0' + night), (char)('0' + i), 0 }, 1, "work");
+			assert_healed(&x);
+		}
+		restore_site(&x, 0, image);
+	}
+	assert_healed(&x);
+	assert_int_equal(16, number(site(&x, 0), "SELECT count(*) FROM location"));
+	end(&x);
+}
+
+/* faults */
+
+struct edits {
+	size_t old_central, old_site;
+};
+
+static struct edits fall_ill(struct ill *x)
+{
+	struct edits e = { .old_central = save_central(x) };
+
+	put_unit(central(x), "unit2", "lost");
+	put_location(site(x, 0), "l2", 1, "lost");
+	country_settle(&x->c);
+	e.old_site = save_site(x, 0);
+	put_location(site(x, 0), "l3", 1, "lost");
+	country_settle(&x->c);
+	return e;
+}
+
+static void both_fall(struct ill *x, const struct edits *e)
+{
+	restore_central(x, e->old_central);
+	restore_site(x, 0, e->old_site);
+	put_location(site(x, 0), "l4", 1, "new");
+}
+
+static void assert_whole(struct ill *x)
+{
+	loopback_arm(&x->c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(x);
+	assert_int_equal(3, number(central(x), "SELECT count(*) FROM location"));
+	assert_int_equal(1, open_offers(x));
+	assert_recovered(x, "unit", "unit2", "missing");
+}
+
+static void faults_while_healing_do_no_harm(void **state)
+{
+	static const enum loopback_fault faults[] = { LOOPBACK_LOSE_REQUEST, LOOPBACK_LOSE_ANSWER, LOOPBACK_REPEAT,
+						      LOOPBACK_DELAY,        LOOPBACK_OLD_ANSWER };
+	struct edits e;
+	struct ill x;
+
+	begin(&x, state, 1);
+	e = fall_ill(&x);
+	for (size_t f = 0; f < COUNT(faults); f++) {
+		for (int nth = 1; nth <= 5; nth++) {
+			both_fall(&x, &e);
+			loopback_arm(&x.c.site[0].line, faults[f], nth, 0);
+			(void)country_round(&x.c, 0);
+			if (faults[f] == LOOPBACK_DELAY)
+				(void)country_round(&x.c, 0);
+			if (faults[f] == LOOPBACK_DELAY && x.c.site[0].line.delayed.len)
+				(void)loopback_deliver(&x.c.site[0].line);
+			assert_whole(&x);
+		}
+	}
+	end(&x);
+}
+
+static bool cut_round(struct ill *x, enum loopback_fault fault, int nth, size_t cut)
+{
+	struct loopback *line = &x->c.site[0].line;
+
+	loopback_arm(line, fault, nth, cut);
+	(void)country_round(&x->c, 0);
+	return cut >= (fault == LOOPBACK_CUT_REQUEST ? line->request_bytes : line->answer_bytes);
+}
+
+/* The first request, the question, and the offers, for which healing has to have begun. */
+static void healing_cut_at_any_byte_goes_on(void **state)
+{
+	static const enum loopback_fault faults[] = { LOOPBACK_CUT_REQUEST, LOOPBACK_CUT_ANSWER };
+	struct edits e;
+	struct ill x;
+
+	begin(&x, state, 1);
+	e = fall_ill(&x);
+	for (size_t f = 0; f < COUNT(faults); f++) {
+		for (int nth = 1; nth <= 3; nth++) {
+			size_t cut = 0;
+
+			both_fall(&x, &e);
+			if (nth == 3)
+				(void)cut_round(&x, LOOPBACK_LOSE_REQUEST, 3, 0);
+			while (!cut_round(&x, faults[f], nth == 3 ? 1 : nth, cut))
+				cut++;
+			assert_in_range(cut, 60, 1000);
+			assert_whole(&x);
+		}
+	}
+	end(&x);
+}
+
+static void a_failure_of_the_sites_database_while_healing_is_survived(void **state)
+{
+	const struct sync_db_ops *drivers[] = { faulty_db(&sync_sqlite), NULL };
+	struct edits e;
+	struct ill x;
+	bool failed = true;
+
+	begin(&x, state, 1);
+	e = fall_ill(&x);
+	for (long n = 0; failed; n += 3) {
+		both_fall(&x, &e);
+		country_reopen_site(&x.c, 0, drivers);
+		faulty_db_arm(n);
+		(void)country_round(&x.c, 0);
+		failed = faulty_db_disarm();
+		country_reopen_site(&x.c, 0, testdb_drivers);
+		assert_whole(&x);
+	}
+	end(&x);
+}
+
+#define ON_SQLITE(test) TESTDB_ON(test, TESTDB_SQLITE, "SQLite")
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TESTDB_BOTH(what_a_restored_central_lost_comes_back),
+		TESTDB_BOTH(a_restore_that_is_noticed_late_loses_nothing),
+		TESTDB_BOTH(a_delete_that_central_lost_is_offered),
+		TESTDB_BOTH(what_its_site_pushes_again_needs_nobody),
+		TESTDB_BOTH(the_latest_version_that_a_site_has_is_the_one_to_accept),
+		TESTDB_BOTH(where_the_log_does_not_reach_everything_is_offered),
+		ON_SQLITE(a_first_load_from_a_central_that_was_restored_begins_anew),
+		TESTDB_BOTH(what_a_restored_site_lost_comes_back),
+		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
+		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),
+		TESTDB_BOTH(what_was_confirmed_before_does_not_come_back_over_what_was_lost),
+		TESTDB_BOTH(edits_made_before_the_first_contact_may_be_many),
+		TESTDB_BOTH(both_may_be_restored_several_times),
+		TESTDB_BOTH(a_lost_answer_is_told_from_a_restored_site),
+		TESTDB_BOTH(a_copy_is_found_and_one_of_the_two_is_chosen),
+		TESTDB_BOTH(a_nightly_reset_to_one_image_is_no_copy),
+		TESTDB_BOTH(faults_while_healing_do_no_harm),
+		ON_SQLITE(healing_cut_at_any_byte_goes_on),
+		ON_SQLITE(a_failure_of_the_sites_database_while_healing_is_survived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
