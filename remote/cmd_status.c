@@ -55,8 +55,12 @@ static enum sync_status refused_json(void *ctx, const struct sync_value *v, size
 /* What central said last comes first: without its leave the rest does not matter. */
 static const char *state_of(const struct sync_link *l, const struct gathered *g)
 {
-	if (g->exchanged && (g->last.code == SYNC_EREVOKED || g->last.code == SYNC_EUNAUTHORIZED))
-		return sync_status_name(g->last.code);
+	enum sync_status last = g->exchanged ? g->last.code : SYNC_OK;
+
+	if (last == SYNC_EREVOKED || last == SYNC_EUNAUTHORIZED || last == SYNC_ECOPIED)
+		return sync_status_name(last);
+	if (l->loss != SYNC_LOSS_NONE)
+		return "healing";
 	return l->operational ? "ok" : "loading";
 }
 
@@ -69,6 +73,7 @@ static enum sync_status status_json(struct sync_db *db, const struct sync_link *
 	sync_show_int(b, "schema", SYNC_SCHEMA_VERSION);
 	sync_show_text(b, "site", sync_view_of(l->name));
 	sync_show_int(b, "site_id", l->site_id);
+	sync_show_text(b, "branch", sync_view_of(l->branch));
 	sync_show_text(b, "url", sync_view_of(l->url));
 	sync_show_text(b, "state", sync_view_of(state_of(l, g)));
 	sync_show_int(b, "load_done", l->load_done);
@@ -168,7 +173,7 @@ static enum sync_status status_text(struct sync_db *db, const struct sync_link *
 	enum sync_status status;
 
 	sync_buf_addf(b, "site      %s (%" PRId64 ") of %s, %s\n", l->name, l->site_id, l->url[0] ? l->url : "a central without address", state_of(l, g));
-	sync_buf_addf(b, "version   %s, schema %d\n", SYNC_VERSION, SYNC_SCHEMA_VERSION);
+	sync_buf_addf(b, "version   %s, schema %d, branch %s\n", SYNC_VERSION, SYNC_SCHEMA_VERSION, l->branch);
 	if (!l->operational)
 		sync_buf_addf(b, "load      %" PRId64 " of %" PRId64 " record%s: remote init goes on\n", l->load_done, l->load_total, plural(l->load_total));
 	exchanged_text(b, g);

@@ -87,7 +87,7 @@ static int by_id(const void *a, const void *b)
 /* Each record is read once, however many versions of it are offered. */
 static enum sync_status compare(struct page *p, struct sync_error *err)
 {
-	struct offer *sorted[PAGE];
+	struct offer *sorted[PAGE] = { 0 };
 	struct sync_view ids[PAGE];
 	struct sync_record stored[PAGE];
 	size_t n = 0;

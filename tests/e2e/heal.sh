@@ -123,7 +123,7 @@ for kind in $(kinds); do
 	location d.db of-a2 s1
 	refused "$kind: a copy is found" 1 "two copies of this site's database are in use" remote d.db sync
 	refused "$kind: and both are stopped" 1 "central site keep NAME BRANCH" remote copy.db sync
-	branch=$(at d.db 'SELECT branch FROM sync_link')
+	branch=$(remote d.db status | sed -n 's/.*branch //p')
 	holds "$kind: one is chosen" central site keep District "$branch"
 	holds "$kind: it goes on" remote d.db sync
 	refused "$kind: the other does not" 1 "was stopped at central" remote copy.db sync

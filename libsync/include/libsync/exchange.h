@@ -88,7 +88,8 @@ enum sync_status sync_load_run(struct sync_db *db, const struct sync_transport *
  * One round: push what is new, pull what is new, integrate; a site that is not operational is loaded first. What fails leaves
  * both sides as they were or further. SYNC_OK: nothing is left but what the report says.
  *
- * @retval SYNC_EHISTORY  central or this site lost history; nothing was changed
+ * @retval SYNC_EHISTORY  central and this site did not find together again, several times in a row
+ * @retval SYNC_ECOPIED   another copy of this database is at work as the same site
  */
 enum sync_status sync_round(struct sync_db *db, const struct sync_transport *t, const struct sync_options *o,
                             struct sync_report *report, struct sync_error *err);
