@@ -258,6 +258,15 @@ static void deletes_and_drops_of_lines_name_their_group(void **state)
 	assert_pulled(&p, "");
 }
 
+static void assert_held(struct pulled *p, const char *expected)
+{
+	sync_buf_reset(&p->text);
+	pull_some(p, 1 << 20, 1000);
+	assert_string_equal(expected, p->text.len ? p->text.data : "");
+	assert_true(p->held);
+	assert_true(p->end.more > 0);
+}
+
 static void a_record_that_is_no_longer_due_is_not_sent_and_its_drop_follows(void **state)
 {
 	defer(clear_pulled) struct pulled p;
@@ -269,7 +278,7 @@ static void a_record_that_is_no_longer_due_is_not_sent_and_its_drop_follows(void
 	settle(p.db);
 	PUT(p.db, "location", "l", "store_id", "s2");
 	del(p.db, "location", "m");
-	assert_pulled(&p, "");
+	assert_held(&p, "");
 	settle(p.db);
 	assert_pulled(&p, "X location l, D location m");
 }
@@ -285,7 +294,47 @@ static void a_drop_of_what_is_due_again_is_a_put(void **state)
 	PUT(p.db, "location", "l", "store_id", "s2");
 	settle(p.db);
 	PUT(p.db, "location", "l", "store_id", "s1");
+	assert_held(&p, "");
+	settle(p.db);
 	assert_pulled(&p, "P location l");
+}
+
+static void what_a_job_is_about_to_take_and_another_gives_again_arrives(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	PUT(p.db, "name", "x", "type", "PATIENT");
+	PUT(p.db, "name_store_join", "j", "name_id", "x", "store_id", "s1");
+	settle(p.db);
+	pull_some(&p, 1 << 20, 1000);
+	run_sql(p.db, "UPDATE name SET comment = 'changed' WHERE id = 'x'");
+	assert_ok(sync_route(p.db, err));
+	del(p.db, "name_store_join", "j");
+	assert_ok(sync_route(p.db, err));
+	assert_held(&p, "");
+	PUT(p.db, "name_store_join", "k", "name_id", "x", "store_id", "s1");
+	settle(p.db);
+	assert_pulled(&p, "P name x, D name_store_join j, P name_store_join k");
+}
+
+static void what_a_job_is_about_to_give_and_another_takes_again_leaves(void **state)
+{
+	defer(clear_pulled) struct pulled p;
+
+	open_central(&p, state);
+	PUT(p.db, "name", "x", "type", "PATIENT");
+	PUT(p.db, "name_store_join", "j", "name_id", "x", "store_id", "s1");
+	settle(p.db);
+	pull_some(&p, 1 << 20, 1000);
+	del(p.db, "name_store_join", "j");
+	settle(p.db);
+	PUT(p.db, "name_store_join", "k", "name_id", "x", "store_id", "s1");
+	assert_ok(sync_route(p.db, err));
+	pull_some(&p, 1 << 20, 1000);
+	del(p.db, "name_store_join", "k");
+	settle(p.db);
+	assert_pulled(&p, "X name x, D name_store_join k");
 }
 
 static void a_record_of_both_streams_is_sent_once(void **state)
@@ -345,15 +394,6 @@ static void open_with_groups(struct pulled *p, void **state)
 	settle(p->db);
 	pull_some(p, 1 << 20, 1000);
 	sync_buf_reset(&p->text);
-}
-
-static void assert_held(struct pulled *p, const char *expected)
-{
-	sync_buf_reset(&p->text);
-	pull_some(p, 1 << 20, 1000);
-	assert_string_equal(expected, p->text.len ? p->text.data : "");
-	assert_true(p->held);
-	assert_true(p->end.more > 0);
 }
 
 static void change_root(struct sync_db *db)
@@ -924,6 +964,8 @@ int main(void)
 		TESTDB_BOTH(deletes_and_drops_of_lines_name_their_group),
 		TESTDB_BOTH(a_record_that_is_no_longer_due_is_not_sent_and_its_drop_follows),
 		TESTDB_BOTH(a_drop_of_what_is_due_again_is_a_put),
+		TESTDB_BOTH(what_a_job_is_about_to_take_and_another_gives_again_arrives),
+		TESTDB_BOTH(what_a_job_is_about_to_give_and_another_takes_again_leaves),
 		TESTDB_BOTH(a_record_of_both_streams_is_sent_once),
 		TESTDB_BOTH(positions_are_known_by_their_routing_transactions),
 		TESTDB_BOTH(a_group_that_is_half_routed_is_not_sent),

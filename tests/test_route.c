@@ -403,6 +403,23 @@ static void an_invoice_that_changes_before_a_job_has_come_to_it_goes_with_its_li
 	assert_outbox(db, 2, before, "P invoice v1, P invoice_line v1a");
 }
 
+static void what_changes_while_nobody_is_to_have_it_is_no_longer_held(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "name", "x", "type", "PATIENT");
+	PUT(db, "name_store_join", "j", "name_id", "x", "store_id", "s1");
+	settle(db);
+	before = newest_seq(db);
+	run_sql(db, "UPDATE name SET comment = 'changed' WHERE id = 'x'");
+	del(db, "name_store_join", "j");
+	assert_ok(sync_route(db, err));
+	PUT(db, "name_store_join", "k", "name_id", "x", "store_id", "s1");
+	settle(db);
+	assert_outbox(db, 1, before, "P name x, D name_store_join j, P name_store_join k");
+}
+
 static void a_group_is_deleted_whole(void **state)
 {
 	struct sync_db *db = country(state);
@@ -903,6 +920,7 @@ int main(void)
 		TESTDB_BOTH(what_its_maker_may_not_have_is_taken_back),
 		TESTDB_BOTH(lines_that_change_with_an_invoice_that_moves_leave_whoever_loses_it),
 		TESTDB_BOTH(an_invoice_that_changes_before_a_job_has_come_to_it_goes_with_its_lines),
+		TESTDB_BOTH(what_changes_while_nobody_is_to_have_it_is_no_longer_held),
 		TESTDB_BOTH(a_group_is_deleted_whole),
 		TESTDB_BOTH(a_record_deleted_with_the_join_that_routed_it_is_deleted_there),
 		TESTDB_BOTH(a_new_store_gets_what_was_there_before_it),

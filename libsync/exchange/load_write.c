@@ -13,7 +13,7 @@
  * Entity by entity in integration order, first everybody's rows, then the site's own, each by id. The token is the digit of the
  * stream with the entity's name, and the id of the last record; it is the site's to keep and nobody's to understand.
  */
-enum { PAGE_ROWS = 500, MAX_SQL = 8192 };
+enum { PAGE_ROWS = 500, MAX_SQL = 8192, RETRY_S = 2 };
 
 struct load {
 	struct sync_db *db;
@@ -159,6 +159,19 @@ static enum sync_status take_id(void *ctx, const struct sync_value *v, size_t n,
 	return sync_arena_keep(&ids->arena, v[0].s, &ids->id[ids->n++], err);
 }
 
+enum sync_status sync_load_worked_out(struct sync_db *db, int64_t site, struct sync_error *err)
+{
+	bool busy;
+
+	TRY(sync_route_busy(db, site, &busy, err));
+	if (!busy)
+		return SYNC_OK;
+	sync_fail(err, SYNC_EBUSY, "what this site is to receive is still being worked out: come again in %d seconds", RETRY_S);
+	if (err)
+		err->retry_after_s = RETRY_S;
+	return SYNC_EBUSY;
+}
+
 static enum sync_status write_due(struct load *l, struct sync_error *err)
 {
 	static const char find[] =
@@ -178,6 +191,8 @@ static enum sync_status write_due(struct load *l, struct sync_error *err)
 	TRY(sync_records_get(l->db, l->e, sync_view_of(l->e->name), ids.id, ids.n, &ids.arena, records, err));
 	TRY(sync_route_due(l->db, l->site, records, ids.n, &ids.arena, due, err));
 	for (size_t i = 0; i < ids.n && !l->full; i++) {
+		if (!due[i] && records[i].values) /* passed over, it would count as held when it becomes due again */
+			TRY(sync_load_worked_out(l->db, l->site, err));
 		pass(l, ids.id[i]);
 		if (due[i])
 			write_record(l, &records[i]);

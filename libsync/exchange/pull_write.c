@@ -52,7 +52,8 @@ struct pull {
 	int64_t all_newest, own_newest; /* where the streams end in this snapshot */
 	struct sync_unrouted unrouted;
 	bool full;
-	bool held;                       /* before what is not routed */
+	bool held;                       /* before what is not routed, or not wholly */
+	bool asked, busy;                /* whether jobs of this site are pending, once that was asked */
 	bool goes_on;                    /* with a group from where the site has it */
 	bool part;                       /* ends within a group, behind the record after */
 	char state[STATE];               /* of that group */
@@ -330,14 +331,14 @@ static bool is_too_large(const struct pull *p)
 }
 
 /* False: the answer ends before this unit. */
-static bool begin_unit(struct pull *p, size_t at)
+static bool begin_unit(struct pull *p, size_t at, bool open)
 {
 	const struct sync_unit *unit = &p->page.units[at];
 	int64_t records = sync_writer_records(p->w);
 	bool fits = records == 0 || (!p->members.cut && records + (int64_t)unit->n <= p->ask->chunk_max);
 
 	advance(p, at);
-	p->held = unit->root && sync_unrouted_has(&p->unrouted, unit->root, unit->id);
+	p->held = open || (unit->root && sync_unrouted_has(&p->unrouted, unit->root, unit->id));
 	p->full = p->held || !fits;
 	return !p->full;
 }
@@ -381,6 +382,46 @@ static void adapt(struct pull *p, size_t n, size_t bytes)
 	p->at_once = fit < 1 ? 1 : fit > BATCH_RECORDS ? BATCH_RECORDS : fit;
 }
 
+static enum sync_status is_busy(struct pull *p, bool *ret, struct sync_error *err)
+{
+	bool queued = false;
+
+	if (!p->asked) {
+		TRY(sync_route_busy(p->db, p->ask->site, &p->busy, err));
+		if (!p->busy)
+			TRY(sync_route_queued(p->db, &queued, err));
+		p->busy |= queued;
+		p->asked = true;
+	}
+	*ret = p->busy;
+	return SYNC_OK;
+}
+
+/* What is due differs from what the row says: a job is about to change the row. */
+static bool differs(const struct sync_outbox_row *row, const struct sync_record *r, bool send)
+{
+	return (row->action == SYNC_PUT && !send && r->action == SYNC_DROP) ||
+	       (row->action == SYNC_DROP && r->action == SYNC_PUT);
+}
+
+/*
+ * Rows tell the router who holds a record, so none is passed that says something else than what is sent: the answer ends before
+ * it until the job has come to it. Nor is a site told to let go of a record as long as what makes it due may be on its way from
+ * there.
+ */
+static enum sync_status is_open(struct pull *p, const struct slice *s, size_t i, bool *ret, struct sync_error *err)
+{
+	const struct sync_outbox_row *row = &s->m[i].row;
+
+	*ret = false;
+	if (!is_wanted(p, &s->m[i]))
+		return SYNC_OK;
+	if (differs(row, &s->record[i], s->send[i]))
+		return is_busy(p, ret, err);
+	*ret = p->ask->pushing && row->action == SYNC_DROP;
+	return SYNC_OK;
+}
+
 /* *begun: the first unit is being written already. */
 static enum sync_status write_slice(struct pull *p, size_t from, size_t n, bool begun, struct sync_error *err)
 {
@@ -390,8 +431,11 @@ static enum sync_status write_slice(struct pull *p, size_t from, size_t n, bool 
 	adapt(p, n, s.arena.used);
 	for (size_t i = 0; i < n && !p->full; i++) {
 		size_t unit = s.m[i].unit;
+		bool begins = from + i == p->page.units[unit].first && !begun, open = false;
 
-		if (from + i == p->page.units[unit].first && !begun && !begin_unit(p, unit))
+		if (begins)
+			TRY(is_open(p, &s, i, &open, err));
+		if (begins && !begin_unit(p, unit, open))
 			return SYNC_OK;
 		TRY(write_member(p, from + i, &s.record[i], s.send[i], err));
 		begun = false;

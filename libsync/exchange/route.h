@@ -67,6 +67,7 @@ struct sync_ask {
 	size_t want;                    /* bytes that suit the link */
 	int64_t chunk_max;              /* records at most */
 	bool echo;                      /* what it made itself, too */
+	bool pushing;                   /* it has more to push */
 };
 /**
  * Central's part of a pull: write what is pending of a site into an answer, whole groups until about want bytes, or a part of one
@@ -75,7 +76,7 @@ struct sync_ask {
  * @param db        in a read transaction of the caller
  * @param w         begun by the caller, header and verdicts written
  * @param ret       position after it, records still to come, and of a group in parts from where it goes on and where the next does
- * @param ret_held  it ends before a group that is not wholly routed
+ * @param ret_held  it ends before a group that is not wholly routed, or before a row that a job is about to change
  */
 enum sync_status sync_pull_write(struct sync_db *db, const struct sync_ask *ask, struct sync_writer *w, struct sync_end *ret,
                                  bool *ret_held, struct sync_error *err);
@@ -86,6 +87,8 @@ enum sync_status sync_pull_known(struct sync_db *db, const struct sync_position 
 /** The newest position of a site: what a first load is fixed at. */
 enum sync_status sync_pull_newest(struct sync_db *db, int64_t site, struct sync_position *ret, struct sync_error *err);
 
+/** Whether a first load may go on. @retval SYNC_EBUSY  jobs of the site are pending; err->retry_after_s */
+enum sync_status sync_load_worked_out(struct sync_db *db, int64_t site, struct sync_error *err);
 /**
  * Central's part of a first load: one page from load->entity and load->id on, in dependency order, current state, due records only;
  * null fields are left out. Sets the next token in ret->load (active false: that was the last page).

@@ -111,10 +111,13 @@ static bool needs_values(const struct sync_routed *item)
 	return item->cause != SYNC_CHANGED;
 }
 
-/* Who is to have a parent may have changed by itself, though no job has got so far yet: its children go with it. */
+/*
+ * Who is to have a record may have changed, though no job has come to it yet: its children go with it, and who does not hold
+ * it as it is now is not taken for a holder.
+ */
 static bool needs_holders(const struct sync_routed *item)
 {
-	return item->cause == SYNC_AFFECTED || (item->cause == SYNC_CHANGED && (item->moved || (item->leads && item->before)));
+	return item->cause == SYNC_AFFECTED || (item->cause == SYNC_CHANGED && (item->moved || item->before));
 }
 
 /* The id of its group's root record; of a child that is gone, as it was last known. */

@@ -33,7 +33,6 @@ enum {
 	ANSWER_MAX = 64 << 20, /* a single record may be large */
 	ANSWER_RECORDS = 5000,
 	ANSWER_VERDICTS = 500,
-	LOAD_RETRY_S = 2,
 	DRAIN_RECORDS = 5000, /* of one site, per step of background work */
 	JOB_RECORDS = 2000,
 	WAITING_RECORDS = 500,
@@ -296,7 +295,8 @@ static enum sync_status give_records(struct serving *x, struct sync_end *end, st
 				      .rest = x->h.rest,
 				      .echo = x->h.echo,
 				      .want = (size_t)(x->h.want < WANT_MAX ? x->h.want : WANT_MAX),
-				      .chunk_max = x->s->chunk_max };
+				      .chunk_max = x->s->chunk_max,
+				      .pushing = x->h.unpushed > 0 };
 
 	end->at = x->h.at;
 	memcpy(end->rest, x->h.rest, sizeof end->rest);
@@ -333,16 +333,7 @@ static enum sync_status answer_pull(struct serving *x, struct sync_error *err)
 /* The first page of a load fixes where ordinary pulls go on, and how much there is. */
 static enum sync_status begin_load(struct serving *x, struct sync_load *load, struct sync_error *err)
 {
-	bool busy;
-
-	TRY(sync_route_busy(x->db, x->site_id, &busy, err));
-	if (busy) {
-		sync_fail(err, SYNC_EBUSY, "what this site is to receive is still being worked out: come again in %d seconds",
-			  LOAD_RETRY_S);
-		if (err)
-			err->retry_after_s = LOAD_RETRY_S;
-		return SYNC_EBUSY;
-	}
+	TRY(sync_load_worked_out(x->db, x->site_id, err));
 	*load = (struct sync_load){ .active = true };
 	TRY(sync_pull_newest(x->db, x->site_id, &load->at, err));
 	return sync_load_total(x->db, x->site_id, &load->total, err);
@@ -371,7 +362,7 @@ static enum sync_status find_jobs(struct serving *x, struct sync_error *err)
 	static const char any[] = "SELECT 1 FROM sync_job LIMIT 1";
 	int64_t some = 0;
 
-	if (x->served.wrote || x->routed)
+	if (x->served.wrote || x->routed || x->held)
 		TRY(sync_db_number(x->db, any, SYNC_NOARGS, 0, &some, err));
 	x->served.jobs = some != 0 || is_routed_later(x);
 	return SYNC_OK;
