@@ -177,8 +177,8 @@ __attribute__((format(printf, 4, 5))) static const char *pick(struct txn *t, cha
 /* An id for a new record; sometimes that of one that was deleted here. */
 static struct row new_row(struct txn *t, enum kind kind)
 {
-	const struct edit *old = dice_percent(t->d, 30) ? model_deleted(&t->w->model, t->node, kind, dice_below(t->d, 3))
-							: NULL;
+	bool again = dice_percent(t->d, 30) && kind != LINE;
+	const struct edit *old = again ? model_deleted(&t->w->model, t->node, kind, dice_below(t->d, 3)) : NULL;
 	char id[MODEL_ID];
 
 	if (old && old->tag && !read_row(t, kind, old->id).exists)

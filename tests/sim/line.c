@@ -1,5 +1,8 @@
 #include "world.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/internal.h"
 #include "edits.h"
 
@@ -36,6 +39,31 @@ static void keep(struct sync_buf *b, struct sync_view v)
 	sync_buf_add_view(b, v);
 }
 
+/* The frames of a message, for whoever reads the trace. */
+static void show_frames(struct world *w, const char *who, struct sync_view body, bool request)
+{
+	defer(sync_reader_freep) struct sync_reader *reader = NULL;
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	enum sync_frame kind = SYNC_FRAME_VERDICT;
+	struct sync_header header;
+	struct sync_verdict verdict;
+	struct sync_record record;
+	struct sync_view line;
+	struct sync_end end;
+
+	if (!w->trace || sync_reader_new(&reader, body, &sync_default_limits, NULL) != SYNC_OK ||
+	    sync_reader_header(reader, &header, request, NULL) != SYNC_OK)
+		return;
+	(void)printf("      %s: base %" PRId64 " made %" PRId64 " upto %" PRId64 ", stored %" PRId64 " integrated %" PRId64
+		     ", unpushed %" PRId64 "%s%s%s\n",
+		     who, header.base.ordinal, header.made.ordinal, header.made.seq, header.stored.ordinal, header.integrated,
+		     header.unpushed, header.part ? ", part" : "", header.cont ? ", goes on" : "",
+		     header.refused ? ", refused" : "");
+	while (kind != SYNC_FRAME_END &&
+	       sync_reader_next(reader, &arena, &kind, &record, &verdict, &end, &line, NULL) == SYNC_OK)
+		(void)printf("        %.*s", SYNC_VIEW(line));
+}
+
 /* The answer replaces the one of the message before only when it is there. */
 static enum sync_status serve(struct world *w, struct node *n, struct sync_view body, struct sync_error *err)
 {
@@ -46,9 +74,12 @@ static enum sync_status serve(struct world *w, struct node *n, struct sync_view 
 	int actor = w->actor;
 
 	w->actor = CENTRAL;
+	show_frames(w, "request", body, true);
 	status = sync_server_answer(w->server, n->site_id, body, &answer, &served, err);
-	if (status == SYNC_OK)
+	if (status == SYNC_OK) {
 		keep(&n->answer, answer);
+		show_frames(w, "answer", answer, false);
+	}
 	if (disk_dead(CENTRAL))
 		status = gone(err);
 	trace(w, "  central answers site %d: %s, %zu bytes, %lld calls", n->n, sync_status_name(status),

@@ -206,6 +206,7 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return 64;
 	}
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	(void)signal(SIGABRT, tell_seed);
 	world_prepare();
 	for (uint64_t seed = s.first; seed <= s.last && broken < s.most; seed++) {

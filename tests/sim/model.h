@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MODEL_ID = 80 };
+enum { MODEL_ID = 160 };
 
 /** The kinds of records; in the order in which they may be written. */
 enum kind { UNIT, NAME, STORE, JOIN, VISIT, BARCODE, SETTING, LOCATION, LOG, INVOICE, LINE, KINDS };

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <libsync/site.h>
 
@@ -53,6 +54,16 @@ static struct sync_options draw_options(struct dice *d)
 	return o;
 }
 
+/* What somebody who looks for a cause wants to see of a site after each of its rounds. */
+static void watch(struct world *w, int site)
+{
+	const char *sql = getenv("SIM_WATCH");
+	char got[MODEL_ID];
+
+	if (sql && w->trace && !disk_dead(site))
+		(void)printf("  site %d: %s\n", site, ask_text(w, site, got, "%s", sql));
+}
+
 static enum sync_status round_of(struct world *w, int site, struct dice *d, struct sync_report *report)
 {
 	const struct sync_options o = draw_options(d);
@@ -68,6 +79,7 @@ static enum sync_status round_of(struct world *w, int site, struct dice *d, stru
 	      " left",
 	      site, loads ? "loads" : "exchanges", o.chunk_max, sync_status_name(status), status ? ": " : "", err.text,
 	      report->requests, report->pushed, report->pulled, report->unpushed);
+	watch(w, site);
 	if (status == SYNC_OK)
 		open_stores(w, site, report);
 	if (status == SYNC_EHISTORY || status == SYNC_EWRONGDB || status == SYNC_EDB)

@@ -11,17 +11,18 @@
 enum { SITES = 6, CENTRAL = 0, NODES = SITES + 1, LATE = 6 };
 
 /** Counted over all runs. */
-#define FIGURES(X)                                                                                                          \
-	X(seeds)                                                                                                            \
-	X(steps)                                                                                                            \
-	X(rounds)                                                                                                           \
-	X(messages)                                                                                                         \
-	X(loads)                                                                                                            \
-	X(edits)                                                                                                            \
-	X(transactions)                                                                                                     \
-	X(meanwhile) X(work) X(moves) X(forced) X(absences) X(clock_jumps) X(cut_requests) X(cut_answers) X(lost_requests)  \
-	    X(lost_answers) X(repeats) X(old_answers) X(delays) X(late) X(crashes) X(power_cuts) X(io_errors) X(full_disks) \
-		X(kept) X(waiting) X(unknown)
+#define FIGURES(X)                                                                                                             \
+	X(seeds)                                                                                                               \
+	X(steps)                                                                                                               \
+	X(rounds)                                                                                                              \
+	X(messages)                                                                                                            \
+	X(loads)                                                                                                               \
+	X(edits)                                                                                                               \
+	X(transactions)                                                                                                        \
+	X(meanwhile)                                                                                                           \
+	X(work) X(moves) X(forced) X(absences) X(clock_jumps) X(cut_requests) X(cut_answers) X(lost_requests) X(lost_answers)  \
+	    X(repeats) X(old_answers) X(delays) X(late) X(crashes) X(power_cuts) X(io_errors) X(full_disks) X(kept) X(waiting) \
+		X(unknown)
 struct figures {
 #define X(name) int64_t name;
 	FIGURES(X)
