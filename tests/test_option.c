@@ -340,11 +340,17 @@ static void lists_follow_the_name_of_a_store(void **state)
 
 /* while it is under way */
 
-/* A round without central's background work: its job has not begun. */
+static void stand_still(int64_t us)
+{
+	(void)us;
+}
+
+/* Rounds without central's background work: its job has not begun. */
 static void what_is_no_longer_due_is_not_sent_before_the_job_has_seen_it(void **state)
 {
 	struct country c;
 	struct sync_db *db = open_country(&c, state);
+	void (*work)(int64_t) = c.o.pause;
 
 	load_all(&c);
 	PUT_LIST(db, "e", "e1");
@@ -352,8 +358,10 @@ static void what_is_no_longer_due_is_not_sent_before_the_job_has_seen_it(void **
 	assert_ok(sync_route(db, err));
 	assert_held(db, 0, "a a1 a2 b b1 c c1 c2 c3 d d1 e e1 ja jb jc1 jc2 je");
 	choose(db, "joined");
+	c.o.pause = stand_still;
 	assert_int_equal(SYNC_OK, country_round(&c, 2));
 	assert_int_equal(SYNC_OK, country_round(&c, 1));
+	c.o.pause = work;
 	assert_lists(c.site[2].db.db, ALL);
 	assert_lists(c.site[1].db.db, "a a1 a2 b b1 c c1 c2 c3 d d1 e e1 ja jb jc1 jc2 je"); /* they are due: everybody's row leads there */
 	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_job"));
@@ -371,17 +379,25 @@ static void a_load_under_way_goes_by_what_is_chosen_now(void **state)
 	struct sync_header h = { .protocol = SYNC_PROTOCOL, .schema = 1, .program = "test", .site = c.site[0].line.site_id, .branch = "01234567" };
 	struct sync_load token = { .active = true, .entity = "0master_list", .id = "a" };
 	struct sync_end end = { 0 };
+	struct sync_error seen = { 0 };
 
 	assert_ok(sync_route(db, err));
 	choose(db, "joined");
 	assert_ok(sync_writer_new(&w, NULL, 1, 1 << 24, err));
 	sync_writer_begin(w, &h, false);
 	assert_ok(sync_db_begin(db, false, err));
+	assert_int_equal(SYNC_EBUSY, sync_load_write(db, h.site, &token, 1 << 20, w, &end, &seen)); /* its job has not begun */
+	assert_true(seen.retry_after_s > 0);
+	sync_db_rollback(db);
+	loopback_work(&c.site[0].line);
+	end = (struct sync_end){ 0 };
+	sync_writer_begin(w, &h, false);
+	assert_ok(sync_db_begin(db, false, err));
 	assert_ok(sync_load_write(db, h.site, &token, 1 << 20, w, &end, err));
 	sync_db_rollback(db);
 	assert_false(end.load.active);
-	/* of the lists after a: c; of lines: of a and c; two joins; names, stores, a unit and an item */
-	assert_int_equal(1 + 5 + 2 + 3 + 3 + 2, sync_writer_records(w));
+	/* a once more and c, which are the site's own now; lines of a and c; two joins; names, stores, a unit and an item */
+	assert_int_equal(2 + 5 + 2 + 3 + 3 + 2, sync_writer_records(w));
 	country_close(&c);
 }
 
