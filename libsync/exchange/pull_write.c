@@ -409,16 +409,19 @@ static bool differs(const struct sync_outbox_row *row, const struct sync_record 
  * it until the job has come to it. Nor is a site told to let go of a record as long as what makes it due may be on its way from
  * there.
  */
-static enum sync_status is_open(struct pull *p, const struct slice *s, size_t i, bool *ret, struct sync_error *err)
+static enum sync_status is_open(struct pull *p, const struct slice *s, size_t from, bool *ret, struct sync_error *err)
 {
-	const struct sync_outbox_row *row = &s->m[i].row;
-
 	*ret = false;
-	if (!is_wanted(p, &s->m[i]))
-		return SYNC_OK;
-	if (differs(row, &s->record[i], s->send[i]))
-		return is_busy(p, ret, err);
-	*ret = p->ask->pushing && row->action == SYNC_DROP;
+	for (size_t i = from; i < s->n && s->m[i].unit == s->m[from].unit && !*ret; i++) {
+		const struct sync_outbox_row *row = &s->m[i].row;
+
+		if (!is_wanted(p, &s->m[i]))
+			continue;
+		if (differs(row, &s->record[i], s->send[i]))
+			TRY(is_busy(p, ret, err));
+		else
+			*ret = p->ask->pushing && row->action == SYNC_DROP;
+	}
 	return SYNC_OK;
 }
 
