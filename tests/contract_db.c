@@ -542,6 +542,19 @@ static void the_catalog_has_columns_and_triggers(void **state)
 	assert_true(f.column && f.trigger);
 }
 
+static void another_text_at_the_same_address_is_another_statement(void **state)
+{
+	struct sync_db *db = open_things(testdb_of(state));
+	char sql[] = "SELECT 1";
+	int64_t n;
+
+	for (char digit = '1'; digit < '4'; digit++) {
+		sql[sizeof sql - 2] = digit;
+		assert_ok(sync_db_number(db, sql, SYNC_NOARGS, 0, &n, err));
+		assert_int_equal(digit - '0', n);
+	}
+}
+
 static void numbers_of_our_own_rise_and_are_not_reused(void **state)
 {
 	struct sync_db *db = open_things(testdb_of(state));
@@ -584,6 +597,7 @@ int contract_db_run(void)
 		TESTDB_BOTH(a_failing_batch_keeps_nothing),
 		TESTDB_BOTH(a_batch_of_new_rows_fails_when_one_is_there),
 		TESTDB_BOTH(the_catalog_has_columns_and_triggers),
+		TESTDB_BOTH(another_text_at_the_same_address_is_another_statement),
 		TESTDB_BOTH(numbers_of_our_own_rise_and_are_not_reused),
 	};
 

@@ -11,6 +11,7 @@
 struct statement {
 	struct sync_statement base;
 	char name[16];
+	char sql[]; /* as it was prepared */
 };
 
 enum sync_status sync_pg_prepare(struct sync_pg *db, char ret[static 16], const char *sql, int n, const Oid *types,
@@ -37,13 +38,19 @@ void sync_pg_discard(struct sync_pg *db, const char *how, const char *what)
 static enum sync_status start(struct sync_pg *db, const char *sql, const char **ret, struct sync_error *err)
 {
 	struct statement *s = (struct statement *)sync_statement_find(&db->statements, sql);
+	size_t size = strlen(sql) + 1;
 
+	if (s && strcmp(s->sql, sql) != 0) { /* another text was there */
+		sync_pg_forget_statement(db, sql);
+		s = NULL;
+	}
 	if (!s) {
-		defer(freep) struct statement *made = calloc(1, sizeof(*made));
+		defer(freep) struct statement *made = calloc(1, sizeof(*made) + size);
 		if (!made)
 			return sync_fail(err, SYNC_ENOMEM, "%s: preparing a statement", db->name);
 		TRY(sync_pg_prepare(db, made->name, sql, 0, NULL, err));
 		made->base.sql = sql;
+		memcpy(made->sql, sql, size);
 		s = steal(made);
 		sync_statement_add(&db->statements, &s->base);
 	}

@@ -200,7 +200,7 @@ static enum sync_status prepare(struct sqlite_db *db, const char *sql, struct st
 	return SYNC_OK;
 }
 
-/* The statement kept for sql; when that one is running already, a copy that ends with its use. */
+/* The statement kept for sql; when that one is running already, or is of another text that was there, one that ends with its use. */
 static enum sync_status start(struct sqlite_db *db, const char *sql, struct statement **ret, struct sync_error *err)
 {
 	struct statement *s = (struct statement *)sync_statement_find(&db->statements, sql);
@@ -208,11 +208,10 @@ static enum sync_status start(struct sqlite_db *db, const char *sql, struct stat
 	if (!s) {
 		TRY(prepare(db, sql, &s, err));
 		sync_statement_add(&db->statements, &s->base);
-	} else if (s->running) {
+	} else if (s->running || strcmp(sqlite3_sql(s->stmt), sql) != 0) {
 		TRY(prepare(db, sql, &s, err));
 		s->base.sql = NULL;
 	}
-	assert(!strcmp(sqlite3_sql(s->stmt), sql)); /* another text at a kept address: it was no static string */
 	s->running = true;
 	*ret = s;
 	return SYNC_OK;

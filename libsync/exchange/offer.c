@@ -111,11 +111,21 @@ static enum sync_status collect_unknown(struct sync_db *db, const struct collect
 	return keep_place(db, NULL, NULL, err);
 }
 
+/* NULL: the page is empty. */
+static enum sync_status take_last(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct sync_buf *b = ctx;
+
+	(void)n;
+	if (v[0].kind == SYNC_STRING)
+		sync_buf_add_view(b, v[0].s);
+	return sync_buf_check(b, err);
+}
+
 static enum sync_status collect_page(struct sync_db *db, const struct collecting *c, struct sync_error *err)
 {
 	const struct sync_entity *e = at_entity(c);
 	defer(sync_buf_clear) struct sync_buf put = { .max = MAX_SQL }, last = { .max = MAX_SQL }, id = { .max = MAX_SQL };
-	bool found;
 
 	if (!e)
 		return collect_unknown(db, c, err);
@@ -128,8 +138,8 @@ static enum sync_status collect_page(struct sync_db *db, const struct collecting
 	TRY(sync_buf_check(&put, err));
 	TRY(sync_buf_check(&last, err));
 	TRY(sync_db_run_text(db, put.data, SYNC_ARGS(sync_int(c->seq), sync_text(c->id), sync_int(PAGE)), NULL, NULL, err));
-	TRY(sync_db_text(db, last.data, SYNC_ARGS(sync_text(c->id), sync_int(PAGE)), &id, &found, err));
-	if (found && id.len > 0)
+	TRY(sync_db_run_text(db, last.data, SYNC_ARGS(sync_text(c->id), sync_int(PAGE)), take_last, &id, err));
+	if (id.len > 0)
 		return keep_place(db, e->name, id.data, err);
 	e = next_entity(e);
 	return e ? keep_place(db, e->name, "", err) : collect_unknown(db, c, err);
