@@ -188,7 +188,7 @@ static void a_file_that_is_no_database_is_refused_and_stays_as_it_is(void **stat
 
 	FILE *f = fopen(path, "w");
 	assert_true(f && fputs(text, f) >= 0 && fclose(f) == 0);
-	assert_int_equal(SYNC_EWRONGDB, open_again(t, SYNC_SITE, true, &e));
+	assert_int_equal(SYNC_ECORRUPT, open_again(t, SYNC_SITE, true, &e));
 	assert_non_null(strstr(e.text, path));
 	f = fopen(path, "r");
 	assert_true(f && fread(got, 1, sizeof(got), f) == strlen(text) && fclose(f) == 0);
@@ -566,7 +566,7 @@ static void a_full_disk_is_told_and_loses_nothing(void **state)
 	run(t->db, "CREATE TABLE big(data blob)");
 	run(t->db, "PRAGMA max_page_count = 20");
 	assert_ok(sync_db_begin(t->db, true, err));
-	assert_int_equal(SYNC_EFULL, sync_db_run(t->db, put, SYNC_ARGS(sync_blob(blob)), NULL, NULL, &e));
+	assert_int_equal(SYNC_EDISKFULL, sync_db_run(t->db, put, SYNC_ARGS(sync_blob(blob)), NULL, NULL, &e));
 	assert_non_null(strstr(e.text, "free some space; nothing is lost"));
 	assert_int_equal(SYNC_EDB, sync_db_commit(t->db, NULL));
 	assert_false(sync_db_in_transaction(t->db));
@@ -594,7 +594,7 @@ static void a_commit_that_cannot_be_written_leaves_no_transaction(void **state)
 	assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &little));
 	enum sync_status status = sync_db_commit(t->db, &e);
 	assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &all));
-	assert_int_equal(SYNC_EIO, status);
+	assert_int_equal(SYNC_EDISKFULL, status);
 	assert_false(sync_db_in_transaction(t->db));
 	assert_int_equal(0, number(t->db, "SELECT count(*) FROM big"));
 	assert_ok(sync_db_run(t->db, put, SYNC_ARGS(sync_blob((struct sync_view){ big, 10 })), NULL, NULL, err));

@@ -1,5 +1,6 @@
 #include <libsync/error.h>
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +83,20 @@ enum sync_status sync_status_of_name(const char *name)
 		if (strcmp(name, rows[i].name) == 0)
 			return (enum sync_status)i;
 	return SYNC_EIO;
+}
+
+enum sync_status sync_status_of_errno(int errnum)
+{
+	switch (errnum) {
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return SYNC_EDISKFULL;
+	case EROFS:
+		return SYNC_EREADONLY;
+	default:
+		return SYNC_EIO;
+	}
 }
 
 const char *sync_status_text(enum sync_status status)

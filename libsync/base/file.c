@@ -12,9 +12,7 @@
 
 enum sync_status sync_file_failed(const char *path, struct sync_error *err)
 {
-	enum sync_status status = errno == ENOSPC || errno == EDQUOT ? SYNC_EFULL : SYNC_EIO;
-
-	return sync_fail(err, status, "%s: %s", path, strerror(errno));
+	return sync_fail(err, sync_status_of_errno(errno), "%s: %s", path, strerror(errno));
 }
 
 void sync_fd_close(const int *fd)

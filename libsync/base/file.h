@@ -8,7 +8,7 @@
 
 enum { SYNC_PATH = 4096 };
 
-/** errno as a failure with the path: SYNC_EFULL or SYNC_EIO. */
+/** errno as a failure with the path, as sync_status_of_errno() names it. */
 enum sync_status sync_file_failed(const char *path, struct sync_error *err);
 /** For defer(): close a file descriptor that is not -1. */
 void sync_fd_close(const int *fd);

@@ -414,6 +414,17 @@ static enum sync_status receive(struct sync_http *h, struct sync_http_answer *an
 	return h->code != CURLE_OK ? outcome(h, err) : drive(h, is_done, err);
 }
 
+static int64_t date_of(const struct sync_http *h)
+{
+	struct curl_header *date;
+	time_t at;
+
+	if (curl_easy_header(h->easy, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
+		return 0;
+	at = curl_getdate(date->value, NULL);
+	return at > 0 ? (int64_t)at : 0;
+}
+
 static void describe(const struct sync_http *h, struct sync_http_answer *answer)
 {
 	long status = 0;
@@ -426,6 +437,7 @@ static void describe(const struct sync_http *h, struct sync_http_answer *answer)
 	(void)curl_easy_getinfo(h->easy, CURLINFO_CONTENT_TYPE, &type);
 	answer->status = (int)status;
 	answer->retry_after_s = (unsigned)(retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s : RETRY_AFTER_MAX_S);
+	answer->date_s = date_of(h);
 	answer->first_byte_ms = first_byte_us / 1000;
 	answer->sent_bytes = h->sent_head + h->sent_body;
 	answer->read_bytes = h->read_bytes;

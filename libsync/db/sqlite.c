@@ -55,34 +55,60 @@ static struct sqlite_db *lite(struct sync_db *db)
 /* errors */
 
 static const struct failure {
-	int code;
+	int code; /* extended ones are looked for first */
 	enum sync_status status;
 	const char *advice;
 } failures[] = {
-	{ SQLITE_FULL, SYNC_EFULL, ": free some space; nothing is lost" },
+	{ SQLITE_IOERR_CORRUPTFS, SYNC_ECORRUPT, ": the disk's own check failed; keep the file as it is, restore it from a backup to another disk" },
+	{ SQLITE_FULL, SYNC_EDISKFULL, ": free some space; nothing is lost" },
 	{ SQLITE_BUSY, SYNC_EBUSY, ": another program has not let go of it" },
 	{ SQLITE_LOCKED, SYNC_EBUSY, ": another statement has not let go of it" },
-	{ SQLITE_IOERR, SYNC_EIO, ": check the disk" },
-	{ SQLITE_READONLY, SYNC_EIO, ": check the permissions of the file and its folder" },
+	{ SQLITE_INTERRUPT, SYNC_EBUSY, ": stopped on request" },
+	{ SQLITE_IOERR, SYNC_EIO, ": the disk refuses; look into the kernel's log, and copy the file while it can be read" },
+	{ SQLITE_READONLY, SYNC_EREADONLY, ": check the permissions of the file, its -wal, its -shm and its folder, and that its disk is not mounted read-only" },
 	{ SQLITE_CANTOPEN, SYNC_EIO, ": check the path and the permissions of the folder" },
-	{ SQLITE_CORRUPT, SYNC_EWRONGDB, ": restore it from a backup" },
-	{ SQLITE_NOTADB, SYNC_EWRONGDB, ": name another file, or restore it from a backup" },
+	{ SQLITE_CORRUPT, SYNC_ECORRUPT, ": it is damaged; let nothing write to it, keep it as it is, and restore it from a backup" },
+	{ SQLITE_NOTADB, SYNC_ECORRUPT, ": its beginning is damaged, or it is another file; keep it as it is, name another or restore a backup" },
 	{ SQLITE_NOMEM, SYNC_ENOMEM, "" },
 	{ SQLITE_ERROR, SYNC_EDB, "" },
 };
 
+static const struct failure *failure_of_code(int code)
+{
+	for (size_t i = 0; i < COUNT(failures); i++)
+		if (failures[i].code == code)
+			return &failures[i];
+	return NULL;
+}
+
+/*
+ * A failed call of the system is told only as "disk I/O error" or "unable to open": its errno tells the two that have a name.
+ * SQLite does not keep that of a commit, but has made no call since that failed in another way.
+ */
+static int code_of_cause(int code, sqlite3 *handle)
+{
+	int kept = sqlite3_system_errno(handle);
+
+	switch (sync_status_of_errno(kept ? kept : errno)) {
+	case SYNC_EDISKFULL:
+		return SQLITE_FULL;
+	case SYNC_EREADONLY:
+		return SQLITE_READONLY;
+	default:
+		return code;
+	}
+}
+
 static const struct failure *find_failure(sqlite3 *handle)
 {
-	const struct failure *last = &failures[COUNT(failures) - 1];
-	const struct failure *f = failures;
-	int code = sqlite3_errcode(handle) & 0xff;
-	int cause = sqlite3_system_errno(handle);
+	int extended = sqlite3_extended_errcode(handle);
+	int code = extended & 0xff;
+	const struct failure *f = failure_of_code(extended);
 
-	if ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && (cause == ENOSPC || cause == EDQUOT))
-		code = SQLITE_FULL;
-	while (f < last && f->code != code)
-		f++;
-	return f;
+	if (!f && (code == SQLITE_IOERR || code == SQLITE_CANTOPEN))
+		code = code_of_cause(code, handle);
+	f = f ? f : failure_of_code(code);
+	return f ? f : &failures[COUNT(failures) - 1];
 }
 
 /* What SQLite last reported. */
@@ -400,6 +426,47 @@ static enum sync_status catalog(struct sync_db *base, sync_row_fn *fn, void *ctx
 	return run(base, list_all, SYNC_NOARGS, fn, ctx, err);
 }
 
+/* checking */
+
+struct checking {
+	struct sqlite_db *db;
+	sync_stop_fn *stops;
+	void *ctx;
+};
+
+static int is_stopped(void *ctx)
+{
+	const struct checking *c = ctx;
+
+	return c->stops && c->stops(c->ctx);
+}
+
+static enum sync_status take_finding(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	enum { FINDING = 200 /* bytes to tell */ };
+	const struct checking *c = ctx;
+
+	(void)n;
+	if (sync_view_is(v[0].s, "ok"))
+		return SYNC_OK;
+	return sync_fail(err, SYNC_ECORRUPT, "%s: %.*s%s", c->db->path, (int)(v[0].s.len < FINDING ? v[0].s.len : FINDING), v[0].s.data,
+	                 failure_of_code(SQLITE_CORRUPT)->advice);
+}
+
+/* Of the file as it was when it began: whoever writes meanwhile does not wait, but the log is not begun anew until it is over. */
+static enum sync_status check(struct sync_db *base, sync_stop_fn *stops, void *ctx, struct sync_error *err)
+{
+	static const char first_finding[] = "PRAGMA quick_check(1)";
+	enum { STEPS = 100000 /* of SQLite's machine: milliseconds */ };
+	struct checking c = { lite(base), stops, ctx };
+	enum sync_status status;
+
+	sqlite3_progress_handler(c.db->handle, STEPS, is_stopped, &c);
+	status = run(base, first_finding, SYNC_NOARGS, take_finding, &c, err);
+	sqlite3_progress_handler(c.db->handle, 0, NULL, NULL);
+	return status;
+}
+
 /* opening */
 
 static void close_db(struct sync_db *base)
@@ -511,4 +578,5 @@ const struct sync_db_ops sync_sqlite = {
 	.end = end,
 	.use = set_use,
 	.catalog = catalog,
+	.check = check,
 };

@@ -57,7 +57,7 @@ enum sync_status sync_registry_add(struct sync_db *db, struct sync_journal *j, s
 enum sync_status sync_registry_compact(const struct sync_registry *r, struct sync_db *db, const struct sync_journal *j,
                                        struct sync_error *err);
 
-/** Add lines that a transaction noted; a sync_beside_fn. @retval SYNC_EIO, SYNC_EFULL  not kept: the text says what to do */
+/** Add lines that a transaction noted; a sync_beside_fn. @retval SYNC_EIO, SYNC_EDISKFULL, SYNC_EREADONLY  not kept: the text says what to do */
 enum sync_status sync_registry_write(struct sync_db *db, const char *path, struct sync_view lines, struct sync_error *err);
 
 /*

@@ -82,7 +82,7 @@ static enum sync_status round_of(struct world *w, int site, struct dice *d, stru
 	watch(w, site);
 	if (status == SYNC_OK)
 		open_stores(w, site, report);
-	if (status == SYNC_EHISTORY || status == SYNC_EWRONGDB || status == SYNC_EDB)
+	if (status == SYNC_EHISTORY || status == SYNC_EWRONGDB || status == SYNC_ECORRUPT || status == SYNC_EDB)
 		violate(w, 11, "site %d: %s: %s", site, sync_status_name(status), err.text);
 	return status;
 }

@@ -14,6 +14,9 @@ struct sync_db;
 /** Sees one row: n values, borrowed until it returns. Anything but SYNC_OK ends the statement and is passed up. */
 typedef enum sync_status sync_row_fn(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err);
 
+/** Whether what is under way is to end. */
+typedef bool sync_stop_fn(void *ctx);
+
 /** The words that the two dialects spell differently; the rest of SQL is shared. */
 struct sync_dialect {
 	bool postgres;
@@ -83,6 +86,8 @@ struct sync_db_ops {
 	enum sync_status (*end)(struct sync_db *db, bool commit, struct sync_error *err);
 	/* Every column of every table, every trigger, and which columns may hold ids: rows of (enum sync_has, table, name). */
 	enum sync_status (*catalog)(struct sync_db *db, sync_row_fn *fn, void *ctx, struct sync_error *err);
+	/* Read all of it: SYNC_ECORRUPT when it is damaged. NULL where the database looks after itself. */
+	enum sync_status (*check)(struct sync_db *db, sync_stop_fn *stop, void *ctx, struct sync_error *err);
 };
 
 /** The drivers. A program names those it wants; what is not named is not linked. */
@@ -103,7 +108,8 @@ enum sync_role { SYNC_SITE, SYNC_CENTRAL };
  * @param drivers  NULL-ended list
  * @param role     a database of the other role is refused
  * @param create   whether a new or empty database becomes ours; without it, a missing one is SYNC_ENOTFOUND
- * @retval SYNC_EWRONGDB  no database, of another kind or role, or made by a newer version: the text says which
+ * @retval SYNC_ECORRUPT  the file is damaged or no database: nothing was changed
+ * @retval SYNC_EWRONGDB  of another kind or role, or made by a newer version: the text says which
  */
 enum sync_status sync_db_open(struct sync_db **ret, const char *url, const struct sync_db_ops *const *drivers,
                               enum sync_role role, bool create, struct sync_error *err);
@@ -141,9 +147,10 @@ bool sync_db_in_transaction(const struct sync_db *db);
  * @param v    n values, as many as sql takes; SYNC_ABSENT is null; borrowed until it returns
  * @param fn   sees each row; may be NULL; may run other statements on db, this one included
  * @retval SYNC_EBUSY     locked for too long, or another transaction was first: roll back and repeat
- * @retval SYNC_EFULL     the disk is full
+ * @retval SYNC_EDISKFULL the disk is full
+ * @retval SYNC_EREADONLY the file or its disk cannot be written
  * @retval SYNC_EIO       the disk refused
- * @retval SYNC_EWRONGDB  the file is damaged or no database
+ * @retval SYNC_ECORRUPT  the file is damaged or no database
  * @retval SYNC_ENET      the connection is lost; the next begin makes a new one
  * @retval SYNC_EINVALID  a value that this database cannot hold: a NUL character in a text
  * @retval SYNC_EDB       anything else
@@ -212,6 +219,21 @@ enum sync_status sync_keep_put(struct sync_db *db, int64_t days, struct sync_err
  * behind; outside a transaction. Several processes may call it at any time.
  */
 enum sync_status sync_queue_vacuum(struct sync_db *db, int64_t most_dead, struct sync_error *err);
+
+/**
+ * Read the whole database, and note when that was: outside a transaction. PostgreSQL looks after itself, nothing is done.
+ *
+ * @param stop  asked now and then; may be NULL
+ * @retval SYNC_ECORRUPT  it is damaged: nothing was noted, and nothing is to be written any more
+ * @retval SYNC_EBUSY     stopped
+ */
+enum sync_status sync_db_check(struct sync_db *db, sync_stop_fn *stop, void *ctx, struct sync_error *err);
+/** The same when a week has gone by since the last one; a database that was never checked is new, and its week begins. */
+enum sync_status sync_db_check_weekly(struct sync_db *db, sync_stop_fn *stop, void *ctx, struct sync_error *err);
+/** When it was last checked, or made; 0: never. */
+enum sync_status sync_db_checked(struct sync_db *db, int64_t *ret_us, struct sync_error *err);
+/** Whether the database can be written: a row is. */
+enum sync_status sync_db_probe(struct sync_db *db, struct sync_error *err);
 
 /** Settings of this database that are ours: sync_meta. */
 enum sync_status sync_meta_get(struct sync_db *db, const char *key, struct sync_buf *ret, bool *ret_found,

@@ -23,10 +23,13 @@
 	X(EVERSION,      "version",      426, false, "unsupported version")                             \
 	X(EDB,           "db",           500, true,  "the database refused")                            \
 	X(EWRONGDB,      "wrongdb",      500, false, "not a usable database")                           \
+	X(ECORRUPT,      "corrupt",      500, false, "the database is damaged")                         \
 	X(EIO,           "io",           500, true,  "input or output failed")                          \
 	X(EBUSY,         "busy",         503, true,  "busy")                                            \
 	X(ENOMEM,        "nomem",        503, true,  "out of memory")                                   \
-	X(EFULL,         "full",         507, true,  "no space left")                                   \
+	X(EFULL,         "full",         507, true,  "as much waits as may")                            \
+	X(EDISKFULL,     "diskfull",     507, true,  "no space left on the disk")                       \
+	X(EREADONLY,     "readonly",     507, true,  "the database cannot be written")                  \
 	X(ENET,          "net",          502, true,  "the peer cannot be reached")                      \
 	X(ETLS,          "tls",          502, false, "the peer's certificate is not trusted")           \
 	X(EUSAGE,        "usage",        400, false, "wrong usage")
@@ -62,6 +65,9 @@ const char *sync_status_name(enum sync_status status);
 
 /** The status of that name; SYNC_EIO when this build does not know it. */
 enum sync_status sync_status_of_name(const char *name);
+
+/** The status of a system call that failed on a file with this errno: a full disk and one that cannot be written have their own. */
+enum sync_status sync_status_of_errno(int errnum);
 
 /** The general text of a code ("malformed frame"). */
 const char *sync_status_text(enum sync_status status);

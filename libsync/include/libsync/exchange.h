@@ -140,6 +140,24 @@ enum sync_status sync_verify(struct sync_db *db, const struct sync_transport *t,
                              struct sync_compared *ret_first, struct sync_compared *ret_last, struct sync_report *report,
                              struct sync_error *err);
 
+/** By how much this machine's clock is wrong, when that is more than an hour. */
+struct sync_clock {
+	int64_t ahead_s;  /* of central's; 0: it is right */
+	int64_t since_us; /* when that was first seen, by central's clock */
+};
+/** More than an hour. */
+bool sync_clock_is_off(int64_t ahead_s);
+/**
+ * A site compares its clock with central's.
+ *
+ * @param ret_changed  it became wrong, or right, or was set by more than an hour: kept, and to be told
+ */
+enum sync_status sync_clock_note(struct sync_db *db, int64_t ahead_s, bool *ret_changed, struct sync_error *err);
+/** What was noted. */
+enum sync_status sync_clock_get(struct sync_db *db, struct sync_clock *ret, struct sync_error *err);
+/** In words: "2 h 5 min ahead of central's". */
+void sync_clock_text(char ret[static 64], int64_t ahead_s);
+
 /** Edits not yet at central; what `remote run` asks when the file changed. */
 enum sync_status sync_unpushed(struct sync_db *db, int64_t *ret, struct sync_error *err);
 

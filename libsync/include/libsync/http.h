@@ -31,6 +31,7 @@ struct sync_http_answer {
 	struct sync_buf *body; /* reset first; its max is the limit */
 	int status;
 	unsigned retry_after_s;          /* 0 when not said; at most a day */
+	int64_t date_s;                  /* the peer's clock, since 1970; 0 when not said */
 	char content_type[64];           /* as sent, cut to fit; empty when not said */
 	int64_t sent_bytes, read_bytes;  /* HTTP messages with their headers; without TLS */
 	int64_t first_byte_ms, total_ms; /* since start() began */

@@ -79,7 +79,7 @@ struct sync_registry_report {
  *
  * @param path  made when it is not there
  * @param ret   filled on success
- * @retval SYNC_EIO, SYNC_EFULL  it cannot be read or written
+ * @retval SYNC_EIO, SYNC_EDISKFULL, SYNC_EREADONLY  it cannot be read or written
  * @retval SYNC_EINVALID  a line is damaged: the text has path and number; nothing was changed
  * @retval SYNC_EWRONGDB  it is another database's
  */
