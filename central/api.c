@@ -35,6 +35,7 @@ static void record(struct api *api, const struct sync_caller *caller, const stru
 		                    .pushed = served->pushed, .pulled = served->pulled, .bytes_in = (int64_t)r->body.len,
 		                    .bytes_out = (int64_t)a->body.len, .code = err->status };
 	bool moved = served->wrote || served->pushed > 0 || served->pulled > 0;
+	bool told = sync_guard_saw(api->guard, err); /* in a line of its own, once for all sites */
 
 	if (err->status == SYNC_EBUSY) {
 		sync_log(SYNC_LOG_INFO, "exchange later", "site=%" PRId64 " name=%s ms=%" PRId64 " text=%s", caller->site_id, caller->name, x.ms,
@@ -43,14 +44,16 @@ static void record(struct api *api, const struct sync_caller *caller, const stru
 	}
 	if (err->status != SYNC_OK) {
 		snprintf(x.text, sizeof x.text, "%.*s", (int)sizeof x.text - 1, err->text);
-		sync_log(SYNC_LOG_WARNING, "exchange refused", "site=%" PRId64 " name=%s code=%s in=%" PRId64 " ms=%" PRId64 " text=%s",
+		sync_log(told ? SYNC_LOG_DEBUG : SYNC_LOG_WARNING, "exchange refused", "site=%" PRId64 " name=%s code=%s in=%" PRId64 " ms=%" PRId64 " text=%s",
 		         caller->site_id, caller->name, sync_status_name(err->status), x.bytes_in, x.ms, err->text);
 	} else {
 		sync_log(moved ? SYNC_LOG_INFO : SYNC_LOG_DEBUG, "exchange ok",
 		         "site=%" PRId64 " name=%s pushed=%" PRId64 " pulled=%" PRId64 " in=%" PRId64 " out=%" PRId64 " ms=%" PRId64,
 		         caller->site_id, caller->name, x.pushed, x.pulled, x.bytes_in, x.bytes_out, x.ms);
 	}
-	if (caller->site_id && (moved || err->status != SYNC_OK))
+	if (told)
+		worker_wake(api->worker);
+	else if (caller->site_id && (moved || err->status != SYNC_OK))
 		worker_log(api->worker, &x);
 }
 

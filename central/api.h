@@ -12,6 +12,7 @@ struct api {
 	const struct central_settings *settings;
 	struct pool *pool;
 	struct worker *worker;
+	struct sync_guard *guard;
 	atomic_int registering;
 };
 

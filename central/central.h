@@ -9,6 +9,7 @@
 #include <libsync/settings.h>
 
 #include "base/internal.h"
+#include "base/trouble.h"
 
 #define DAY_MS INT64_C(86400000)
 
@@ -28,8 +29,14 @@ enum sync_status central_open(struct sync_db **ret, const struct sync_call *call
 /**
  * The same, to change something: registrations are kept in the registry besides, and what the two lacked of each other is brought
  * over first.
+ *
+ * @retval SYNC_ECORRUPT  a SQLite file was found damaged, and still is
  */
 enum sync_status central_edit(struct sync_db **ret, const struct sync_call *call, bool create, struct sync_error *err);
+/** The file that whoever serves a SQLite database locks, beside it; empty for PostgreSQL. */
+enum sync_status central_lock_name(const char *url, struct sync_buf *ret, struct sync_error *err);
+/** What troubles a SQLite file: what whoever serves it keeps, and what can be seen. @return how many */
+size_t central_troubles(const char *url, struct sync_trouble ret[static 2]);
 /** Whoever serves PostgreSQL without a registry is told. */
 void central_warn_of_no_registry(const struct central_settings *s);
 

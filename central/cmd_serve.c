@@ -67,26 +67,23 @@ static void close_lock(const int *fd)
 		close(*fd);
 }
 
-/* One process at a time serves a SQLite file, whose name is all of its URL or follows the scheme; it locks another one beside it. */
+/* One process at a time serves a SQLite file; it locks another one beside it. */
 static enum sync_status lock_file(const char *url, int *ret, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
-	const char *file = strncmp(url, "sqlite:", 7) == 0 ? url + 7 : url;
-	defer(freep) char *real = realpath(file, NULL); /* NULL: it is not there yet */
 
-	if (strncmp(url, "postgres:", 9) == 0)
+	TRY(central_lock_name(url, &name, err));
+	if (name.len == 0)
 		return SYNC_OK;
-	sync_buf_addf(&name, "%s-central", real ? real : file);
-	TRY(sync_buf_check(&name, err));
 	*ret = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (*ret < 0)
-		return sync_fail(err, SYNC_EIO, "%s: %s: central needs to write beside its database: is this the service's user?", name.data,
+		return sync_fail(err, sync_status_of_errno(errno), "%s: %s: central needs to write beside its database: is this the service's user?", name.data,
 		                 strerror(errno));
 	if (flock(*ret, LOCK_EX | LOCK_NB) == 0)
 		return SYNC_OK;
 	if (errno != EWOULDBLOCK)
 		return sync_fail(err, SYNC_EIO, "%s: %s", name.data, strerror(errno));
-	return sync_fail(err, SYNC_EBUSY, "another central serves %s: stop that one first; only PostgreSQL is served by several", file);
+	return sync_fail(err, SYNC_EBUSY, "another central serves %s: stop that one first; only PostgreSQL is served by several", url);
 }
 
 /* Sites would be refused one by one otherwise: whoever starts central is told. */
@@ -101,18 +98,32 @@ static enum sync_status check_writable(struct sync_db *db, struct sync_error *er
 	return status;
 }
 
-static enum sync_status serve(struct sync_db *db, const struct central_settings *s, const sigset_t *signals, struct sync_error *err)
+static enum sync_status serve(struct sync_db *db, const struct central_settings *s, struct sync_guard *guard, const sigset_t *signals,
+                              struct sync_error *err)
 {
-	struct api api = { .settings = s };
+	struct api api = { .settings = s, .guard = guard };
 	enum sync_status status;
 
 	TRY(pool_new(&api.pool, db, (size_t)s->exchanges, s->waiting_max, err));
-	status = worker_start(&api.worker, db, err);
+	status = worker_start(&api.worker, db, guard, err);
 	if (status == SYNC_OK)
 		status = listen_until(&api, signals, err);
 	worker_stop(api.worker);
 	pool_free(api.pool);
-	return status;
+	return status == SYNC_OK && worker_is_to_end(db, guard) ? sync_guard_fail(guard, err) : status;
+}
+
+/* Whoever starts central is told what is wrong with it. */
+static enum sync_status open_whole(struct sync_db **ret, const struct sync_call *call, struct sync_guard *guard, struct sync_error *err)
+{
+	defer(sync_db_closep) struct sync_db *db = NULL;
+
+	TRY(central_edit(&db, call, true, err));
+	TRY(check_writable(db, err));
+	if (sync_guard_code(guard) == SYNC_ECORRUPT) /* it was checked */
+		sync_guard_well(guard);
+	*ret = steal(db);
+	return SYNC_OK;
 }
 
 enum sync_status cmd_serve(const struct sync_call *call, struct sync_error *err)
@@ -121,14 +132,21 @@ enum sync_status cmd_serve(const struct sync_call *call, struct sync_error *err)
 	sigset_t signals = block_signals();
 	defer(close_lock) int lock = -1;
 	defer(sync_db_closep) struct sync_db *db = NULL;
+	struct sync_guard guard;
+	enum sync_status status;
 
 	bound_memory();
 	if (s->verbose)
 		sync_log_until(SYNC_LOG_DEBUG);
 	TRY(lock_file(s->database, &lock, err));
+	sync_guard_open(&guard, lock);
 	central_warn_of_no_registry(s);
-	TRY(central_edit(&db, call, true, err));
-	TRY(check_writable(db, err));
-	TRY(sync_keep_put(db, s->keep_ms / DAY_MS, err));
-	return serve(db, s, &signals, err);
+	status = open_whole(&db, call, &guard, err);
+	if (status == SYNC_OK)
+		status = sync_keep_put(db, s->keep_ms / DAY_MS, err);
+	if (status == SYNC_OK)
+		status = serve(db, s, &guard, &signals, err);
+	if (status != SYNC_OK)
+		(void)sync_guard_saw(&guard, err);
+	return status;
 }

@@ -40,11 +40,17 @@ static enum sync_status recovery_text(struct sync_db *db, struct sync_buf *b, st
 static enum sync_status status_json(struct sync_db *db, const struct sites *sites, int64_t most, struct sync_buf *b,
                                     struct sync_error *err)
 {
+	struct sync_trouble troubles[2];
+	int64_t checked_us;
+
+	TRY(sync_db_checked(db, &checked_us, err));
 	sync_show_open(b, NULL, '{');
 	sync_show_bool(b, "ok", true);
 	sync_show_text(b, "version", sync_view_of(SYNC_VERSION));
 	sync_show_int(b, "schema", SYNC_SCHEMA_VERSION);
 	sync_show_text(b, "database", sync_view_of(sync_db_url(db)));
+	sync_show_time(b, "checked", checked_us);
+	sync_trouble_list(b, troubles, central_troubles(sync_db_url(db), troubles));
 	sync_show_int(b, "waiting_max", most);
 	sync_show_open(b, "sites", '[');
 	for (size_t i = 0; i < sites->n; i++) {
@@ -146,8 +152,13 @@ static enum sync_status status_text(struct sync_db *db, const struct sites *site
 {
 	defer(sync_buf_clear) struct sync_buf list = { .max = MAX_REPORT };
 	struct shown inbox = { .b = &list, .sites = sites }, decisions = { .b = &list };
+	struct sync_trouble troubles[2];
+	size_t n = central_troubles(sync_db_url(db), troubles);
 
-	sync_buf_addf(b, "central %s, schema %d, %s\n\n", SYNC_VERSION, SYNC_SCHEMA_VERSION, sync_db_url(db));
+	sync_buf_addf(b, "central %s, schema %d, %s\n", SYNC_VERSION, SYNC_SCHEMA_VERSION, sync_db_url(db));
+	for (size_t i = 0; i < n; i++)
+		sync_trouble_text(b, &troubles[i]);
+	sync_buf_add_char(b, '\n');
 	TRY(sites_text(db, sites, most, b, err));
 	TRY(sync_inbox_each(db, inbox_text, &inbox, err));
 	add_rest(&inbox);

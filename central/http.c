@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <libsync/crypto.h>
 #include <libsync/log.h>
 #include <libsync/site.h>
+#include <libsync/time.h>
 
 #include "shims.h"
 
@@ -181,6 +183,17 @@ static enum sync_status serve(struct call *c, struct answer *a, int *ret_http, s
 	return c->route->run(c->h->api, &r, a, err);
 }
 
+/* By which sites see that their clock is wrong. */
+static void add_date(struct sync_buf *b)
+{
+	time_t now = (time_t)(sync_now_us() / 1000000);
+	char text[40];
+	struct tm tm;
+
+	strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
+	sync_buf_addf(b, "Date: %s\r\n", text);
+}
+
 /* All of an answer leaves in one write. */
 static void send_answer(struct call *c, int http, const struct answer *a, unsigned retry_after_s, bool close)
 {
@@ -191,6 +204,7 @@ static void send_answer(struct call *c, int http, const struct answer *a, unsign
 	sync_buf_room(&b, b.max);
 	sync_buf_addf(&b, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", http, mg_get_response_code_text(c->mg, http),
 	              a->type, a->body.len);
+	add_date(&b);
 	if (retry_after_s > 0)
 		sync_buf_addf(&b, "Retry-After: %u\r\n", retry_after_s);
 	if (http == 401)

@@ -32,14 +32,26 @@ static void tell(const char *path, const struct sync_registry_report *r)
 		sync_log(SYNC_LOG_WARNING, "registry", "text=%s", r->warning);
 }
 
+/* A file that was damaged is written again only if it is whole: it was restored, then. */
+static enum sync_status check_damaged(struct sync_db *db, const char *url, struct sync_error *err)
+{
+	struct sync_trouble troubles[2];
+
+	if (central_troubles(url, troubles) == 0 || troubles[0].code != SYNC_ECORRUPT)
+		return SYNC_OK;
+	return sync_db_check(db, NULL, NULL, err);
+}
+
 enum sync_status central_edit(struct sync_db **ret, const struct sync_call *call, bool create, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf path = { .max = 4096 };
 	defer(sync_db_closep) struct sync_db *db = NULL;
+	const struct central_settings *s = call->settings;
 	struct sync_registry_report report;
 
 	TRY(central_open(&db, call, create, err));
-	TRY(path_of(call->settings, &path, err));
+	TRY(check_damaged(db, s->database, err));
+	TRY(path_of(s, &path, err));
 	if (path.len) {
 		TRY(sync_registry_open(db, path.data, &report, err));
 		tell(path.data, &report);

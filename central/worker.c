@@ -1,9 +1,11 @@
 #include "worker.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <libsync/exchange.h>
 #include <libsync/log.h>
@@ -15,6 +17,7 @@ enum { TURN_MS = 10000, RETRY_MS = 5000, FLUSH_MS = 1000, MAX_LOGGED = 1000, VAC
 struct worker {
 	struct sync_db *db;
 	struct sync_server *server;
+	struct sync_guard *guard;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wakened, settled;
@@ -109,9 +112,12 @@ static struct sync_exchanged *take_logged(struct worker *w, size_t *ret_n)
 	return copy;
 }
 
-static void complain(const char *what, const struct sync_error *err)
+/* What troubles the database is told once by its guard. */
+static void complain(struct worker *w, const char *what, const struct sync_error *err)
 {
-	sync_log(SYNC_LOG_WARNING, what, "code=%s text=%s", sync_status_name(err->status), err->text);
+	bool told = sync_guard_saw(w->guard, err);
+
+	sync_log(told ? SYNC_LOG_DEBUG : SYNC_LOG_WARNING, what, "code=%s text=%s", sync_status_name(err->status), err->text);
 }
 
 static void flush(struct worker *w)
@@ -122,9 +128,9 @@ static void flush(struct worker *w)
 
 	x = take_logged(w, &n);
 	if (sync_exchanged_put(w->db, x, n, &err) != SYNC_OK)
-		complain("log failed", &err);
+		complain(w, "log failed", &err);
 	if (sync_server_flush(w->db, &err) != SYNC_OK) {
-		complain("flush failed", &err);
+		complain(w, "flush failed", &err);
 		worker_note(w);
 	}
 }
@@ -161,7 +167,7 @@ static bool work(struct worker *w)
 	while (more && !stopped(w)) {
 		if (sync_server_work(w->server, &more, &err) == SYNC_OK)
 			continue;
-		complain("work failed", &err);
+		complain(w, "work failed", &err);
 		well = false;
 	}
 	return well;
@@ -174,7 +180,7 @@ static void vacuum(struct worker *w)
 	if (!is_over(&w->vacuum_at))
 		return;
 	if (sync_queue_vacuum(w->db, MOST_DEAD, &err) != SYNC_OK)
-		complain("vacuum failed", &err);
+		complain(w, "vacuum failed", &err);
 	w->vacuum_at = deadline(VACUUM_MS);
 }
 
@@ -200,6 +206,64 @@ static void settle(struct worker *w, uint64_t asked)
 	pthread_mutex_unlock(&w->lock);
 }
 
+bool worker_is_to_end(struct sync_db *db, struct sync_guard *guard)
+{
+	return !sync_db_dialect(db)->postgres && sync_guard_code(guard) == SYNC_ECORRUPT;
+}
+
+static void end_process(struct worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_mutex_unlock(&w->lock);
+	kill(getpid(), SIGTERM); /* the main thread waits for it */
+}
+
+static bool is_stopping(void *ctx)
+{
+	return stopped(ctx);
+}
+
+/* Once a week, when there is nothing else to do. */
+static void check(struct worker *w)
+{
+	struct sync_error err = { 0 };
+
+	if (sync_db_check_weekly(w->db, is_stopping, w, &err) != SYNC_OK && err.status != SYNC_EBUSY)
+		complain(w, "check failed", &err);
+}
+
+/* While nothing can be written nothing else is tried but that. */
+static bool recover(struct worker *w)
+{
+	struct sync_error err = { 0 };
+
+	if (sync_guard_code(w->guard) == SYNC_OK)
+		return true;
+	if (sync_db_probe(w->db, &err) != SYNC_OK) {
+		(void)sync_guard_saw(w->guard, &err);
+		return false;
+	}
+	sync_guard_well(w->guard);
+	return true;
+}
+
+/* One turn; false after a failure. */
+static bool take_turn(struct worker *w, bool idle)
+{
+	bool well;
+
+	if (!recover(w))
+		return false;
+	well = work(w);
+	if (take_flush(w))
+		flush(w);
+	vacuum(w);
+	if (idle && well)
+		check(w);
+	return well;
+}
+
 static void *run(void *ctx)
 {
 	struct worker *w = ctx;
@@ -209,13 +273,14 @@ static void *run(void *ctx)
 	while (!stopped(w)) {
 		uint64_t asked = wait_for_work(w, well ? TURN_MS : RETRY_MS);
 
-		well = work(w);
+		if (!worker_is_to_end(w->db, w->guard)) /* a request may have seen it */
+			well = take_turn(w, asked == w->done);
 		settle(w, asked);
-		if (take_flush(w))
-			flush(w);
-		vacuum(w);
+		if (worker_is_to_end(w->db, w->guard))
+			end_process(w);
 	}
-	flush(w);
+	if (sync_guard_code(w->guard) == SYNC_OK)
+		flush(w);
 	return NULL;
 }
 
@@ -254,12 +319,13 @@ static struct worker *new_worker(void)
 	return w;
 }
 
-enum sync_status worker_start(struct worker **ret, struct sync_db *db, struct sync_error *err)
+enum sync_status worker_start(struct worker **ret, struct sync_db *db, struct sync_guard *guard, struct sync_error *err)
 {
 	defer(free_workerp) struct worker *w = new_worker();
 
 	if (!w || !w->logged)
 		return sync_fail(err, SYNC_ENOMEM, "starting to serve");
+	w->guard = guard;
 	TRY(sync_db_clone(&w->db, db, err));
 	TRY(sync_server_new(&w->server, w->db, err));
 	if (pthread_create(&w->thread, NULL, run, w) != 0)

@@ -4,10 +4,18 @@
 
 #include <libsync/site.h>
 
+#include "base/trouble.h"
+
 struct worker;
 
-/** Start it on a handle of its own; it begins with whatever an earlier process left to do. */
-enum sync_status worker_start(struct worker **ret, struct sync_db *db, struct sync_error *err);
+/**
+ * Start it on a handle of its own; it begins with whatever an earlier process left to do.
+ *
+ * @param guard  told what goes wrong; outlives the worker
+ */
+enum sync_status worker_start(struct worker **ret, struct sync_db *db, struct sync_guard *guard, struct sync_error *err);
+/** Whether a file is damaged, so that nothing more may be written: the worker ends the process by SIGTERM. PostgreSQL decides itself. */
+bool worker_is_to_end(struct sync_db *db, struct sync_guard *guard);
 /** There is work. */
 void worker_wake(struct worker *w);
 /** There is work; wait until all that there is now is done, but at most ms. */

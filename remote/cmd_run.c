@@ -90,14 +90,17 @@ static void log_round(const struct session *s, const struct sync_report *r)
 	         s->link.name, r->pushed, r->pulled, r->unpushed, r->more, r->waiting, r->refused, r->bytes_out, r->bytes_in, r->ms);
 }
 
-static void retry_later(const struct session *s, struct schedule *plan, const struct sync_error *err)
+/* What troubles the file was told when it began. */
+static void retry_later(struct session *s, struct schedule *plan, const struct sync_error *err)
 {
+	bool told = sync_guard_code(&s->site.guard) == err->status;
+
 	plan_retry(plan, err->retry_after_s);
-	sync_log(SYNC_LOG_WARNING, "round failed", "site=%s code=%s again_in_ms=%" PRId64 " text=%s", s->link.name,
+	sync_log(told ? SYNC_LOG_DEBUG : SYNC_LOG_WARNING, "round failed", "site=%s code=%s again_in_ms=%" PRId64 " text=%s", s->link.name,
 	         sync_status_name(err->status), left_ms(plan), err->text);
 }
 
-/* No failure ends this: what central says today, such as that it does not know a token, it may have mended tomorrow. */
+/* Of failures only damage ends this: what central says today, such as that it does not know a token, it may have mended tomorrow. */
 static void go_round(struct session *s, struct schedule *plan)
 {
 	struct sync_report r;
@@ -113,19 +116,41 @@ static void go_round(struct session *s, struct schedule *plan)
 	}
 }
 
-static void run(struct session *s, const struct remote_settings *settings, struct watch *w)
+/* Once a week, after a round, when nobody waits for anything. */
+static void look_after(struct session *s)
 {
-	struct schedule plan = { .interval_ms = settings->interval_ms, .debounce_ms = settings->debounce_ms };
 	struct sync_error err = { 0 };
 
+	if (sync_guard_code(&s->site.guard) == SYNC_OK && site_check_weekly(&s->site, &err) != SYNC_OK)
+		(void)sync_guard_saw(&s->site.guard, &err);
+}
+
+static bool goes_on(struct session *s)
+{
+	return !remote_stop && sync_guard_code(&s->site.guard) != SYNC_ECORRUPT;
+}
+
+static void wait_failed(struct session *s, struct schedule *plan, const struct sync_error *err)
+{
+	(void)sync_guard_saw(&s->site.guard, err);
+	retry_later(s, plan, err);
+}
+
+static enum sync_status run(struct session *s, const struct remote_settings *settings, struct watch *w, struct sync_error *err)
+{
+	struct schedule plan = { .interval_ms = settings->interval_ms, .debounce_ms = settings->debounce_ms };
+	struct sync_error seen = { 0 };
+
 	sync_log(SYNC_LOG_INFO, "running", "site=%s url=%s", s->link.name, settings->url ? settings->url : s->link.url);
-	while (!remote_stop) {
+	while (goes_on(s)) {
 		watch_drain(w);
 		go_round(s, &plan);
-		while (!remote_stop && wait_for_round(s, &plan, w, &err) != SYNC_OK)
-			retry_later(s, &plan, &err);
+		look_after(s);
+		while (goes_on(s) && wait_for_round(s, &plan, w, &seen) != SYNC_OK)
+			wait_failed(s, &plan, &seen);
 	}
 	sync_log(SYNC_LOG_INFO, "stopped", "site=%s", s->link.name);
+	return sync_guard_code(&s->site.guard) == SYNC_ECORRUPT ? sync_guard_fail(&s->site.guard, err) : SYNC_OK;
 }
 
 enum sync_status cmd_run(const struct sync_call *call, struct sync_error *err)
@@ -137,6 +162,5 @@ enum sync_status cmd_run(const struct sync_call *call, struct sync_error *err)
 	TRY(session_open(&s, call, err));
 	if (watch_open(&w, s.site.file, err) != SYNC_OK)
 		sync_log(SYNC_LOG_WARNING, "not watching", "text=%s", err->text);
-	run(&s, call->settings, &w);
-	return SYNC_OK;
+	return run(&s, call->settings, &w, err);
 }

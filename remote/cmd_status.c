@@ -14,12 +14,34 @@ struct gathered {
 	int64_t unpushed;
 	struct sync_exchanged last;
 	bool exchanged;
+	int64_t checked_us;
+	struct sync_trouble troubles[3];
+	size_t n_troubles;
 };
 
-static enum sync_status gather(struct sync_db *db, struct gathered *g, struct sync_error *err)
+static enum sync_status add_clock(struct sync_db *db, struct gathered *g, struct sync_error *err)
 {
-	TRY(sync_unpushed(db, &g->unpushed, err));
-	return sync_exchanged_last(db, 0, &g->last, &g->exchanged, err);
+	struct sync_trouble *t = &g->troubles[g->n_troubles];
+	struct sync_clock clock;
+	char text[64];
+
+	TRY(sync_clock_get(db, &clock, err));
+	if (!clock.ahead_s)
+		return SYNC_OK;
+	sync_clock_text(text, clock.ahead_s);
+	*t = (struct sync_trouble){ .name = "clock", .since_us = clock.since_us };
+	snprintf(t->text, sizeof t->text, "this machine's clock is %s: set it (timedatectl), or edits count as older or newer than they are", text);
+	g->n_troubles++;
+	return SYNC_OK;
+}
+
+static enum sync_status gather(const struct site *site, struct gathered *g, struct sync_error *err)
+{
+	TRY(sync_unpushed(site->db, &g->unpushed, err));
+	TRY(sync_db_checked(site->db, &g->checked_us, err));
+	g->n_troubles = site_troubles(site, g->troubles);
+	TRY(add_clock(site->db, g, err));
+	return sync_exchanged_last(site->db, 0, &g->last, &g->exchanged, err);
 }
 
 static enum sync_status verdict_json(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
@@ -76,6 +98,8 @@ static enum sync_status status_json(struct sync_db *db, const struct sync_link *
 	sync_show_text(b, "branch", sync_view_of(l->branch));
 	sync_show_text(b, "url", sync_view_of(l->url));
 	sync_show_text(b, "state", sync_view_of(state_of(l, g)));
+	sync_show_time(b, "checked", g->checked_us);
+	sync_trouble_list(b, g->troubles, g->n_troubles);
 	sync_show_int(b, "load_done", l->load_done);
 	sync_show_int(b, "load_total", l->load_total);
 	sync_show_int(b, "unpushed", g->unpushed);
@@ -174,6 +198,8 @@ static enum sync_status status_text(struct sync_db *db, const struct sync_link *
 
 	sync_buf_addf(b, "site      %s (%" PRId64 ") of %s, %s\n", l->name, l->site_id, l->url[0] ? l->url : "a central without address", state_of(l, g));
 	sync_buf_addf(b, "version   %s, schema %d, branch %s\n", SYNC_VERSION, SYNC_SCHEMA_VERSION, l->branch);
+	for (size_t i = 0; i < g->n_troubles; i++)
+		sync_trouble_text(b, &g->troubles[i]);
 	if (!l->operational)
 		sync_buf_addf(b, "load      %" PRId64 " of %" PRId64 " record%s: remote init goes on\n", l->load_done, l->load_total, plural(l->load_total));
 	exchanged_text(b, g);
@@ -198,7 +224,7 @@ enum sync_status cmd_status(const struct sync_call *call, struct sync_error *err
 
 	TRY(site_open(&site, call, false, false, err));
 	TRY(sync_link_get(site.db, &link, err));
-	TRY(gather(site.db, &g, err));
+	TRY(gather(&site, &g, err));
 	TRY((call->json ? status_json : status_text)(site.db, &link, &g, &b, err));
 	return sync_show_print(&b, err);
 }

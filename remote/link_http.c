@@ -3,12 +3,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libsync/time.h>
+
 enum { JSON_MAX = 4 << 10 };
 
 static void count(struct link_http *l, const struct sync_http_answer *a)
 {
 	l->sent_bytes += a->sent_bytes;
 	l->read_bytes += a->read_bytes;
+}
+
+static void take_date(struct link_http *l, const struct sync_http_answer *a)
+{
+	l->date_s = a->date_s;
+	l->dated_s = sync_now_us() / 1000000;
 }
 
 /* Whatever stands between here and central may answer as well. */
@@ -36,7 +44,13 @@ static enum sync_status finish(void *ctx, struct sync_buf *ret, struct sync_erro
 	enum sync_status status = sync_http_finish(l->http, &a, err);
 
 	count(l, &a);
-	return status == SYNC_OK ? check(&a, "application/x-libsync", err) : status;
+	TRY(status);
+	status = check(&a, "application/x-libsync", err);
+	if (a.status != 200)
+		l->told = status;
+	else if (status == SYNC_OK)
+		take_date(l, &a);
+	return status;
 }
 
 static enum sync_status make_url(char ret[static URL_MAX], const char *base, const char *path, struct sync_error *err)

@@ -14,6 +14,9 @@ struct link_http {
 	char exchange_url[URL_MAX], register_url[URL_MAX];
 	char token[64];
 	int64_t sent_bytes, read_bytes; /* HTTP messages, headers included */
+	enum sync_status told;          /* the failure that central last answered; SYNC_OK again when a round begins */
+	int64_t date_s;                 /* central's clock as it last said, when this machine's was at dated_s; 0: not yet */
+	int64_t dated_s;
 	struct sync_transport transport;
 };
 

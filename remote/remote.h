@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "base/internal.h"
+#include "base/trouble.h"
 
 struct remote_settings {
 	const char *config, *database, *url, *site, *secret_file, *bundle, *ca_file;
@@ -25,11 +26,17 @@ struct site {
 	struct sync_db *db;
 	char *file; /* of the database */
 	int lock;
+	struct sync_guard guard; /* kept in the lock file */
 };
-/** @param exclusive  false: only read, whoever has it @retval SYNC_EBUSY  another remote has it */
+/** @param exclusive  false: only read, whoever has it @retval SYNC_EBUSY  another remote has it
+ *  @retval SYNC_ECORRUPT  it is damaged, or was and still is */
 enum sync_status site_open(struct site *ret, const struct sync_call *call, bool create, bool exclusive, struct sync_error *err);
 /** Close it; a zeroed one as well. */
 void site_close(struct site *s);
+/** Read the whole file when a week has gone by. @retval SYNC_ECORRUPT  it is damaged @retval SYNC_EBUSY  a signal */
+enum sync_status site_check_weekly(struct site *s, struct sync_error *err);
+/** What troubles the database's file: what whoever has it keeps, and what can be seen; up to 2. */
+size_t site_troubles(const struct site *s, struct sync_trouble ret[static 2]);
 
 sync_command_fn cmd_init, cmd_sync, cmd_run, cmd_status, cmd_show, cmd_verify, cmd_explain, cmd_bundle, cmd_accept;
 

@@ -1,5 +1,6 @@
 #include "round.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -96,15 +97,59 @@ static void keep(struct session *s, const struct sync_report *r, int64_t at_us, 
 	(void)sync_exchanged_put(s->site.db, &x, 1, &ignored);
 }
 
+/* While nothing can be written no round is made: what it fetches would be fetched in vain, over a link that somebody pays for. */
+static enum sync_status try_to_write(struct session *s, struct sync_error *err)
+{
+	enum sync_status code = sync_guard_code(&s->site.guard);
+
+	if (code == SYNC_ECORRUPT)
+		return sync_guard_fail(&s->site.guard, err);
+	return code == SYNC_OK ? SYNC_OK : sync_db_probe(s->site.db, err);
+}
+
+/* A failure that central told is its own. */
+static void watch_over(struct session *s, const struct sync_error *seen)
+{
+	if (seen->status == SYNC_OK)
+		sync_guard_well(&s->site.guard);
+	else if (seen->status != s->http.told)
+		(void)sync_guard_saw(&s->site.guard, seen);
+}
+
+/* Edits are as old as they say, by this clock. */
+static void compare_clocks(struct session *s)
+{
+	int64_t ahead_s = s->http.dated_s - s->http.date_s;
+	struct sync_error ignored;
+	bool changed = false;
+	char text[64];
+
+	if (!s->http.date_s || sync_clock_note(s->site.db, ahead_s, &changed, &ignored) != SYNC_OK || !changed)
+		return;
+	if (sync_clock_is_off(ahead_s)) {
+		sync_clock_text(text, ahead_s);
+		sync_log(SYNC_LOG_WARNING, "clock wrong", "ahead_s=%" PRId64 " text=%s", ahead_s, text);
+	} else {
+		sync_log(SYNC_LOG_NOTICE, "clock right", "ahead_s=%" PRId64, ahead_s);
+	}
+}
+
 enum sync_status session_round(struct session *s, struct sync_report *ret, struct sync_error *err)
 {
 	int64_t at_us = sync_now_us();
 	struct sync_error seen = { 0 };
 
 	*ret = (struct sync_report){ 0 };
-	seen.status = sync_round(s->site.db, &s->http.transport, &s->options, ret, &seen);
+	s->http.told = SYNC_OK;
+	seen.status = try_to_write(s, &seen);
+	if (seen.status == SYNC_OK)
+		seen.status = sync_round(s->site.db, &s->http.transport, &s->options, ret, &seen);
 	sync_progress_end(&s->progress);
-	keep(s, ret, at_us, &seen);
+	watch_over(s, &seen);
+	if (seen.status == SYNC_OK)
+		compare_clocks(s);
+	if (sync_guard_code(&s->site.guard) == SYNC_OK)
+		keep(s, ret, at_us, &seen);
 	if (err)
 		*err = seen;
 	return seen.status;

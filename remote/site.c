@@ -47,23 +47,60 @@ static enum sync_status real_name(const char *file, bool create, char **ret, str
 	return *ret ? SYNC_OK : sync_fail(err, SYNC_EIO, "%s: %s: its folder must be there, and writable", file, strerror(errno));
 }
 
+static enum sync_status lock_name(const struct site *s, bool create, struct sync_buf *ret, struct sync_error *err)
+{
+	defer(freep) char *real = NULL;
+
+	TRY(real_name(s->file, create, &real, err));
+	sync_buf_addf(ret, "%s-remote", real);
+	return sync_buf_check(ret, err);
+}
+
 /* The database itself is locked by SQLite in its own way, so a file beside it is. */
 static enum sync_status lock(struct site *s, bool create, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
-	defer(freep) char *real = NULL;
 
-	TRY(real_name(s->file, create, &real, err));
-	sync_buf_addf(&name, "%s-remote", real);
-	TRY(sync_buf_check(&name, err));
+	TRY(lock_name(s, create, &name, err));
 	s->lock = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0)
-		return sync_fail(err, SYNC_EIO, "%s: %s", name.data, strerror(errno));
+		return sync_fail(err, sync_status_of_errno(errno), "%s: %s: remote needs to write beside the database", name.data, strerror(errno));
 	if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
 		return SYNC_OK;
 	if (errno != EWOULDBLOCK)
 		return sync_fail(err, SYNC_EIO, "%s: %s", name.data, strerror(errno));
 	return sync_fail(err, SYNC_EBUSY, "another remote is at work on %s: one at a time, please", s->file);
+}
+
+static bool is_stopping(void *unused)
+{
+	(void)unused;
+	return remote_stop;
+}
+
+enum sync_status site_check_weekly(struct site *s, struct sync_error *err)
+{
+	return sync_db_check_weekly(s->db, is_stopping, NULL, err);
+}
+
+/* A file that was damaged is written again only if it is whole: it was restored, then. */
+static enum sync_status check_damaged(struct site *s, struct sync_error *err)
+{
+	if (sync_guard_code(&s->guard) != SYNC_ECORRUPT)
+		return SYNC_OK;
+	TRY(sync_db_check(s->db, is_stopping, NULL, err));
+	sync_guard_well(&s->guard);
+	return SYNC_OK;
+}
+
+/* Whoever has it watches over it. */
+static enum sync_status check_open(struct site *s, enum sync_status status, bool exclusive, struct sync_error *err)
+{
+	if (exclusive && status == SYNC_OK)
+		status = check_damaged(s, err);
+	if (exclusive && status != SYNC_OK && err)
+		(void)sync_guard_saw(&s->guard, err);
+	return status;
 }
 
 enum sync_status site_open(struct site *ret, const struct sync_call *call, bool create, bool exclusive, struct sync_error *err)
@@ -77,10 +114,19 @@ enum sync_status site_open(struct site *ret, const struct sync_call *call, bool 
 	TRY(file_of(settings->database, &ret->file, err));
 	if (exclusive && (create || access(ret->file, F_OK) == 0))
 		TRY(lock(ret, create, err));
+	sync_guard_open(&ret->guard, ret->lock);
 	status = sync_db_open(&ret->db, settings->database, drivers, SYNC_SITE, create, err);
+	status = check_open(ret, status, exclusive, err);
 	if (status == SYNC_ENOTFOUND)
 		return sync_fail(err, status, "%s: remote init makes one; is --database or --config missing?", err->text);
 	return status;
+}
+
+size_t site_troubles(const struct site *s, struct sync_trouble ret[static 2])
+{
+	defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
+
+	return lock_name(s, false, &name, NULL) == SYNC_OK ? sync_trouble_gather(name.data, s->file, ret) : 0;
 }
 
 void site_close(struct site *s)

@@ -264,12 +264,18 @@ static enum sync_status goes_on(struct round *r, const struct sync_header *asked
 	return SYNC_OK;
 }
 
+/* Central takes no push, but may well have something to give. */
+static bool has_no_room(enum sync_status status)
+{
+	return status == SYNC_EFULL || status == SYNC_EDISKFULL || status == SYNC_EREADONLY;
+}
+
 /* *ret_again: nothing came, but another request may go better. */
 static enum sync_status finish(struct round *r, const struct sync_header *asked, bool *ret_again, struct sync_error *err)
 {
 	struct sync_error seen = { 0 };
 	enum sync_status status = sync_talk_finish(&r->talk, &seen);
-	bool full = status == SYNC_EFULL && asked->made.ordinal > 0;
+	bool full = has_no_room(status) && asked->made.ordinal > 0;
 
 	*ret_again = status == SYNC_EDICTIONARY || full;
 	if (*ret_again)

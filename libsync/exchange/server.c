@@ -207,12 +207,20 @@ static enum sync_status find_loss(struct serving *x, struct sync_error *err)
 	return x->h.load.entity[0] ? sync_peer_check_position(x->db, &x->peer, &x->h.load.at, &x->loss, err) : SYNC_OK;
 }
 
+/* What is there can be given although the disk takes no more. */
+static bool can_be_read(enum sync_status status)
+{
+	return status == SYNC_EDISKFULL || status == SYNC_EREADONLY;
+}
+
 /* Begin the snapshot of the answer, once everything that it should see is written. */
 static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 {
 	bool routed = is_routed_later(x) || x->h.inquiry.active;
+	bool noted = false;
 
 	for (;;) {
+		enum sync_status status;
 		bool queued = false;
 
 		TRY(sync_db_begin(x->db, false, err));
@@ -222,13 +230,13 @@ static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 		TRY(find_loss(x, err));
 		if (!routed)
 			TRY(sync_route_queued(x->db, &queued, err));
-		if (!queued && !needs_note(x))
+		if (!queued && (noted || !needs_note(x)))
 			return SYNC_OK;
 		sync_db_rollback(x->db);
-		if (!queued)
-			TRY(note_in_transaction(x, err));
-		if (queued)
-			TRY(sync_route(x->db, err));
+		status = queued ? sync_route(x->db, err) : note_in_transaction(x, err);
+		if (status != SYNC_OK && !can_be_read(status))
+			return status;
+		noted = noted || status != SYNC_OK;
 		x->routed = x->routed || queued;
 		routed = queued || routed;
 	}

@@ -7,6 +7,7 @@ build=${BUILD:-$root/build/dev}
 CENTRAL=${CENTRAL:-$build/central/central}
 REMOTE=${REMOTE:-$build/remote/remote}
 MESSAGE=${MESSAGE:-$build/tests/e2e/message}
+SHIFTED=${SHIFTED:-$build/tests/e2e/libshifted.so}
 unset SYNC_DATABASE SYNC_CONFIG
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/sync-e2e.XXXXXX")
