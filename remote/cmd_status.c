@@ -30,7 +30,7 @@ static enum sync_status add_clock(struct sync_db *db, struct gathered *g, struct
 		return SYNC_OK;
 	sync_clock_text(text, clock.ahead_s);
 	*t = (struct sync_trouble){ .name = "clock", .since_us = clock.since_us };
-	snprintf(t->text, sizeof t->text, "this machine's clock is %s: set it (timedatectl), or edits count as older or newer than they are", text);
+	snprintf(t->text, sizeof t->text, "this machine's clock is %s: set it (timedatectl set-ntp true), applications date records by it", text);
 	g->n_troubles++;
 	return SYNC_OK;
 }

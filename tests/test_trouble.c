@@ -98,6 +98,7 @@ static void damage_anywhere_is_found_by_reading_all_of_it(void **state)
 	assert_non_null(strstr(e.text, "restore it from a backup"));
 	assert_ok(sync_db_checked(t->db, &checked_us, err));
 	assert_int_equal(now_us - hour_us, checked_us);
+	assert_int_equal(SYNC_EREADONLY, sync_db_probe(t->db, &e)); /* nothing more is written */
 }
 
 static void damage_among_unused_pages_is_found_too(void **state)

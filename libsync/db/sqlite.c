@@ -111,13 +111,23 @@ static const struct failure *find_failure(sqlite3 *handle)
 	return f ? f : &failures[COUNT(failures) - 1];
 }
 
+/* What is read from a damaged file cannot be trusted, so nothing that follows from it is written, by the last one to close it neither. */
+static void write_no_more(struct sqlite_db *db)
+{
+	(void)sqlite3_exec(db->handle, "PRAGMA query_only = ON", NULL, NULL, NULL);
+	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
 /* What SQLite last reported. */
 static enum sync_status fail_db(struct sqlite_db *db, struct sync_error *err)
 {
 	const struct failure *f = find_failure(db->handle);
 
 	db->base.failed = true;
-	return sync_fail(err, f->status, "%s: %s%s", db->path, sqlite3_errmsg(db->handle), f->advice);
+	(void)sync_fail(err, f->status, "%s: %s%s", db->path, sqlite3_errmsg(db->handle), f->advice);
+	if (f->status == SYNC_ECORRUPT)
+		write_no_more(db);
+	return f->status;
 }
 
 /* What this file refuses itself. */
@@ -464,6 +474,8 @@ static enum sync_status check(struct sync_db *base, sync_stop_fn *stops, void *c
 	sqlite3_progress_handler(c.db->handle, STEPS, is_stopped, &c);
 	status = run(base, first_finding, SYNC_NOARGS, take_finding, &c, err);
 	sqlite3_progress_handler(c.db->handle, 0, NULL, NULL);
+	if (status == SYNC_ECORRUPT)
+		write_no_more(c.db);
 	return status;
 }
 

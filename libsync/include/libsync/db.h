@@ -150,7 +150,7 @@ bool sync_db_in_transaction(const struct sync_db *db);
  * @retval SYNC_EDISKFULL the disk is full
  * @retval SYNC_EREADONLY the file or its disk cannot be written
  * @retval SYNC_EIO       the disk refused
- * @retval SYNC_ECORRUPT  the file is damaged or no database
+ * @retval SYNC_ECORRUPT  the file is damaged or no database: this handle writes nothing more
  * @retval SYNC_ENET      the connection is lost; the next begin makes a new one
  * @retval SYNC_EINVALID  a value that this database cannot hold: a NUL character in a text
  * @retval SYNC_EDB       anything else
