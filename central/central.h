@@ -7,9 +7,9 @@
 #include <libsync/entity.h>
 #include <libsync/error.h>
 #include <libsync/settings.h>
+#include <libsync/trouble.h>
 
 #include "base/internal.h"
-#include "base/trouble.h"
 
 #define DAY_MS INT64_C(86400000)
 

@@ -3,8 +3,7 @@
 #define CENTRAL_WORKER_H
 
 #include <libsync/site.h>
-
-#include "base/trouble.h"
+#include <libsync/trouble.h>
 
 struct worker;
 

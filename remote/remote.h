@@ -5,10 +5,10 @@
 #include <libsync/command.h>
 #include <libsync/exchange.h>
 #include <libsync/settings.h>
+#include <libsync/trouble.h>
 #include <signal.h>
 
 #include "base/internal.h"
-#include "base/trouble.h"
 
 struct remote_settings {
 	const char *config, *database, *url, *site, *secret_file, *bundle, *ca_file;

@@ -1,7 +1,7 @@
 cmake_minimum_required(VERSION 3.25)
 # Fails when a file includes a later layer, or a package's header in a file that is not named for it (docs/style.md).
 set(layers base schema codec db exchange legacy files)
-set(public_of_base error buf time compress crypto http settings command log)
+set(public_of_base error buf time compress crypto http settings command log trouble)
 set(public_of_schema entity ddl)
 set(public_of_codec frame)
 set(public_of_db db records)

@@ -4,8 +4,8 @@
 
 #include <libsync/exchange.h>
 #include <libsync/time.h>
+#include <libsync/trouble.h>
 
-#include "base/trouble.h"
 #include "testdb.h"
 
 /* What is wrong with a file, a disk or a clock has a name, is kept, and is over when it is over. */

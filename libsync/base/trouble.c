@@ -1,4 +1,4 @@
-#include "base/trouble.h"
+#include <libsync/trouble.h>
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,10 +1,10 @@
 /**
  * What keeps a database's file from being written or trusted: logged when it begins and when it is over, and kept for others to
  * see in the lock file of the program that has the database. It is written in place, since a full disk has no room for more and a
- * damaged database is not written. Inner header.
+ * damaged database is not written. Only programs use it.
  */
-#ifndef SYNC_TROUBLE_H
-#define SYNC_TROUBLE_H
+#ifndef LIBSYNC_TROUBLE_H
+#define LIBSYNC_TROUBLE_H
 
 #include <libsync/buf.h>
 #include <libsync/error.h>
