@@ -158,21 +158,6 @@ static bool stopped(struct worker *w)
 	return stop;
 }
 
-/* Steps until nothing is left that can go on; false after a failure, which is tried again later. */
-static bool work(struct worker *w)
-{
-	struct sync_error err = { 0 };
-	bool more = true, well = true;
-
-	while (more && !stopped(w)) {
-		if (sync_server_work(w->server, &more, &err) == SYNC_OK)
-			continue;
-		complain(w, "work failed", &err);
-		well = false;
-	}
-	return well;
-}
-
 static void vacuum(struct worker *w)
 {
 	struct sync_error err = { 0 };
@@ -182,6 +167,27 @@ static void vacuum(struct worker *w)
 	if (sync_queue_vacuum(w->db, MOST_DEAD, &err) != SYNC_OK)
 		complain(w, "vacuum failed", &err);
 	w->vacuum_at = deadline(VACUUM_MS);
+}
+
+/*
+ * Steps until nothing is left that can go on; false after a failure, which is tried again later. A job may take many: what requests
+ * left is not kept waiting for its end.
+ */
+static bool work(struct worker *w)
+{
+	struct sync_error err = { 0 };
+	bool more = true, well = true;
+
+	while (more && !stopped(w)) {
+		if (sync_server_work(w->server, &more, &err) != SYNC_OK) {
+			complain(w, "work failed", &err);
+			well = false;
+		}
+		if (take_flush(w))
+			flush(w);
+		vacuum(w);
+	}
+	return well;
 }
 
 /* Wait until there is work or something to flush, or for some time; returns up to which time work was said to be there. */
@@ -256,9 +262,6 @@ static bool take_turn(struct worker *w, bool idle)
 	if (!recover(w))
 		return false;
 	well = work(w);
-	if (take_flush(w))
-		flush(w);
-	vacuum(w);
 	if (idle && well)
 		check(w);
 	return well;

@@ -27,7 +27,7 @@ static bool is_trouble(enum sync_status status)
 
 static void write_kept(int fd, const struct sync_trouble *t)
 {
-	char line[KEPT + 1], kept[KEPT];
+	char line[KEPT] = "", kept[KEPT];
 	int len = 0;
 
 	if (fd < 0)

@@ -29,13 +29,15 @@ static const struct failure {
 	{ "", SYNC_EDB, "" },
 };
 
-static const struct failure *find_failure(const char *state)
+/* What a transaction that only reads refuses is no trouble of the server's, but a mistake of whoever writes in it. */
+static const struct failure *find_failure(const struct sync_pg *db, const char *state)
 {
 	const struct failure *f = failures;
+	bool reads = db->base.in_transaction && !db->writing;
 
 	while (strncmp(f->state, state, strlen(f->state)) != 0)
 		f++;
-	return f;
+	return f->status == SYNC_EREADONLY && reads ? &failures[COUNT(failures) - 1] : f;
 }
 
 /* libpq's text on one line. */
@@ -54,7 +56,7 @@ enum sync_status sync_pg_fail(struct sync_pg *db, const PGresult *result, struct
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const struct failure *f = find_failure(state ? state : "");
+	const struct failure *f = find_failure(db, state ? state : "");
 	char text[300];
 
 	db->base.failed = true;
