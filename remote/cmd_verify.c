@@ -57,7 +57,7 @@ static enum sync_status list(void *ctx, const struct sync_difference *d, struct 
 		add_json(&l->b, d);
 	else
 		sync_buf_addf(&l->b, "%s %.*s %s: %s\n", d->entity->name, SYNC_VIEW(d->id),
-		              !strcmp(d->kind, "differs") ? "differs" : !strcmp(d->kind, "extra") ? "is not for this site" : "is missing here",
+		              !strcmp(d->kind, "differs") ? "differs" : !strcmp(d->kind, "extra") ? "is here only" : "is missing here",
 		              in_words(d));
 	return sync_buf_check(&l->b, err);
 }
@@ -143,7 +143,9 @@ enum sync_status cmd_verify(const struct sync_call *call, struct sync_error *err
 	TRY(sync_verify(s.site.db, &s.http.transport, &s.options, only, !settings->dry_run, list, &l, &first, &last, &total, err));
 	sync_progress_end(&s.progress);
 	TRY(print_report(&s, &l, &first, &last, &total, err));
-	return count(&last) == 0 ? SYNC_OK
-	                         : sync_fail(err, SYNC_EINCOMPLETE, "%" PRId64 " difference%s left: repeat it when both sides are at rest",
-	                                     count(&last), plural(count(&last)));
+	if (count(&last) == 0)
+		return SYNC_OK;
+	return sync_fail(err, SYNC_EINCOMPLETE, "%" PRId64 " difference%s left: %s", count(&last), plural(count(&last)),
+	                 count(&last) <= first.waits ? "what waits is different until it goes on; remote status tells for what"
+	                                             : "repeat it when both sides are at rest");
 }

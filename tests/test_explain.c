@@ -168,6 +168,8 @@ static void a_refused_edit_is_told_on_both_sides(void **state)
 	assert_non_null(strstr(find(&x, "decision")->text, "an edit that the site may not make was kept apart"));
 	assert_non_null(strstr(find(&x, "decision")->text, "central waiting accept 1, or discard"));
 	assert_string_equal("post2", find(&x, "decision")->site);
+	assert_holder(&x, "post2", "waits", "");
+	assert_holder(&x, "post1", "no", "");
 	assert_non_null(strstr(find(&x, "verdict")->text, "told: refused"));
 	sync_explanation_clear(&x);
 
@@ -195,6 +197,7 @@ static void what_waits_and_what_is_waited_for_tell_of_each_other(void **state)
 	assert_string_equal("absent", x.state);
 	assert_string_equal("missing_reference", find(&x, "waits")->code);
 	assert_non_null(strstr(find(&x, "waits")->text, "it waits for location_type lost"));
+	assert_holder(&x, "post1", "waits", "");
 	sync_explanation_clear(&x);
 	tell(c.central->db, "location_type", "lost", &x);
 	assert_string_equal("absent", x.state);

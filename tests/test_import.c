@@ -304,6 +304,40 @@ static void an_unknown_field_is_no_part_of_an_export(void **state)
 	assert_int_equal(1, number(db, "SELECT count(*) FROM sync_extra"));
 }
 
+static void a_file_moves_no_store(void **state)
+{
+	static const char head[] = "id,code,name_id,store_mode,is_disabled,site_id\n";
+	static const struct {
+		const char *line, *text;
+	} cases[] = {
+		{ "s1,A,n1,STORE,false,0\n", "line 2: store.site_id is 0, and store 's1' is at site 'Post' (1): central store move takes it from there; leave the field out" },
+		{ "s2,B,n1,STORE,false,9\n", "line 2: store.site_id is 9, and there is no such site: central site add NAME --store s2 places it; say 0 or leave the field out" },
+		{ "s1,A,n1,STORE,false,1\ns2,B,n1,STORE,false,0\n", NULL },
+	};
+	struct sync_db *db = central(state);
+	char secret[30];
+	int64_t n;
+
+	assert_ok(sync_crypto_init(err));
+	assert_ok(sync_site_add(db, "Post", NULL, 0, secret, &n, err));
+	assert_int_equal(1, n);
+	assert_ok(import_text(db, "name", SYNC_CSV, "id,code,name,type,is_customer,is_supplier,is_manufacturer,is_donor,on_hold,is_deceased\n"
+	                      "n1,A,A,STORE,true,true,false,false,false,false\n", &n, err));
+	assert_ok(import_text(db, "store", SYNC_CSV, "id,code,name_id,store_mode,is_disabled\ns1,A,n1,STORE,false\n", &n, err));
+	assert_int_equal(0, number(db, "SELECT site_id FROM store WHERE id = 's1'"));
+	assert_ok(sync_db_script(db, "UPDATE store SET site_id = 1 WHERE id = 's1'", err));
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char file[300];
+		struct sync_error seen = { 0 };
+
+		snprintf(file, sizeof file, "%s%s", head, cases[i].line);
+		assert_int_equal(cases[i].text ? SYNC_EINVALID : SYNC_OK, import_text(db, "store", SYNC_CSV, file, &n, &seen));
+		assert_string_equal(cases[i].text ? cases[i].text : "", seen.text);
+	}
+	assert_int_equal(2, number(db, "SELECT count(*) FROM store"));
+	assert_int_equal(1, number(db, "SELECT site_id FROM store WHERE id = 's1'"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +345,7 @@ int main(void)
 		TESTDB_BOTH(json_lines_are_read_one_by_one),
 		TESTDB_BOTH(a_bad_line_is_told_with_number_field_and_value),
 		TESTDB_BOTH(nothing_is_kept_when_the_last_of_many_lines_is_bad),
+		TESTDB_BOTH(a_file_moves_no_store),
 		TESTDB_BOTH(a_byte_order_mark_may_come_in_pieces),
 		TESTDB_BOTH(a_column_that_is_missing_leaves_the_field_as_it_is),
 		TESTDB_BOTH(an_id_that_stands_twice_is_told),

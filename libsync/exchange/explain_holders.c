@@ -23,6 +23,7 @@ struct holders {
 	struct sync_explaining *g;
 	struct row everybody;
 	struct row *own; /* per site, as in g->site */
+	bool *waits;     /* per site: an edit of its own waits at central */
 	struct sync_sites due;
 	struct sync_trail trail;
 };
@@ -51,6 +52,29 @@ static enum sync_status read_rows(struct holders *h, struct sync_error *err)
 
 	TRY(sync_arena_zeros(&h->g->x->arena, h->g->n_sites, sizeof *h->own, &h->own, err));
 	return sync_db_run(h->g->db, rows, SYNC_ARGS(sync_string(h->g->entity), sync_string(h->g->id)), take_row, h, err);
+}
+
+static enum sync_status take_waiting(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct holders *h = ctx;
+
+	(void)n, (void)err;
+	for (size_t i = 0; i < h->g->n_sites; i++)
+		h->waits[i] = h->waits[i] || h->g->site[i].site_id == v[0].i;
+	return SYNC_OK;
+}
+
+/* Of such an edit the outbox knows nothing. */
+static enum sync_status read_waiting(struct holders *h, struct sync_error *err)
+{
+	static const char waiting[] =
+		"SELECT source FROM sync_inbox WHERE entity = $1 AND record_id = $2"
+		"    UNION SELECT site_id FROM sync_waiting WHERE entity = $3 AND record_id = $4 AND done_us IS NULL"
+		"        AND kind IN ('quarantine', 'grant')";
+	const struct sync_value entity = sync_string(h->g->entity), id = sync_string(h->g->id);
+
+	TRY(sync_arena_zeros(&h->g->x->arena, h->g->n_sites, sizeof *h->waits, &h->waits, err));
+	return sync_db_run(h->g->db, waiting, SYNC_ARGS(entity, id, entity, id), take_waiting, h, err);
 }
 
 /* what a site has */
@@ -82,6 +106,8 @@ static struct state state_of(const struct holders *h, size_t i, bool due)
 	const struct row *put, *row = newest(h, i, &put);
 	bool done = row && is_done(h, s, row);
 
+	if (h->waits[i])
+		return (struct state){ "waits", "has it: what it made of it waits here" };
 	if (due && !s->loaded && (!put || put->source != s->site_id))
 		return (struct state){ "coming", s->installation[0] ? "comes with its first load, which is not over" : "comes when the site registers" };
 	if (due && put)
@@ -265,6 +291,7 @@ enum sync_status sync_explain_holders(struct sync_explaining *g, struct sync_err
 	bool exists;
 
 	TRY(read_rows(&h, err));
+	TRY(read_waiting(&h, err));
 	TRY(sync_route_trail(g->db, g->e, g->id, &g->x->arena, &h.due, &h.trail, &exists, err));
 	for (size_t i = 0; i < g->n_sites; i++)
 		if (!g->only || g->only == &g->site[i])

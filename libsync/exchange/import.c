@@ -197,6 +197,58 @@ static enum sync_status check_references(struct import *in, struct sync_error *e
 	return SYNC_OK;
 }
 
+/* where stores are */
+
+static bool is_store(const struct import *in)
+{
+	return !strcmp(in->e->name, "store");
+}
+
+static enum sync_status take_place(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct import *in = ctx;
+	size_t i = *slot_of(in, v[0].s) - 1u;
+	const struct sync_value *said = &in->r[i].values[sync_field_find(in->e, sync_view_of("site_id"))];
+
+	(void)n;
+	if (said->kind != SYNC_INT || said->i == v[1].i)
+		return SYNC_OK;
+	return sync_fail(err, SYNC_EINVALID,
+	                 "line %" PRId64 ": store.site_id is %" PRId64 ", and store '%.*s' is at site '%.*s' (%" PRId64 "): central store move "
+	                 "takes it from there; leave the field out",
+	                 in->line[i], said->i, SYNC_VIEW(v[0].s), SYNC_VIEW(v[2].s), v[1].i);
+}
+
+/* A file is older than the last move: it takes no store away from a site. */
+static enum sync_status check_moves(struct import *in, struct sync_error *err)
+{
+	static const char placed[] = "SELECT t.id, t.site_id, s.name FROM store t JOIN sync_site s ON s.site_id = t.site_id WHERE t.id IN";
+	struct sync_view ids[BATCH];
+
+	for (size_t i = 0; i < in->n; i++)
+		ids[i] = in->r[i].id;
+	return sync_run_ids(in->db, placed, ids, in->n, "", SYNC_NOARGS, take_place, in, err);
+}
+
+static enum sync_status take_stray(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	(void)ctx, (void)n;
+	return sync_fail(err, SYNC_EINVALID,
+	                 "line %" PRId64 ": store.site_id is %" PRId64 ", and there is no such site: central site add NAME --store %.*s places it; "
+	                 "say 0 or leave the field out",
+	                 v[0].i, v[1].i, SYNC_VIEW(v[2].s));
+}
+
+/* In the end, of all that was imported. */
+static enum sync_status check_sites(const struct import *in, struct sync_error *err)
+{
+	static const char stray[] = "SELECT i.line, t.site_id, t.id FROM sync_imported i JOIN store t ON t.id = i.id"
+				    "    LEFT JOIN sync_site s ON s.site_id = t.site_id"
+				    "    WHERE t.site_id <> 0 AND s.site_id IS NULL ORDER BY i.line LIMIT 1";
+
+	return is_store(in) ? sync_db_run(in->db, stray, SYNC_NOARGS, take_stray, NULL, err) : SYNC_OK;
+}
+
 static enum sync_status flush(struct import *in, struct sync_error *err)
 {
 	const struct sync_record *r[BATCH];
@@ -206,6 +258,8 @@ static enum sync_status flush(struct import *in, struct sync_error *err)
 	TRY(check_ids(in, err));
 	TRY(check_complete(in, err));
 	TRY(check_references(in, err));
+	if (is_store(in))
+		TRY(check_moves(in, err));
 	TRY(sync_records_put(in->db, in->e, r, in->n, err));
 	in->done += (int64_t)in->n;
 	in->n = 0;
@@ -244,6 +298,8 @@ enum sync_status sync_import(struct sync_db *db, const struct sync_entity *e, en
 	status = begin_ids(db, err);
 	if (status == SYNC_OK)
 		status = import_rows(in, err);
+	if (status == SYNC_OK)
+		status = check_sites(in, err);
 	if (status == SYNC_OK)
 		status = end_ids(db, err);
 	if (status != SYNC_OK) {

@@ -41,6 +41,12 @@ for kind in $(kinds); do
 	behind p.db requisition r1 "DELETE FROM requisition WHERE id = 'r1'"
 	holds "a lost record comes back" remote p.db verify requisition
 	same "as it was" 1 "$(at p.db "SELECT count(*) FROM requisition WHERE id = 'r1'")"
+	at p.db "INSERT INTO location(id, name, code, on_hold, store_id, volume, location_type_id) VALUES ('w', 'Shelf', 'w', 0, 's2', 0, 'none')"
+	remote p.db sync >/dev/null 2>&1 || true
+	refused "what waits at central differs until it goes on" 1 "location w is here only: it waits: status tells for what" remote p.db verify
+	cp "$work/err" seen
+	holds "which the end says" grep -q "1 difference left: what waits is different until it goes on" seen
+	at p.db "UPDATE location SET location_type_id = NULL WHERE id = 'w'"
 	holds "then all is equal" remote p.db verify
 	holds "at the other site as well" remote d.db verify
 	holds "central asks for it" central verify Post

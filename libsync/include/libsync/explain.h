@@ -17,7 +17,7 @@ struct sync_told {
 struct sync_holder {
 	const char *site;
 	int64_t site_id;
-	const char *state; /* has, coming, leaving, dropped, deleted, no */
+	const char *state; /* has, waits, coming, leaving, dropped, deleted, no */
 	bool due;          /* the routes lead there now */
 	int64_t routed_us; /* when that was decided; 0: nobody knows */
 	int64_t pulled_us; /* when it fetched it, as far as the log of exchanges reaches back; 0: nobody knows */
