@@ -65,6 +65,47 @@ static void what_waited_does_not_undo_an_edit_made_meanwhile(void **state)
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_inbox"));
 }
 
+/* Central has an older version of the group, since the site's newest waits there. */
+static void a_group_of_which_an_edit_waits_at_central_stays_as_it_is_here(void **state)
+{
+	struct sync_db *db = site(state);
+	struct sync_intake in = from(0);
+
+	RECEIVE(db, in, { SYNC_PUT, "stocktake", "t1", { "description", "old" } });
+	run_sql(db, "UPDATE stocktake SET description = 'mine'"); /* seq 1 */
+	RECEIVE(db, in, { SYNC_PUT, "stocktake_line", "l1", { "stocktake_id", "t1" } });
+	in.integrated = 3;
+	integrated(db, 3);
+	run_sql(db, "INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, text, at_us)"
+	            " VALUES (0, 1, 'waiting', 'stocktake_line', 'l1', 2, 'missing_reference', '', 0)");
+	RECEIVE(db, in, { SYNC_PUT, "stocktake", "t1", { "description", "older" } }, { SYNC_PUT, "location", "o1" },
+	        { SYNC_PUT, "stocktake", "t2" });
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM stocktake WHERE description = 'mine'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM stocktake WHERE id = 't2'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM location"));
+	retry(db);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_inbox WHERE code = 'waiting_edit' AND needs_id = 'l1'"));
+
+	run_sql(db, "DELETE FROM sync_verdict"); /* it goes on there: what central has decided comes anew */
+	retry(db);
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_inbox"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM stocktake WHERE description = 'mine'"));
+	RECEIVE(db, in, { SYNC_PUT, "stocktake", "t1", { "description", "decided" } });
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM stocktake WHERE description = 'decided'"));
+}
+
+static void a_group_of_which_an_edit_waits_at_central_can_be_deleted(void **state)
+{
+	struct sync_db *db = site(state);
+	struct sync_intake in = from(0);
+
+	RECEIVE(db, in, { SYNC_PUT, "stocktake", "t1" }, { SYNC_PUT, "stocktake_line", "l1", { "stocktake_id", "t1" } });
+	run_sql(db, "INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, text, at_us)"
+	            " VALUES (0, 1, 'waiting', 'stocktake_line', 'l1', 2, 'missing_reference', '', 0)");
+	RECEIVE(db, in, { SYNC_DROP, "stocktake_line", "l1", .root = "t1" }, { SYNC_DROP, "stocktake", "t1" });
+	assert_int_equal(0, number_of(db, "SELECT (SELECT count(*) FROM stocktake) + (SELECT count(*) FROM stocktake_line)"));
+}
+
 static void the_version_of_what_was_pulled_is_the_base_of_the_next_edit(void **state)
 {
 	struct sync_db *db = site(state);
@@ -86,6 +127,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TESTDB_ON(what_was_pulled_is_not_captured_but_what_triggers_do_about_it_is, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(an_own_edit_is_safe_until_central_has_it, TESTDB_SQLITE, "SQLite"),
+		TESTDB_ON(a_group_of_which_an_edit_waits_at_central_stays_as_it_is_here, TESTDB_SQLITE, "SQLite"),
+		TESTDB_ON(a_group_of_which_an_edit_waits_at_central_can_be_deleted, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(what_waited_does_not_undo_an_edit_made_meanwhile, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(the_version_of_what_was_pulled_is_the_base_of_the_next_edit, TESTDB_SQLITE, "SQLite"),
 	};

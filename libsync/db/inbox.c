@@ -193,7 +193,7 @@ static enum sync_status show_ready(struct sync_db *db, const struct need *need, 
 		                    " (SELECT 1 FROM \"%s\" t WHERE t.id = i.needs_id AND t.\"%s\" = i.record_id) LIMIT $3",
 		              need->e->name, need->f->name);
 	else
-		sync_buf_addf(&sql, "i.code <> 'referenced' AND EXISTS (SELECT 1 FROM \"%s\" t WHERE t.id = i.needs_id) LIMIT $2",
+		sync_buf_addf(&sql, "i.code NOT IN ('referenced', 'waiting_edit') AND EXISTS (SELECT 1 FROM \"%s\" t WHERE t.id = i.needs_id) LIMIT $2",
 		              need->e->name);
 	TRY(sync_buf_check(&sql, err));
 	if (need->f)
@@ -208,7 +208,7 @@ enum sync_status sync_inbox_ready(struct sync_db *db, int64_t limit, sync_inbox_
 {
 	static const char kinds[] =
 		"SELECT DISTINCT needs_entity, CASE WHEN code = 'referenced' THEN field END FROM sync_inbox"
-		"    WHERE needs_entity IS NOT NULL";
+		"    WHERE needs_entity IS NOT NULL AND code <> 'waiting_edit'";
 	defer(clear_needs) struct needs needs = { 0 };
 	struct rows rows = { fn, ctx, 0 };
 
@@ -224,7 +224,9 @@ enum sync_status sync_inbox_settled(struct sync_db *db, int64_t integrated, sync
 {
 	static const char settled[] =
 		"SELECT " KEY_COLUMNS " FROM sync_inbox i WHERE i.code = 'adopted' OR i.code = 'local_edit' AND NOT EXISTS"
-		"    (SELECT 1 FROM sync_changelog c WHERE c.entity = i.entity AND c.record_id = i.record_id AND c.seq > $1)";
+		"    (SELECT 1 FROM sync_changelog c WHERE c.entity = i.entity AND c.record_id = i.record_id AND c.seq > $1)"
+		"    OR i.code = 'waiting_edit' AND NOT EXISTS (SELECT 1 FROM sync_verdict v WHERE v.site_id = 0 AND v.kind = 'waiting'"
+		"        AND v.entity = i.needs_entity AND v.record_id = i.needs_id)";
 
 	return sync_db_run(db, settled, SYNC_ARGS(sync_int(integrated)), give_key, &(struct rows){ fn, ctx, 0 }, err);
 }

@@ -26,7 +26,7 @@ CREATE TABLE sync_inbox (
 	root_id      @id NOT NULL,       -- id of its group's root record
 	seq          bigint NOT NULL,    -- the sender's
 	frame        text NOT NULL,      -- the record frame as received, one JSON line
-	code         text NOT NULL,      -- why it waits: missing_reference, referenced, local_edit, group, adopted,
+	code         text NOT NULL,      -- why it waits: missing_reference, referenced, local_edit, waiting_edit, group, adopted,
 	field        text,               -- the field at fault
 	needs_entity @id,                -- what it waits for
 	needs_id     @id,

@@ -141,12 +141,6 @@ static enum sync_status take_roots(struct sync_collect *c, struct sync_error *er
 	return sync_collect_roots(c, roots, lot->n_groups, err);
 }
 
-static bool any_item(const struct sync_lot *lot, const struct sync_item *item)
-{
-	(void)lot, (void)item;
-	return true;
-}
-
 /* Older edits that wait as parts of other groups. Unknown entities have one run, but names of their own. */
 static enum sync_status take_older(struct sync_collect *c, struct sync_error *err)
 {
@@ -156,7 +150,7 @@ static enum sync_status take_older(struct sync_collect *c, struct sync_error *er
 	size_t n;
 
 	while (sync_lot_next(lot, &run)) {
-		TRY(sync_run_select(lot, &run, any_item, &ids, &n, err));
+		TRY(sync_run_select(lot, &run, sync_item_any, &ids, &n, err));
 		for (size_t i = 0, len; i < n; i += len) {
 			struct sync_view name = run.items[i]->r->name;
 

@@ -15,17 +15,6 @@
 enum { MAX_SQL = 8192 };
 static const int64_t all_sites = -1;
 
-enum sync_status sync_arena_zeros(struct sync_arena *a, size_t n, size_t size, void *ret, struct sync_error *err)
-{
-	void *p = sync_arena_get(a, n ? n * size : 1);
-
-	if (!p)
-		return sync_fail(err, SYNC_ENOMEM, "%zu times %zu bytes", n, size);
-	memset(p, 0, n * size);
-	*(void **)ret = p;
-	return SYNC_OK;
-}
-
 enum sync_status sync_arena_keep(struct sync_arena *a, struct sync_view v, struct sync_view *ret, struct sync_error *err)
 {
 	struct sync_view kept = sync_arena_copy(a, v);

@@ -109,75 +109,11 @@ static enum sync_status check_complete(struct sync_lot *lot, struct sync_error *
 	return SYNC_OK;
 }
 
-static bool any_item(const struct sync_lot *lot, const struct sync_item *item)
-{
-	(void)lot, (void)item;
-	return true;
-}
-
-static bool waited_for_edit(const struct sync_item *item)
-{
-	return item->waited && !strcmp(item->was_code, "local_edit");
-}
-
-/*
- * This site's own edit of a record that came from central. While central has not integrated it, central's version waits. Then
- * that version is out of date: central has decided by what it has of both, and sends what won if it is not ours. The same goes
- * for an edit that was made, and integrated at central, while the record waited here for something else. A drop stays due.
- */
-static enum sync_status take_local_edit(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
-{
-	static const struct sync_reason of_edit = {
-		.code = "local_edit", .text = "an edit made here is not integrated at central yet"
-	};
-	struct sync_lot *lot = ctx;
-	struct sync_item *item = sync_lot_find(lot, v[0].s, v[1].s);
-
-	(void)n, (void)err;
-	if (!item)
-		return SYNC_OK;
-	if (v[2].i > lot->in->integrated)
-		sync_item_fail(lot, item, SYNC_WAITS, of_edit);
-	else if (item->r->action != SYNC_DROP && (waited_for_edit(item) || (item->waited && v[3].i >= item->received_us)))
-		item->merit = SYNC_REPEATS;
-	return SYNC_OK;
-}
-
-static bool any_waited(const struct sync_lot *lot)
-{
-	size_t i = 0;
-
-	while (i < lot->n && !lot->items[i].waited)
-		i++;
-	return i < lot->n;
-}
-
-static enum sync_status check_local_edits(struct sync_lot *lot, struct sync_error *err)
-{
-	static const char any[] = "SELECT 1 FROM sync_changelog WHERE seq > $1 LIMIT 1";
-	struct sync_run run = { 0 };
-	struct sync_view *ids;
-	int64_t pending;
-	size_t n;
-
-	TRY(sync_db_number(lot->db, any, SYNC_ARGS(sync_int(lot->in->integrated)), 0, &pending, err));
-	if (!pending && !any_waited(lot))
-		return SYNC_OK;
-	while (sync_lot_next(lot, &run)) {
-		if (!run.e)
-			continue;
-		TRY(sync_run_select(lot, &run, any_item, &ids, &n, err));
-		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, seq, at_us FROM sync_changelog WHERE record_id IN", ids, n,
-		                 " AND entity = $2", SYNC_ARGS(sync_text(run.e->name)), take_local_edit, lot, err));
-	}
-	return SYNC_OK;
-}
-
 static enum sync_status judge(struct sync_lot *lot, struct sync_error *err)
 {
 	check_faults(lot);
 	if (sync_db_role(lot->db) == SYNC_SITE && !SYNC_FAULT(local_edit_overwritten))
-		TRY(check_local_edits(lot, err));
+		TRY(sync_check_local_edits(lot, err));
 	if (sync_lot_judged(lot)) {
 		if (!SYNC_FAULT(rights_not_checked))
 			TRY(sync_check_rights(lot, err));

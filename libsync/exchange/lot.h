@@ -142,12 +142,16 @@ enum sync_status sync_run_ids(struct sync_db *db, const char *head, const struct
 
 /** Which of a run's records a question is about. */
 typedef bool sync_item_fn(const struct sync_lot *lot, const struct sync_item *item);
+/** About all of them. */
+bool sync_item_any(const struct sync_lot *lot, const struct sync_item *item);
 /** Their ids, in the lot's arena. */
 enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_run *run, sync_item_fn *fn,
                                  struct sync_view **ret, size_t *ret_n, struct sync_error *err);
 
 /* The steps; integrate.c calls them in this order. */
 
+/** A site: what came from central waits for edits that were made here (local_edits.c). */
+enum sync_status sync_check_local_edits(struct sync_lot *lot, struct sync_error *err);
 /** Central: what its sites may do, also with what is malformed (rights.c); what they may change is held from here on. */
 enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err);
 /** A part of that: central's versions of "any" records (conflict.c). */

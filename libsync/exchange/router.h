@@ -6,8 +6,6 @@
 #include "exchange/route.h"
 #include "exchange/set.h"
 
-/** n * size zeroed bytes of an arena. */
-enum sync_status sync_arena_zeros(struct sync_arena *a, size_t n, size_t size, void *ret, struct sync_error *err);
 /** A copy in an arena, data NULL only for an empty view without data. */
 enum sync_status sync_arena_keep(struct sync_arena *a, struct sync_view v, struct sync_view *ret, struct sync_error *err);
 

@@ -79,3 +79,14 @@ enum sync_status sync_set_add(struct sync_set *s, struct sync_view kind, struct 
 	*ret = &slot->value;
 	return SYNC_OK;
 }
+
+enum sync_status sync_arena_zeros(struct sync_arena *a, size_t n, size_t size, void *ret, struct sync_error *err)
+{
+	void *p = sync_arena_get(a, n ? n * size : 1);
+
+	if (!p)
+		return sync_fail(err, SYNC_ENOMEM, "%zu times %zu bytes", n, size);
+	memset(p, 0, n * size);
+	*(void **)ret = p;
+	return SYNC_OK;
+}

@@ -32,4 +32,7 @@ uint32_t *sync_set_find(const struct sync_set *s, struct sync_view kind, struct 
 enum sync_status sync_set_add(struct sync_set *s, struct sync_view kind, struct sync_view id, uint32_t value, uint32_t **ret,
                               struct sync_error *err);
 
+/** n * size zeroed bytes of an arena. */
+enum sync_status sync_arena_zeros(struct sync_arena *a, size_t n, size_t size, void *ret, struct sync_error *err);
+
 #endif

@@ -204,6 +204,12 @@ static void check_inbox(struct world *w, int node)
 			so = ask(w, node,
 				 "SELECT count(*) FROM sync_inbox WHERE source = %d AND root_id = '%s' AND code <> 'group'",
 				 sqlite3_column_int(stmt, 0), text(stmt, 3)) > 0;
+		else if (!strcmp(code, "waiting_edit"))
+			so = ask(w, CENTRAL,
+				 "SELECT (SELECT count(*) FROM sync_inbox WHERE source = %d AND entity = '%s' AND record_id = '%s')"
+				 " + (SELECT count(*) FROM sync_waiting WHERE site_id = %d AND entity = '%s' AND record_id = '%s')",
+				 (int)w->node[node].site_id, text(stmt, 5), text(stmt, 6), (int)w->node[node].site_id, text(stmt, 5),
+				 text(stmt, 6)) > 0;
 		if (!so)
 			violate(w, 2, "node %d lets %s '%s' wait with %s (%s '%s'), for which there is no reason", node, entity,
 				id, code, text(stmt, 5), text(stmt, 6));
