@@ -686,6 +686,61 @@ static void what_is_sent_again_is_nobodys_echo(void **state)
 	assert_int_equal(3, number_of(db, sources));
 }
 
+/* The site holds the drop back until its edit is here, and drops the record then. */
+static void an_edit_that_makes_due_what_its_site_was_told_to_drop_is_sent_back(void **state)
+{
+	static const char back[] = "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND record_id = 'l' AND action = 'P' AND source = -1";
+	struct sync_db *db = country(state);
+
+	PUT(db, "location", "l", "store_id", "s2");
+	made_by(db, 2);
+	settle(db);
+	PUT(db, "location", "l", "store_id", "s1");
+	settle(db);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND record_id = 'l' AND action = 'X'"));
+	PUT(db, "location", "l", "store_id", "s2");
+	made_by(db, 2);
+	settle(db);
+	assert_int_equal(1, number_of(db, back));
+	PUT(db, "location", "l", "store_id", "s2", "code", "again");
+	made_by(db, 2);
+	settle(db);
+	assert_int_equal(0, number_of(db, back));
+}
+
+/* A job that is pending would find nothing to do any more: what the row says, it takes for done. */
+static void children_follow_a_record_whose_loss_is_told_before_the_job_comes_to_it(void **state)
+{
+	struct sync_db *db = country(state);
+	const struct sync_view ids[] = { sync_view_of("v") };
+
+	PUT(db, "invoice", "v", "store_id", "s1");
+	PUT(db, "item", "i");
+	PUT(db, "invoice_line", "va", "invoice_id", "v");
+	settle(db);
+	run_sql(db, "UPDATE sync_site SET installation = NULL WHERE site_id = 1");
+	run_sql(db, "UPDATE store SET site_id = 2 WHERE id = 's1'");
+	assert_ok(sync_route(db, err));
+	assert_true(number_of(db, "SELECT count(*) FROM sync_job") > 0);
+	assert_ok(sync_resend(db, 1, sync_view_of("invoice"), ids, 1, err));
+	settle(db);
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 1 AND record_id IN ('v', 'va') AND action = 'X'"));
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND record_id IN ('v', 'va') AND action = 'P'"));
+}
+
+static void what_central_never_had_stays_in_its_group_when_its_site_is_to_drop_it(void **state)
+{
+	struct sync_db *db = country(state);
+	const struct sync_record line = { .entity = sync_entity_find(sync_view_of("invoice_line")), .name = sync_view_of("invoice_line"),
+		                          .id = sync_view_of("new"), .root = sync_view_of("v"), .action = SYNC_PUT };
+	const struct sync_record *const records[] = { &line };
+
+	assert_ok(sync_resend_records(db, 1, records, 1, err));
+	settle(db);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 1 AND record_id = 'new' AND action = 'X'"
+	                                  " AND root_id = 'v'"));
+}
+
 static void nothing_is_numbered_when_nobody_is_to_hear_of_it(void **state)
 {
 	struct sync_db *db = country(state);
@@ -935,6 +990,9 @@ int main(void)
 		TESTDB_BOTH(a_first_load_waits_only_for_jobs_of_its_site),
 		TESTDB_BOTH(the_rows_of_a_group_changed_together_stand_together),
 		TESTDB_BOTH(what_is_sent_again_is_nobodys_echo),
+		TESTDB_BOTH(an_edit_that_makes_due_what_its_site_was_told_to_drop_is_sent_back),
+		TESTDB_BOTH(children_follow_a_record_whose_loss_is_told_before_the_job_comes_to_it),
+		TESTDB_BOTH(what_central_never_had_stays_in_its_group_when_its_site_is_to_drop_it),
 		TESTDB_BOTH(nothing_is_numbered_when_nobody_is_to_hear_of_it),
 		TESTDB_BOTH(passed_tombstones_are_forgotten),
 		TESTDB_BOTH(a_position_that_a_site_may_name_stays_known),

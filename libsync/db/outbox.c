@@ -102,11 +102,11 @@ enum sync_status sync_outbox_holders(struct sync_db *db, const struct sync_entit
 	const char *keys = sync_keys_sql(db);
 
 	sync_buf_addf(&sql,
-		      "SELECT k.key, o.site_id FROM %s CROSS JOIN sync_outbox o"
+		      "SELECT k.key, o.site_id, o.action FROM %s CROSS JOIN sync_outbox o"
 		      "    WHERE o.site_id = 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'"
 		      " UNION ALL "
-		      "SELECT k.key, o.site_id FROM %s CROSS JOIN sync_outbox o"
-		      "    WHERE o.site_id > 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'",
+		      "SELECT k.key, o.site_id, o.action FROM %s CROSS JOIN sync_outbox o"
+		      "    WHERE o.site_id > 0 AND o.entity = $2 AND o.record_id = k.value AND o.action <> 'D'",
 		      keys, keys);
 	return sync_keys_run(db, &sql, ids, n, (const struct sync_value[]){ sync_text(e->name) }, 1, fn, ctx, err);
 }

@@ -33,7 +33,7 @@ enum sync_status sync_outbox_add(struct sync_outbox_writer *w, const struct sync
 enum sync_status sync_outbox_flush(struct sync_outbox_writer *w, struct sync_error *err);
 void sync_outbox_clear(struct sync_outbox_writer *w);
 
-/** Who has each of n records and has not been told to delete or drop it: rows of (index in ids, site), 0 being every site. */
+/** Who has each of n records (P), or was told to drop it (X): rows of (index in ids, site, action), site 0 being every site. */
 enum sync_status sync_outbox_holders(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,
 				     sync_row_fn *fn, void *ctx, struct sync_error *err);
 

@@ -160,10 +160,11 @@ static enum sync_status add_change(struct step *s, const struct queued *row, str
 	return SYNC_OK;
 }
 
+/* Of which group it is there, the row says: central need not have it. */
 static void add_resend(struct step *s, const struct queued *row)
 {
-	s->item[s->n++] =
-	    (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_RESENT, .site = row->source };
+	s->item[s->n++] = (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_RESENT, .site = row->source,
+		                                .root = row->now.len ? row->now : (struct sync_view){ 0 } };
 }
 
 /* The triggers of another build may have kept other values than routes read now; then the record itself is asked. */

@@ -117,7 +117,7 @@ static bool needs_values(const struct sync_routed *item)
  */
 static bool needs_holders(const struct sync_routed *item)
 {
-	return item->cause == SYNC_AFFECTED || (item->cause == SYNC_CHANGED && (item->moved || item->before));
+	return item->cause != SYNC_CHANGED || item->moved || item->before || item->site > 0;
 }
 
 /* The id of its group's root record; of a child that is gone, as it was last known. */
@@ -166,9 +166,13 @@ struct holders {
 static enum sync_status take_holder(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	const struct holders *h = ctx;
+	struct sync_routed *item = h->kin->item[v[0].i];
 
 	(void)n;
-	return sync_sites_add(h->arena, &h->kin->item[v[0].i]->held, v[1].i, err);
+	if (sync_view_is(v[2].s, "P"))
+		return sync_sites_add(h->arena, &item->held, v[1].i, err);
+	item->told = item->told || (item->cause == SYNC_CHANGED && v[1].i == item->site);
+	return SYNC_OK;
 }
 
 static enum sync_status find_holders(struct sync_router *r, const struct kin *some, struct sync_arena *arena,
@@ -272,15 +276,36 @@ static bool goes_down(const struct sync_entity *e)
 	return e->routes[0].kind != SYNC_ROUTE_UP || e->routes[1].kind;
 }
 
+static bool have(const struct sync_sites *s, int64_t site)
+{
+	return sync_sites_have(s, SYNC_EVERYBODY) || sync_sites_have(s, site);
+}
+
 /* Whose edit it is has the record, though it may never have been due there: a patient that no join shows to it any more. */
 static enum sync_status put_back(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
-	bool stays = item->site <= 0 || !goes_down(item->entity) || sync_sites_have(&item->due, SYNC_EVERYBODY) ||
-		     sync_sites_have(&item->due, item->site);
+	bool stays = item->site <= 0 || !goes_down(item->entity) || have(&item->due, item->site);
 
 	if (stays || sync_sites_have(&item->held, item->site))
 		return SYNC_OK;
 	return put_row(r, item, item->site, SYNC_DROP, SYNC_NOBODY, err);
+}
+
+/*
+ * Whose edit it is has what it made, unless it was told to drop the record: it drops it once the edit is here, so it gets it
+ * again.
+ */
+static enum sync_status put_due(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
+{
+	for (size_t i = 0; i < item->due.n; i++) {
+		int64_t site = item->due.site[i];
+		bool drops = item->told && site == item->site && !SYNC_FAULT(drop_meets_edit);
+
+		TRY(put_row(r, item, site, SYNC_PUT, drops ? SYNC_NOBODY : item->site, err));
+	}
+	if (item->told && sync_sites_have(&item->due, SYNC_EVERYBODY))
+		return put_row(r, item, item->site, SYNC_PUT, SYNC_NOBODY, err);
+	return SYNC_OK;
 }
 
 static enum sync_status put_changed(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
@@ -290,8 +315,7 @@ static enum sync_status put_changed(struct sync_router *r, const struct sync_rou
 			TRY(put_row(r, item, item->held.site[i], SYNC_DELETE, item->site, err));
 		return SYNC_OK;
 	}
-	for (size_t i = 0; i < item->due.n; i++)
-		TRY(put_row(r, item, item->due.site[i], SYNC_PUT, item->site, err));
+	TRY(put_due(r, item, err));
 	TRY(put_back(r, item, err));
 	return put_losses(r, item, err);
 }
@@ -307,7 +331,7 @@ static enum sync_status put_affected(struct sync_router *r, const struct sync_ro
 /* A put only where it is due: so the row keeps telling who holds the record. */
 static enum sync_status put_resent(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
-	bool due = sync_sites_have(&item->due, SYNC_EVERYBODY) || sync_sites_have(&item->due, item->site);
+	bool due = have(&item->due, item->site);
 
 	return put_row(r, item, item->site, due ? SYNC_PUT : SYNC_DROP, SYNC_NOBODY, err);
 }
@@ -375,8 +399,10 @@ static enum sync_status put_items(struct sync_router *r, struct sync_routed *ite
 
 static bool other_sites(const struct sync_routed *item)
 {
-	if (!item->leads || item->cause == SYNC_RESENT || SYNC_FAULT(children_forgotten))
+	if (!item->leads || SYNC_FAULT(children_forgotten))
 		return false;
+	if (item->cause == SYNC_RESENT) /* to one site, which a job that is pending would have told */
+		return have(&item->due, item->site) != have(&item->held, item->site);
 	return item->due.n != item->held.n ||
 	       (item->due.n && memcmp(item->due.site, item->held.site, item->due.n * sizeof(int64_t)));
 }

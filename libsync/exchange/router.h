@@ -53,6 +53,7 @@ struct sync_routed {
 	bool gone;                       /* CHANGED: it was deleted */
 	struct sync_view root;           /* data NULL: of no group */
 	bool moved;                      /* CHANGED: routing values have differed, or it is gone */
+	bool told;                       /* CHANGED: its site was told to drop it; found out by the router */
 	bool leads;                      /* other records go where it goes; filled by the router */
 	struct sync_sites due, held;     /* found out by the router; held only where it matters */
 };

@@ -74,6 +74,29 @@ enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view 
 	                    SYNC_ARGS(sync_string(entity), sync_int(site), sync_int(sync_now_us())), NULL, NULL, err);
 }
 
+enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const struct sync_record *const *r, size_t n,
+                                     struct sync_error *err)
+{
+	static const char *const columns[] = { "entity", "record_id", "action", "source", "at_us", "new" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_TEXT };
+	static const struct sync_table table = { "sync_changelog", columns, types, COUNT(columns), 0, false };
+	defer(freep) struct sync_value *v = malloc((n + 1) * COUNT(columns) * sizeof *v);
+	int64_t now_us = sync_now_us();
+	size_t at = 0;
+
+	if (!v)
+		return sync_fail(err, SYNC_ENOMEM, "sending %zu records again", n);
+	for (size_t i = 0; i < n; i++) {
+		v[at++] = sync_string(r[i]->name);
+		v[at++] = sync_string(r[i]->id);
+		v[at++] = sync_text("R");
+		v[at++] = sync_int(site);
+		v[at++] = sync_int(now_us);
+		v[at++] = r[i]->root.len ? sync_string(r[i]->root) : sync_null();
+	}
+	return sync_db_put_many(db, &table, v, n, err);
+}
+
 enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_question *q, size_t n, struct sync_error *err)
 {
 	static const char *const columns[] = { "kind",  "site_id", "entity", "record_id", "seq",
@@ -211,18 +234,18 @@ enum sync_status sync_keep_refused(struct sync_lot *lot, struct sync_error *err)
 	return sync_waiting_put(lot, questions, n, err);
 }
 
+/* What this build does not know has no route. */
 static enum sync_status send_again(struct sync_lot *lot, struct sync_error *err)
 {
-	struct sync_run run = { 0 };
-	struct sync_view *ids;
-	size_t n;
+	const struct sync_record **r = sync_arena_get(lot->arena, (lot->n + 1) * sizeof(*r));
+	size_t n = 0;
 
-	while (sync_lot_next(lot, &run)) {
-		TRY(sync_run_select(lot, &run, is_sent_again, &ids, &n, err));
-		if (run.e && n > 0) /* what this build does not know has no route */
-			TRY(sync_resend(lot->db, lot->in->source, run.items[0]->r->name, ids, n, err));
-	}
-	return SYNC_OK;
+	if (!r)
+		return sync_fail(err, SYNC_ENOMEM, "sending %zu records again", lot->n);
+	for (size_t i = 0; i < lot->n; i++)
+		if (lot->items[i].r->entity && is_sent_again(lot, &lot->items[i]))
+			r[n++] = lot->items[i].r;
+	return sync_resend_records(lot->db, lot->in->source, r, n, err);
 }
 
 /* Verdicts that a site was given for records of the lot: which are still open. */
