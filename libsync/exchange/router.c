@@ -124,13 +124,13 @@ static void set_root(struct sync_routed *item)
 		item->root = values[slot].s;
 }
 
-/* Those that pass, gathered for one look-up. */
+/* Those that pass, NULL: all, gathered for one look-up. */
 static void gather(const struct kin *kin, bool (*wanted)(const struct sync_routed *item), struct kin *ret)
 {
 	ret->entity = kin->entity;
 	ret->n = 0;
 	for (size_t i = 0; i < kin->n; i++) {
-		if (!wanted(kin->item[i]))
+		if (wanted && !wanted(kin->item[i]))
 			continue;
 		ret->item[ret->n] = kin->item[i];
 		ret->ids[ret->n++] = kin->item[i]->id;
@@ -204,7 +204,8 @@ static enum sync_status find_out(struct sync_router *r, const struct kin *kin, s
 	TRY(sync_arena_zeros(arena, kin->n, sizeof *some.ids, &some.ids, err));
 	gather(kin, needs_values, &some);
 	TRY(find_values(r, &some, arena, err));
-	TRY(find_holders(r, kin, arena, err));
+	gather(kin, NULL, &some);
+	TRY(find_holders(r, &some, arena, err));
 	TRY(find_sites(r, kin, arena, err));
 	for (size_t i = 0; i < kin->n; i++)
 		set_root(kin->item[i]);
