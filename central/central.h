@@ -40,9 +40,6 @@ size_t central_troubles(const char *url, struct sync_trouble ret[static 2]);
 /** Whoever serves PostgreSQL without a registry is told. */
 void central_warn_of_no_registry(const struct central_settings *s);
 
-/** The entity of that name. @retval SYNC_EUSAGE  there is none: the text has the nearest one */
-enum sync_status central_entity(const char *name, const struct sync_entity **ret, struct sync_error *err);
-
 sync_command_fn cmd_serve;
 sync_command_fn cmd_site_add, cmd_site_list, cmd_site_show, cmd_site_reset, cmd_site_keep, cmd_site_revoke;
 sync_command_fn cmd_store_move;

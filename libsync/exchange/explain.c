@@ -11,7 +11,7 @@
 #include "base/internal.h"
 #include "exchange/lot.h"
 
-enum { ALIKE = 5 /* names or ids that are offered */ };
+enum { ALIKE = 5 /* ids that are offered */ };
 
 void sync_explanation_clear(struct sync_explanation *x)
 {
@@ -120,20 +120,6 @@ enum sync_status sync_explain_pulled(struct sync_explaining *g, int64_t site_id,
 }
 
 /* what is meant */
-
-static enum sync_status no_entity(const char *name, struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf alike = { .max = 400 };
-	size_t n, found = 0, shared = strlen(name) < 4 ? strlen(name) : 4;
-	const struct sync_entity *const *all = sync_entities(&n);
-
-	for (size_t i = 0; i < n && found < ALIKE; i++)
-		if (strncmp(all[i]->name, name, shared) == 0 || strstr(all[i]->name, name) || strstr(name, all[i]->name))
-			sync_buf_addf(&alike, "%s%s", found++ ? ", " : "", all[i]->name);
-	if (found)
-		return sync_fail(err, SYNC_ENOTFOUND, "no entity is called '%s'; alike are %s", name, alike.data);
-	return sync_fail(err, SYNC_ENOTFOUND, "no entity is called '%s': docs/entities.md lists all", name);
-}
 
 static enum sync_status exists(struct sync_db *db, const struct sync_entity *e, struct sync_view id, bool *ret, struct sync_error *err)
 {
@@ -260,11 +246,10 @@ static enum sync_status gather(struct sync_explaining *g, const char *site, stru
 enum sync_status sync_explain(struct sync_db *db, const char *entity, const char *record_id, const char *site,
                               struct sync_explanation *ret, struct sync_error *err)
 {
-	struct sync_explaining g = { .db = db, .e = sync_entity_find(sync_view_of(entity)), .x = ret };
+	struct sync_explaining g = { .db = db, .x = ret };
 	enum sync_status status;
 
-	if (!g.e)
-		return no_entity(entity, err);
+	TRY(sync_entity_named(entity, &g.e, err));
 	ret->central = sync_db_role(db) == SYNC_CENTRAL;
 	ret->entity = g.e->name;
 	ret->record_id = sync_say(&ret->arena, "%s", record_id);

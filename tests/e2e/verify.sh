@@ -57,7 +57,7 @@ for kind in $(kinds); do
 	pid_run=$!
 	holds "a running site answers while central waits" central verify Post --wait 20s
 	stop "$pid_run"
-	refused "an entity that is none" 64 "no entity 'nothing'" remote p.db verify nothing
+	refused "an entity that is none" 64 "no entity is called 'itm': is it item?" remote p.db verify itm
 	stop "$pid_main"
 	refused "central is down" 1 "" remote p.db verify
 done
