@@ -222,6 +222,27 @@ static void sort_told(struct sync_explanation *x)
 	}
 }
 
+static enum sync_status tell_active(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct sync_explaining *g = ctx;
+	struct sync_arena *a = &g->x->arena;
+	const char *where = v[0].i ? sync_say(a, "is active at site '%s'", sync_explain_site(g, v[0].i)) : "is active at no site";
+	const char *next = v[1].i ? sync_say(a, ", and waits to move to site '%s'", sync_explain_site(g, v[1].i)) : "";
+
+	(void)n;
+	return sync_tell(g, (struct sync_told){ .what = "active", .text = sync_say(a, "%s%s", where, next) }, err);
+}
+
+/* Where a store counts as being, which its own site_id may be ahead of. */
+static enum sync_status tell_store(struct sync_explaining *g, struct sync_error *err)
+{
+	static const char find[] = "SELECT site_id, coalesce(next_site_id, 0) FROM sync_store WHERE store_id = $1";
+
+	if (strcmp(g->e->name, "store") != 0)
+		return SYNC_OK;
+	return sync_db_run(g->db, find, SYNC_ARGS(sync_string(g->id)), tell_active, g, err);
+}
+
 static enum sync_status gather(struct sync_explaining *g, const char *site, struct sync_error *err)
 {
 	bool central = g->x->central, was_deleted;
@@ -236,6 +257,7 @@ static enum sync_status gather(struct sync_explaining *g, const char *site, stru
 		return no_record(g, err);
 	g->x->state = g->exists ? "present" : was_deleted ? "deleted" : "absent";
 	if (central) {
+		TRY(tell_store(g, err));
 		TRY(sync_explain_spool(g, err));
 		TRY(sync_explain_holders(g, err));
 	}
