@@ -22,7 +22,8 @@ struct sync_report {
 	int64_t pulled;      /* records received */
 	int64_t integrated;  /* of them applied here */
 	int64_t waiting;     /* records here that wait in the inbox, after the round */
-	int64_t refused;     /* open verdicts against edits of this site, after the round */
+	int64_t waiting_at_central; /* edits that central keeps until what they need arrives, after the round */
+	int64_t refused;     /* edits that central did not take, after the round */
 	int64_t unpushed;    /* edits not yet at central, after the round */
 	int64_t more;        /* records at central for this site, not yet pulled */
 	int64_t dangling;    /* after a first load: references that must hold here, to records that central did not send */
