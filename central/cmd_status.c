@@ -91,7 +91,7 @@ static enum sync_status sites_text(struct sync_db *db, const struct sites *sites
 		TRY(figures_get(db, s, &f, err));
 		pending_text(pending, f.pending);
 		waiting_text(waiting, &f, most);
-		exchanged_text(text, sizeof text, &f);
+		exchanged_text(text, sizeof text, &f, true);
 		table_text(&t, s->name);
 		table_text(&t, site_state(s));
 		table_time(&t, s->last_seen_us);

@@ -518,6 +518,7 @@ static void a_copy_is_found_and_one_of_the_two_is_chosen(void **state)
 	struct ill x;
 	char branch[SYNC_BRANCH + 1];
 	struct sync_link link;
+	struct sync_site s;
 	size_t other;
 	struct sync_error seen;
 
@@ -537,8 +538,12 @@ static void a_copy_is_found_and_one_of_the_two_is_chosen(void **state)
 	swap(&x, other);
 	put_location(site(&x, 0), "b2", 1, "of b");
 	assert_int_equal(SYNC_ECOPIED, round_of(&x, "central site keep NAME BRANCH"));
+	assert_ok(sync_site_find(central(&x), "post1", &s, err));
+	assert_true(s.copied);
 	assert_int_equal(SYNC_EINVALID, sync_site_keep(central(&x), "post1", "ffffffff", &seen));
 	assert_ok(sync_site_keep(central(&x), "post1", branch, err));
+	assert_ok(sync_site_find(central(&x), "post1", &s, err));
+	assert_false(s.copied);
 	assert_int_equal(SYNC_ECOPIED, round_of(&x, "was stopped at central"));
 	swap(&x, other);
 	assert_healed(&x);

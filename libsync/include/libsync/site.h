@@ -13,7 +13,8 @@ struct sync_site {
 	char version[32];
 	char branch[SYNC_BRANCH + 1];
 	bool revoked, loaded, secret; /* secret: a one-time secret is still good */
-	bool lapsed;                  /* it was away for longer than deletes are kept, and must begin anew */
+	bool lapsed;                  /* it was away for longer than deletes are kept: it shows all that it holds when it comes back */
+	bool copied;                  /* two copies of its database are in use, and both are refused: sync_site_keep() */
 	struct sync_checkpoint stored; /* newest push checkpoint */
 	int64_t highest, integrated, spooled;
 	struct sync_position at; /* what it holds */
@@ -135,9 +136,10 @@ struct sync_exchanged {
 };
 enum { SYNC_EXCHANGES_KEPT = 100 /* per site */ };
 
-/** Keep what n exchanges did, in one transaction; the oldest of their sites beyond SYNC_EXCHANGES_KEPT go. */
+/** Keep what n exchanges did, in one transaction; the oldest of their sites beyond SYNC_EXCHANGES_KEPT go. One that went well and
+ *  carried nothing is kept only where it ends a failure. */
 enum sync_status sync_exchanged_put(struct sync_db *db, const struct sync_exchanged *x, size_t n, struct sync_error *err);
-/** The newest exchange of a site that carried anything or failed. *ret_found false: there was none. */
+/** The newest that is kept of a site. *ret_found false: there was none. */
 enum sync_status sync_exchanged_last(struct sync_db *db, int64_t site_id, struct sync_exchanged *ret, bool *ret_found,
                                      struct sync_error *err);
 /** Append it to a report, as the member "last_exchange". */
