@@ -28,6 +28,8 @@ struct site {
 	int lock;
 	struct sync_guard guard; /* kept in the lock file */
 };
+/** Whether the database's file is there. */
+bool site_exists(const struct sync_call *call);
 /** @param exclusive  false: only read, whoever has it @retval SYNC_EBUSY  another remote has it
  *  @retval SYNC_ECORRUPT  it is damaged, or was and still is */
 enum sync_status site_open(struct site *ret, const struct sync_call *call, bool create, bool exclusive, struct sync_error *err);

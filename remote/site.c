@@ -27,13 +27,17 @@ void remote_catch_signals(void)
 	sigaction(SIGINT, &action, NULL);
 }
 
-static enum sync_status file_of(const char *url, char **ret, struct sync_error *err)
+static const char *file_of(const struct sync_call *call)
 {
 	static const char scheme[] = "sqlite:";
-	const char *file = strncmp(url, scheme, sizeof scheme - 1) == 0 ? url + sizeof scheme - 1 : url;
+	const char *url = ((const struct remote_settings *)call->settings)->database;
 
-	*ret = strdup(file);
-	return *ret ? SYNC_OK : sync_fail(err, SYNC_ENOMEM, "opening %s", url);
+	return strncmp(url, scheme, sizeof scheme - 1) == 0 ? url + sizeof scheme - 1 : url;
+}
+
+bool site_exists(const struct sync_call *call)
+{
+	return access(file_of(call), F_OK) == 0;
 }
 
 /* Whatever links lead to a file, it has one name; a new one is made, so that it has a name. */
@@ -111,8 +115,10 @@ enum sync_status site_open(struct site *ret, const struct sync_call *call, bool 
 
 	ret->lock = -1;
 	TRY(sync_crypto_init(err));
-	TRY(file_of(settings->database, &ret->file, err));
-	if (exclusive && (create || access(ret->file, F_OK) == 0))
+	ret->file = strdup(file_of(call));
+	if (!ret->file)
+		return sync_fail(err, SYNC_ENOMEM, "opening %s", settings->database);
+	if (exclusive && (create || site_exists(call)))
 		TRY(lock(ret, create, err));
 	sync_guard_open(&ret->guard, ret->lock);
 	status = sync_db_open(&ret->db, settings->database, drivers, SYNC_SITE, create, err);
