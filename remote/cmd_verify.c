@@ -79,6 +79,7 @@ static void report_as_json(struct sync_buf *b, const struct session *s, const st
 	char at[21];
 
 	sync_time_text(at, sync_now_us());
+	sync_show_bool(b, "ok", count(last) == 0);
 	sync_show_bool(b, "equal", count(last) == 0);
 	sync_show_text(b, "site", sync_view_of(s->link.name));
 	sync_show_text(b, "at", sync_view_of(at));
