@@ -208,7 +208,7 @@ CREATE TABLE sync_site (
 	revision       bigint NOT NULL DEFAULT 0, -- of name, secret, token, installation and revocation: rises with each change
 	created_us     bigint NOT NULL,
 	revoked_us     bigint,
-	lapsed_us      bigint,           -- when it had been away for longer than deletes are kept: it must begin anew
+	lapsed_us      bigint,           -- when it had been away for longer than deletes are kept: it shows all that it holds when it comes back
 	branch         text NOT NULL,    -- of the last stored push
 	in_ordinal     bigint NOT NULL,  -- newest stored checkpoint of the site
 	in_id          text NOT NULL,
