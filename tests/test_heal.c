@@ -3,6 +3,7 @@
 #include <libsync/site.h>
 
 #include "db/driver.h"
+#include "exchange/peer.h"
 #include "faulty_db.h"
 
 enum { SITES = 2 };
@@ -327,6 +328,116 @@ static void a_first_load_from_a_central_that_was_restored_begins_anew(void **sta
 	end(&x);
 }
 
+/* The edit made again has the number that the lost one had. */
+static void an_edit_on_top_of_a_lost_one_is_in_conflict_with_what_is_in_its_place(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_barcode(central(&x), "b1", "lost");
+	country_settle(&x.c);
+	put_barcode(site(&x, 0), "b1", "on top");
+	restore_central(&x, old);
+	put_barcode(central(&x), "b1", "made again");
+	loopback_work(&x.c.site[0].line);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict'"));
+	end(&x);
+}
+
+/* What was decided about one loss says nothing of the next one. */
+static void what_a_person_accepted_once_and_central_lost_again_is_offered_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit2", "to be deleted");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, accept_all(&x).accepted);
+	put_unit(central(&x), "unit2", "there again");
+	assert_healed(&x);
+	old = save_central(&x);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "deleted");
+	end(&x);
+}
+
+/* What a process remembers of its sites goes beyond what its database has by then, as after a failover to a standby that lags. */
+static void a_restore_under_a_process_that_goes_on_is_noticed(void **state)
+{
+	struct sync_seen *remembered;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	remembered = sync_seen_open(sync_db_url(central(&x)));
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "missing");
+	sync_seen_release(remembered);
+	end(&x);
+}
+
+/* A join of a patient that this site may not make visible by itself. */
+static void what_waits_for_a_grant_is_not_taken_from_a_site_that_lapsed(void **state)
+{
+	struct ill x;
+
+	begin(&x, state, SITES);
+	run(site(&x, 0), "INSERT INTO name(id, name, code, type, is_customer, is_supplier, is_manufacturer, is_donor, on_hold, is_deceased)"
+			 " VALUES ('p1', 'Patient', 'p1', 'PATIENT', 0, 0, 0, 0, 0, 0)");
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM name WHERE id = 'p1'"));
+	run(site(&x, 1), "INSERT INTO name_store_join(id, store_id, name_id, name_is_customer, name_is_supplier)"
+			 " VALUES ('j1', 'store2', 'p1', 0, 0)");
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND done_us IS NULL"));
+	run(central(&x), "UPDATE sync_site SET lapsed_us = 1 WHERE site_id = 2");
+	country_settle(&x.c);
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM name_store_join WHERE id = 'j1'"));
+	assert_ok(sync_waiting_accept(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE kind = 'grant'"), err));
+	loopback_work(&x.c.site[0].line);
+	country_settle(&x.c);
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM name_store_join WHERE id = 'j1'"));
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM name WHERE id = 'p1'"));
+	end(&x);
+}
+
+/* A later build may know the field. */
+static void a_lost_change_of_a_field_that_nobody_knows_is_offered(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	run(central(&x), "INSERT INTO sync_extra(entity, record_id, data) VALUES ('unit', 'unit1', '{\"colour\": \"red\"}')");
+	run(central(&x), "UPDATE unit SET name = name");
+	country_settle(&x.c);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM sync_extra WHERE record_id = 'unit1'"));
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit1", "older");
+	assert_int_equal(1, accept_all(&x).accepted);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_extra WHERE record_id = 'unit1' AND data LIKE '%%red%%'"));
+	end(&x);
+}
+
 /* a site is restored */
 
 static void what_a_restored_site_lost_comes_back(void **state)
@@ -553,6 +664,37 @@ static void a_copy_is_found_and_one_of_the_two_is_chosen(void **state)
 	end(&x);
 }
 
+/* Which the alarm about the other copy came before. */
+static void the_copy_that_lives_on_may_be_restored_like_any_site(void **state)
+{
+	struct ill x;
+	char branch[SYNC_BRANCH + 1];
+	struct sync_link link;
+	size_t other, old;
+
+	begin(&x, state, 1);
+	other = save_site(&x, 0);
+	put_location(site(&x, 0), "a1", 1, "of a");
+	country_settle(&x.c);
+	swap(&x, other);
+	put_location(site(&x, 0), "b1", 1, "of b");
+	country_settle(&x.c);
+	assert_ok(sync_link_get(site(&x, 0), &link, err));
+	memcpy(branch, link.branch, sizeof branch);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "b2", 1, "of b");
+	country_settle(&x.c);
+	swap(&x, other);
+	put_location(site(&x, 0), "a2", 1, "of a");
+	assert_int_equal(SYNC_ECOPIED, round_of(&x, "two copies"));
+	assert_ok(sync_site_keep(central(&x), "post1", branch, err));
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "b3", 1, "of b");
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'b2'"));
+	end(&x);
+}
+
 static void a_nightly_reset_to_one_image_is_no_copy(void **state)
 {
 	struct ill x;
@@ -698,6 +840,11 @@ int main(void)
 		TESTDB_BOTH(the_latest_version_that_a_site_has_is_the_one_to_accept),
 		TESTDB_BOTH(where_the_log_does_not_reach_everything_is_offered),
 		ON_SQLITE(a_first_load_from_a_central_that_was_restored_begins_anew),
+		TESTDB_BOTH(an_edit_on_top_of_a_lost_one_is_in_conflict_with_what_is_in_its_place),
+		TESTDB_BOTH(what_a_person_accepted_once_and_central_lost_again_is_offered_again),
+		TESTDB_BOTH(a_restore_under_a_process_that_goes_on_is_noticed),
+		TESTDB_BOTH(what_waits_for_a_grant_is_not_taken_from_a_site_that_lapsed),
+		TESTDB_BOTH(a_lost_change_of_a_field_that_nobody_knows_is_offered),
 		TESTDB_BOTH(what_a_restored_site_lost_comes_back),
 		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),
@@ -706,6 +853,7 @@ int main(void)
 		TESTDB_BOTH(both_may_be_restored_several_times),
 		TESTDB_BOTH(a_lost_answer_is_told_from_a_restored_site),
 		TESTDB_BOTH(a_copy_is_found_and_one_of_the_two_is_chosen),
+		TESTDB_BOTH(the_copy_that_lives_on_may_be_restored_like_any_site),
 		TESTDB_BOTH(a_nightly_reset_to_one_image_is_no_copy),
 		TESTDB_BOTH(faults_while_healing_do_no_harm),
 		ON_SQLITE(healing_cut_at_any_byte_goes_on),

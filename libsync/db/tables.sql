@@ -307,7 +307,7 @@ CREATE TABLE sync_waiting (
 );
 CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;
 CREATE INDEX sync_waiting_done ON sync_waiting(done_us) WHERE done_us IS NOT NULL;
-CREATE INDEX sync_waiting_recovered ON sync_waiting(entity, record_id) WHERE kind = 'recovered';
+CREATE INDEX sync_waiting_record ON sync_waiting(entity, record_id);
 
 CREATE TABLE sync_verified (
 	site_id  bigint PRIMARY KEY NOT NULL,

@@ -88,12 +88,13 @@ enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, con
 	*ret_copied = false;
 	if (!h->fork.made || strcmp(h->branch, p->branch) == 0)
 		return SYNC_OK;
-	TRY(sync_checkpoint_abandon(db, p->site_id, &h->fork.common, &again, err));
+	TRY(sync_checkpoint_abandoned(db, p->site_id, h->fork.common.id, &again, err));
 	*ret_copied = again && strcmp(p->stopped, p->branch) != 0;
 	if (*ret_copied) {
 		snprintf(p->rival, sizeof p->rival, "%s", h->branch);
 		return put_rival(db, p, h->branch, err);
 	}
+	TRY(sync_checkpoint_abandon(db, p->site_id, h->fork.common.ordinal, err));
 	return put_fork(db, p, &h->fork, err);
 }
 

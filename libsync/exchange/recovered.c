@@ -104,11 +104,15 @@ static enum sync_status find_changed(struct offers *o, struct sync_error *err)
 			    " AND entity = $2 AND source = 0 AND action <> 'R'", SYNC_ARGS(name), take_changed, o, err);
 }
 
-/* An edit of the same site waits here for what it needs: that is the site's version, and it is not lost. */
+/* An edit of the same site waits here for what it needs, or for a grant: that is the site's version, and it is not lost. */
 static enum sync_status find_waiting(struct offers *o, struct sync_error *err)
 {
-	return sync_run_ids(o->db, "SELECT record_id FROM sync_inbox WHERE record_id IN", o->ids, o->n,
-			    " AND entity = $2 AND source = $3", SYNC_ARGS(sync_string(o->name), sync_int(o->site_id)),
+	const struct sync_value name = sync_string(o->name), site = sync_int(o->site_id);
+
+	TRY(sync_run_ids(o->db, "SELECT record_id FROM sync_inbox WHERE record_id IN", o->ids, o->n, " AND entity = $2 AND source = $3",
+			 SYNC_ARGS(name, site), take_skipped, o, err));
+	return sync_run_ids(o->db, "SELECT record_id FROM sync_waiting WHERE record_id IN", o->ids, o->n,
+			    " AND entity = $2 AND site_id = $3 AND kind = 'grant' AND done_us IS NULL", SYNC_ARGS(name, site),
 			    take_skipped, o, err);
 }
 

@@ -197,6 +197,8 @@ enum sync_status sync_record_read(struct sync_record *r, struct sync_arena *aren
  * An empty view is an empty object. Both are well-formed, as sync_record_read() leaves them.
  */
 void sync_json_merge(struct sync_buf *ret, struct sync_view older, struct sync_view newer);
+/** Whether that would change a value of the older one; either may be empty. True when memory is out. */
+bool sync_json_changes(struct sync_view older, struct sync_view newer);
 /**
  * Set r->root (for puts, from the parent field; roots: the id) and r->fault, after r->values were filled in. Besides wrong values a
  * fault is what no reader would take, "too_big"; so a record without fault spoils no message.
