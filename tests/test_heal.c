@@ -438,6 +438,112 @@ static void a_lost_change_of_a_field_that_nobody_knows_is_offered(void **state)
 	end(&x);
 }
 
+/* The same numbers were given twice: nobody can say which of the two is the latest. */
+static void versions_of_two_lost_histories_are_left_to_a_person(void **state)
+{
+	struct sync_recovered r;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	for (int i = 0; i < 9; i++)
+		put_unit(central(&x), "unit2", i % 2 ? "x" : "of the first");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	put_unit(central(&x), "unit2", "of the second");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(2, open_offers(&x));
+	r = accept_all(&x);
+	assert_int_equal(0, r.accepted);
+	assert_int_equal(2, r.left);
+	assert_ok(sync_waiting_discard(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE frame LIKE '%%first%%'"), err));
+	assert_int_equal(1, accept_all(&x).accepted);
+	end(&x);
+}
+
+static void versions_of_which_no_site_knows_the_time_are_left_to_a_person(void **state)
+{
+	struct sync_recovered r;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "first");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	put_unit(central(&x), "unit2", "second");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	run(site(&x, 0), "DELETE FROM sync_pulled");
+	run(site(&x, 1), "DELETE FROM sync_pulled");
+	restore_central(&x, old);
+	assert_healed(&x);
+	r = accept_all(&x);
+	assert_int_equal(0, r.accepted);
+	assert_int_equal(2, r.left);
+	end(&x);
+}
+
+/* Which one site has of before, and another of after it was something else. */
+static void content_that_came_back_counts_as_late_as_it_was_last(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES + 1);
+	old = save_central(&x);
+	for (size_t i = 0; i < SITES + 1; i++) {
+		put_unit(central(&x), "unit2", i % 2 ? "b" : "a");
+		assert_int_equal(SYNC_OK, country_round(&x.c, i));
+	}
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(2, open_offers(&x));
+	assert_int_equal(1, accept_all(&x).accepted);
+	assert_int_equal(0, open_offers(&x));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM unit WHERE id = 'unit2' AND name = 'a'"));
+	end(&x);
+}
+
+static void put_other_item(struct sync_db *db)
+{
+	run(db, "INSERT INTO item(id, name, code, unit_id, ven_category, default_pack_size, type, legacy_record, is_active, is_vaccine,"
+		"    vaccine_doses, volume_per_pack) SELECT 'item2', name, 'two', unit_id, ven_category, default_pack_size, type,"
+		"    legacy_record, is_active, is_vaccine, vaccine_doses, volume_per_pack FROM item WHERE id = 'item1'");
+}
+
+static void a_group_is_accepted_whole_or_not_at_all(void **state)
+{
+	struct sync_recovered r;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_other_item(central(&x));
+	put_stocktake(central(&x), "t8", 1, 2);
+	put_stocktake(central(&x), "t9", 1, 3);
+	run(central(&x), "UPDATE stocktake_line SET item_id = 'item2' WHERE id = 't9-2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(8, open_offers(&x));
+	assert_ok(sync_waiting_discard(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE record_id = 'item2'"), err));
+	r = accept_all(&x);
+	assert_int_equal(3, r.accepted);
+	assert_int_equal(4, r.left);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM stocktake"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM stocktake_line"));
+	put_other_item(central(&x));
+	assert_int_equal(4, accept_all(&x).accepted);
+	assert_healed(&x);
+	assert_int_equal(5, number(site(&x, 0), "SELECT count(*) FROM stocktake_line"));
+	end(&x);
+}
+
 /* a site is restored */
 
 static void what_a_restored_site_lost_comes_back(void **state)
@@ -845,6 +951,10 @@ int main(void)
 		TESTDB_BOTH(a_restore_under_a_process_that_goes_on_is_noticed),
 		TESTDB_BOTH(what_waits_for_a_grant_is_not_taken_from_a_site_that_lapsed),
 		TESTDB_BOTH(a_lost_change_of_a_field_that_nobody_knows_is_offered),
+		TESTDB_BOTH(versions_of_two_lost_histories_are_left_to_a_person),
+		TESTDB_BOTH(versions_of_which_no_site_knows_the_time_are_left_to_a_person),
+		TESTDB_BOTH(content_that_came_back_counts_as_late_as_it_was_last),
+		TESTDB_BOTH(a_group_is_accepted_whole_or_not_at_all),
 		TESTDB_BOTH(what_a_restored_site_lost_comes_back),
 		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),

@@ -24,12 +24,27 @@ enum {
 	MAX_SQL = 1024,
 };
 
-enum sync_status sync_offer_begin(struct sync_db *db, int loss, int64_t after, bool whole, struct sync_error *err)
+/* What is offered of two histories is of neither. */
+static void note_lost(struct sync_link *link, int loss)
 {
-	static const char begin[] = "UPDATE sync_link SET offer = offer | $1, offer_after = $2";
+	const struct sync_position *at = &link->at;
+	const struct sync_checkpoint none = { 0 };
+
+	if (loss & SYNC_LOSS_CENTRAL)
+		link->lost = link->loss & SYNC_LOSS_CENTRAL ? none : at->all.seq > at->own.seq ? at->all : at->own;
+}
+
+enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, int loss, int64_t after, bool whole,
+				  struct sync_error *err)
+{
+	static const char begin[] =
+	    "UPDATE sync_link SET offer = offer | $1, offer_after = $2, offer_lost_seq = $3, offer_lost_id = $4";
 	static const char rest[] = "UPDATE sync_link SET offer = offer | $1, offer_entity = '', offer_id = ''";
 
-	TRY(sync_db_run(db, begin, SYNC_ARGS(sync_int(loss), sync_int(after)), NULL, NULL, err));
+	note_lost(link, loss);
+	TRY(sync_db_run(db, begin,
+			SYNC_ARGS(sync_int(loss), sync_int(after), sync_int(link->lost.seq), sync_text(link->lost.id)), NULL, NULL,
+			err));
 	if (whole && !(loss & SYNC_LOSS_OLD))
 		return SYNC_OK;
 	return sync_db_run(db, rest, SYNC_ARGS(sync_int(whole ? 0 : SYNC_OFFER_REST)), NULL, NULL, err);
@@ -323,6 +338,7 @@ static enum sync_status write_message(struct sync_db *db, const struct sync_link
 
 	*ret = (struct place){ 0 };
 	h.loss = link->loss;
+	h.lost = link->lost;
 	TRY(sync_unpushed(db, &h.unpushed, err));
 	TRY(sync_talk_writer(talk, &w, err));
 	sync_writer_begin(w, &h, true);

@@ -12,11 +12,12 @@ enum { SYNC_OFFER_REST = 4 };
 /**
  * Begin: from now on the site does nothing but offer, until all is acknowledged. In the caller's transaction.
  *
+ * @param link   with the place that is held, of which link->lost will tell
  * @param loss   enum sync_loss
  * @param after  what is in the log behind this row is offered
  * @param whole  the log has all that was received since the loss; else whatever the tables hold may be lost
  */
-enum sync_status sync_offer_begin(struct sync_db *db, int loss, int64_t after, bool whole, struct sync_error *err);
+enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, int loss, int64_t after, bool whole, struct sync_error *err);
 
 /**
  * A step while link->loss is set: collect more, or send some and have them acknowledged. After the last one it is cleared.
