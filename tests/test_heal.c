@@ -658,6 +658,59 @@ static void edits_made_before_the_first_contact_may_be_many(void **state)
 	end(&x);
 }
 
+/* It was acknowledged before the branch began, and nothing that the site lost is later. */
+static void what_waits_since_before_the_restore_is_taken_when_it_is_possible(void **state)
+{
+	struct ill x;
+	size_t old = 0;
+
+	begin(&x, state, 1);
+	run(site(&x, 0), "UPDATE location SET location_type_id = 'lt1' WHERE id = 'l1'");
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_inbox WHERE record_id = 'l1'"));
+	for (int i = 0; i < 270; i++) {
+		if (i == 71)
+			old = save_site(&x, 0);
+		put_location(site(&x, 0), "l2", 1, i % 2 ? "x" : "y");
+		assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	}
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "l3", 1, "new");
+	country_settle(&x.c);
+	assert_true(number(central(&x), "SELECT fork_sure FROM sync_site") > 0);
+	run(central(&x), "UPDATE location SET name = 'by central' WHERE id = 'l1'");
+	country_settle(&x.c);
+	run(central(&x), "INSERT INTO location_type(id, name, min_temperature, max_temperature) VALUES ('lt1', 'cold', 2, 8)");
+	country_settle(&x.c);
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND location_type_id = 'lt1'"));
+	end(&x);
+}
+
+/* Acknowledged, and nowhere else any more. */
+static void parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	x.c.o.chunk_max = 2;
+	put_stocktake(site(&x, 0), "t1", 1, 5);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_spool"));
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_healed(&x);
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_spool"));
+	assert_int_equal(4, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine' AND code = 'restored'"));
+	assert_ok(sync_waiting_accept(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE entity = 'stocktake'"), err));
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM stocktake"));
+	end(&x);
+}
+
 /* both, and several times */
 
 static void both_may_be_restored_several_times(void **state)
@@ -960,6 +1013,8 @@ int main(void)
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),
 		TESTDB_BOTH(what_was_confirmed_before_does_not_come_back_over_what_was_lost),
 		TESTDB_BOTH(edits_made_before_the_first_contact_may_be_many),
+		TESTDB_BOTH(what_waits_since_before_the_restore_is_taken_when_it_is_possible),
+		TESTDB_BOTH(parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person),
 		TESTDB_BOTH(both_may_be_restored_several_times),
 		TESTDB_BOTH(a_lost_answer_is_told_from_a_restored_site),
 		TESTDB_BOTH(a_copy_is_found_and_one_of_the_two_is_chosen),

@@ -235,6 +235,7 @@ CREATE TABLE sync_site (
 	fork_upto      bigint NOT NULL DEFAULT 0, -- upto here they may have been overtaken by what it lost, which
 	fork_all       bigint NOT NULL DEFAULT 0, -- was routed above these places
 	fork_own       bigint NOT NULL DEFAULT 0,
+	fork_above     bigint NOT NULL DEFAULT 0, -- edits upto here came before the branch began
 	rival          text,             -- branch of a second copy of its database: both are refused until a person says which lives
 	stopped        text,             -- branch that a person has stopped
 	healed_us      bigint            -- when it last offered what central had lost
