@@ -18,6 +18,7 @@ struct central_settings {
 	int64_t body_max, memory_max;                    /* bytes: of one request, of all that are being read */
 	int64_t connections, exchanges, registrations;   /* at the same time */
 	int64_t waiting_max;                             /* rows of one site, of either kind */
+	int64_t after, limit;                            /* of a list: numbers above, rows */
 	int64_t idle_ms, keep_alive_ms, busy_ms, keep_ms, wait_ms;
 	struct sync_texts store;
 	bool all, allow_plain, force, json, verbose;

@@ -8,7 +8,8 @@ static const char *const serve[] = { "serve", NULL };
 static const char *const taking[] = { "serve", "accept", "status", NULL };
 static const char *const bundle[] = { "bundle", NULL };
 static const char *const site_add[] = { "site add", NULL };
-static const char *const recovered_accept[] = { "recovered accept", NULL };
+static const char *const recovered_all[] = { "recovered accept", "recovered discard", NULL };
+static const char *const recovered_list[] = { "recovered list", NULL };
 static const char *const store_move[] = { "store move", NULL };
 static const char *const explain[] = { "explain", NULL };
 static const char *const verify[] = { "verify", NULL };
@@ -43,7 +44,9 @@ static const struct sync_setting settings[] = {
 	{ "verbose", AT(verbose), .help = "log rounds that only found nothing new, too", .commands = serve, .type = SYNC_SETTING_FLAG },
 	{ "store", AT(store), NULL, "ID", "a store of the new site; may be repeated", site_add, SYNC_SETTING_TEXTS },
 	{ "site", AT(site), NULL, "NAME", "only this site, and why it has the record or not", explain },
-	{ "all", AT(all), NULL, NULL, "everything that central has not changed since", recovered_accept, SYNC_SETTING_FLAG },
+	{ "all", AT(all), NULL, NULL, "accept: what needs no person to look at it; discard: everything", recovered_all, SYNC_SETTING_FLAG },
+	{ "limit", AT(limit), "1000", "N", "records that are shown", recovered_list, SYNC_SETTING_NUMBER, 1, 50000 },
+	{ "after", AT(after), "0", "ID", "those behind this number", recovered_list, SYNC_SETTING_NUMBER, 0, INT64_C(1) << 53 },
 	{ "force", AT(force), NULL, NULL, "at once: what the old site has not pushed yet will be quarantined", store_move,
 	  SYNC_SETTING_FLAG },
 	{ "wait", AT(wait_ms), "0s", "TIME", "for the site's answer", verify, SYNC_SETTING_TIME, 0, 86400000 },
@@ -68,7 +71,7 @@ static const struct sync_command commands[] = {
 	{ "option", "[NAME] [VALUE]", cmd_option, "what this installation has chosen; with a value, choose it" },
 	{ "recovered list", NULL, cmd_recovered_list, "what central lost and sites have offered, after a restore" },
 	{ "recovered accept", "[ID...]", cmd_recovered_accept, "apply it as central's own edit" },
-	{ "recovered discard", "ID...", cmd_recovered_discard, "close it without effect" },
+	{ "recovered discard", "[ID...]", cmd_recovered_discard, "close it without effect" },
 	{ "waiting list", NULL, cmd_waiting_list, "what waits for a person" },
 	{ "waiting accept", "ID", cmd_waiting_accept, "apply it as central's own edit" },
 	{ "waiting discard", "ID", cmd_waiting_discard, "close it without effect" },

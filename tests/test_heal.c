@@ -118,7 +118,7 @@ static struct sync_recovered accept_all(struct ill *x)
 {
 	struct sync_recovered r;
 
-	assert_ok(sync_recovered_accept(central(x), &r, err));
+	assert_ok(sync_recovered_accept_all(central(x), &r, err));
 	loopback_work(&x->c.site[0].line);
 	return r;
 }
@@ -460,7 +460,7 @@ static void versions_of_two_lost_histories_are_left_to_a_person(void **state)
 	r = accept_all(&x);
 	assert_int_equal(0, r.accepted);
 	assert_int_equal(2, r.left);
-	assert_ok(sync_waiting_discard(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE frame LIKE '%%first%%'"), err));
+	assert_ok(sync_recovered_discard(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE frame LIKE '%%first%%'"), err));
 	assert_int_equal(1, accept_all(&x).accepted);
 	end(&x);
 }
@@ -531,7 +531,7 @@ static void a_group_is_accepted_whole_or_not_at_all(void **state)
 	restore_central(&x, old);
 	assert_healed(&x);
 	assert_int_equal(8, open_offers(&x));
-	assert_ok(sync_waiting_discard(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE record_id = 'item2'"), err));
+	assert_ok(sync_recovered_discard(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE record_id = 'item2'"), err));
 	r = accept_all(&x);
 	assert_int_equal(3, r.accepted);
 	assert_int_equal(4, r.left);
@@ -541,6 +541,136 @@ static void a_group_is_accepted_whole_or_not_at_all(void **state)
 	assert_int_equal(4, accept_all(&x).accepted);
 	assert_healed(&x);
 	assert_int_equal(5, number(site(&x, 0), "SELECT count(*) FROM stocktake_line"));
+	end(&x);
+}
+
+/* It was registered in what central lost, or held nothing before. */
+static void what_a_site_without_any_common_place_offers_is_not_taken_for_changed(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit1", "before");
+	country_settle(&x.c);
+	old = save_central(&x);
+	put_unit(central(&x), "unit1", "lost");
+	country_settle(&x.c);
+	run(site(&x, 0), "DELETE FROM sync_pulled");
+	restore_central(&x, old);
+	run(central(&x), "UPDATE sync_site SET all_seq = 0, all_id = '', own_seq = 0, own_id = '',"
+			 "    created_us = (SELECT max(at_us) + 1 FROM sync_routing)");
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit1", "older");
+	assert_int_equal(1, accept_all(&x).accepted);
+	end(&x);
+}
+
+static void what_a_site_says_that_central_lost_is_kept_only_if_it_did(void **state)
+{
+	struct sync_recovery seen;
+	struct ill x;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit1", "newer");
+	run(site(&x, 0), "INSERT INTO sync_offer(entity, record_id, action, seq) VALUES ('unit', 'unit1', 'P', 2)");
+	run(site(&x, 0), "UPDATE sync_link SET offer = 1, offer_lost_seq = all_seq, offer_lost_id = all_id");
+	assert_healed(&x);
+	assert_int_equal(0, open_offers(&x));
+	assert_ok(sync_recovered_count(central(&x), &seen, err));
+	assert_int_equal(0, seen.seen_us);
+	end(&x);
+}
+
+static void a_loss_is_over_when_all_sites_were_there_and_nothing_is_open(void **state)
+{
+	struct sync_recovery seen;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	assert_ok(sync_server_flush(central(&x), err));
+	assert_ok(sync_recovered_count(central(&x), &seen, err));
+	assert_true(seen.seen_us > 0);
+	assert_int_equal(1, seen.sites);
+	assert_int_equal(1, seen.missing);
+	assert_int_equal(1, seen.open);
+	assert_healed(&x);
+	assert_int_equal(1, accept_all(&x).accepted);
+	assert_ok(sync_server_flush(central(&x), err));
+	assert_ok(sync_recovered_count(central(&x), &seen, err));
+	assert_int_equal(0, seen.seen_us);
+	end(&x);
+}
+
+static enum sync_status count_row(void *ctx, const struct sync_waiting *w, struct sync_error *error)
+{
+	int64_t *last = ctx;
+
+	(void)error;
+	assert_true(w->id > *last);
+	*last = w->id;
+	return SYNC_OK;
+}
+
+static void offers_are_listed_page_by_page_and_discarded_by_their_own_numbers(void **state)
+{
+	struct sync_error seen = { 0 };
+	int64_t first = 0, second, n;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	put_unit(central(&x), "unit3", "lost");
+	put_unit(central(&x), "unit4", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_ok(sync_recovered_each(central(&x), 0, 1, count_row, &first, err));
+	second = first;
+	assert_ok(sync_recovered_each(central(&x), first, 1, count_row, &second, err));
+	assert_true(second > first);
+	assert_int_equal(SYNC_ENOTFOUND, sync_waiting_discard(central(&x), first, &seen));
+	assert_non_null(strstr(seen.text, "central waiting list"));
+	assert_ok(sync_recovered_discard(central(&x), first, err));
+	assert_int_equal(SYNC_ENOTFOUND, sync_recovered_discard(central(&x), second + 100, &seen));
+	assert_non_null(strstr(seen.text, "central recovered list"));
+	assert_ok(sync_recovered_discard_all(central(&x), &n, err));
+	assert_int_equal(2, n);
+	assert_int_equal(0, open_offers(&x));
+	end(&x);
+}
+
+static void what_a_site_may_offer_is_bounded(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	for (int i = 0; i < 120; i++)
+		put_unit(central(&x), (char[]){ 'u', (char)('a' + i / 10), (char)('a' + i % 10), 0 }, "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	put_unit(central(&x), "unit2", "to be deleted");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	sync_server_bound(x.c.site[0].line.server, 1);
+	assert_int_equal(SYNC_EFULL, country_round(&x.c, 0));
+	assert_ok(sync_recovered_discard_all(central(&x), &(int64_t){ 0 }, err));
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "deleted");
 	end(&x);
 }
 
@@ -1008,6 +1138,11 @@ int main(void)
 		TESTDB_BOTH(versions_of_which_no_site_knows_the_time_are_left_to_a_person),
 		TESTDB_BOTH(content_that_came_back_counts_as_late_as_it_was_last),
 		TESTDB_BOTH(a_group_is_accepted_whole_or_not_at_all),
+		TESTDB_BOTH(what_a_site_without_any_common_place_offers_is_not_taken_for_changed),
+		TESTDB_BOTH(what_a_site_says_that_central_lost_is_kept_only_if_it_did),
+		TESTDB_BOTH(a_loss_is_over_when_all_sites_were_there_and_nothing_is_open),
+		TESTDB_BOTH(offers_are_listed_page_by_page_and_discarded_by_their_own_numbers),
+		TESTDB_BOTH(what_a_site_may_offer_is_bounded),
 		TESTDB_BOTH(what_a_restored_site_lost_comes_back),
 		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),

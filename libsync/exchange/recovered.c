@@ -26,7 +26,7 @@
 
 enum {
 	PER_BATCH = 500,
-	MOST_OPEN = 1000000, /* of one site */
+	FAR = 100, /* times as many as may wait otherwise: all that a site received for months may be lost */
 };
 
 static const char lost_key[] = "lost_us"; /* when it was first seen that central has lost history */
@@ -36,6 +36,7 @@ struct offers {
 	struct sync_db *db;
 	struct sync_arena *arena;
 	int64_t site_id;
+	int64_t most;  /* that may wait of a site; 0: any number */
 	int loss;      /* enum sync_loss */
 	char history[SYNC_HISTORY + 1]; /* that was lost, and in which seqs count; empty: unknown */
 	int64_t since; /* what is routed above is of after the loss */
@@ -335,16 +336,20 @@ static enum sync_status take_batch(struct offers *o, const struct sync_batch *b,
 	return SYNC_OK;
 }
 
-static enum sync_status check_room(struct sync_db *db, int64_t site_id, struct sync_error *err)
+static enum sync_status check_room(struct sync_db *db, int64_t site_id, int64_t most, struct sync_error *err)
 {
 	static const char count[] = "SELECT count(*) FROM (SELECT id FROM sync_waiting"
 				    "    WHERE site_id = $1 AND done_us IS NULL AND kind = 'recovered' LIMIT $2) w";
 	int64_t n;
 
-	TRY(sync_db_number(db, count, SYNC_ARGS(sync_int(site_id), sync_int(MOST_OPEN)), 0, &n, err));
-	return n < MOST_OPEN ? SYNC_OK
-			     : sync_fail(err, SYNC_EFULL,
-					 "%" PRId64 " records that this site offered wait at central: central recovered list shows them", n);
+	if (most == 0)
+		return SYNC_OK;
+	TRY(sync_db_number(db, count, SYNC_ARGS(sync_int(site_id), sync_int(FAR * most)), 0, &n, err));
+	if (n < FAR * most)
+		return SYNC_OK;
+	return sync_fail(err, SYNC_EFULL,
+			 "%" PRId64 " records that this site offered wait at central, %d times as many as waiting-max: central recovered list "
+			 "shows them; no more are taken until some are accepted or discarded", n, FAR);
 }
 
 /*
@@ -443,7 +448,7 @@ static enum sync_status take(struct offers *o, const struct sync_header *h, stru
 	*ret_took = !(loss & SYNC_LOSS_CENTRAL) && (o->loss & loss) == loss;
 	if (!*ret_took)
 		return SYNC_OK;
-	TRY(check_room(o->db, o->site_id, err));
+	TRY(check_room(o->db, o->site_id, o->most, err));
 	TRY(find_history(o, h, err));
 	sync_batch_open(b);
 	while (!b->ended) {
@@ -459,10 +464,11 @@ static enum sync_status take(struct offers *o, const struct sync_header *h, stru
 }
 
 enum sync_status sync_offer_take(struct sync_db *db, int64_t site_id, const struct sync_header *h, struct sync_reader *reader,
-				 struct sync_batch *b, struct sync_seen *seen, bool *ret_took, struct sync_error *err)
+				 struct sync_batch *b, struct sync_seen *seen, int64_t waiting_max, bool *ret_took,
+				 struct sync_error *err)
 {
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
-	struct offers o = { .db = db, .arena = &arena, .site_id = site_id, .loss = h->loss };
+	struct offers o = { .db = db, .arena = &arena, .site_id = site_id, .most = waiting_max, .loss = h->loss };
 	enum sync_status status;
 
 	*ret_took = false;
@@ -485,11 +491,20 @@ static enum sync_status take_number(void *ctx, const struct sync_value *v, size_
 enum sync_status sync_recovered_count(struct sync_db *db, struct sync_recovery *ret, struct sync_error *err)
 {
 	static const char seen[] = "SELECT value FROM sync_meta WHERE key = $1";
-	static const char healed[] = "SELECT count(*) FROM sync_site WHERE healed_us IS NOT NULL";
+	static const char healed[] = "SELECT count(*) FROM sync_site WHERE healed_us >= $1";
+	static const char missing[] =
+	    "SELECT count(*) FROM sync_site WHERE token_hash IS NOT NULL AND revoked_us IS NULL AND lapsed_us IS NULL"
+	    "    AND created_us < $1 AND coalesce(last_seen_us, 0) < $2";
 	static const char open[] = "SELECT count(*) FROM sync_waiting WHERE kind = 'recovered' AND done_us IS NULL";
 
 	*ret = (struct sync_recovery){ 0 };
 	TRY(sync_db_run(db, seen, SYNC_ARGS(sync_text(lost_key)), take_number, &ret->seen_us, err));
-	TRY(sync_db_number(db, healed, SYNC_NOARGS, 0, &ret->sites, err));
-	return sync_db_number(db, open, SYNC_NOARGS, 0, &ret->open, err);
+	if (!ret->seen_us)
+		return SYNC_OK;
+	TRY(sync_db_number(db, healed, SYNC_ARGS(sync_int(ret->seen_us)), 0, &ret->sites, err));
+	TRY(sync_db_number(db, missing, SYNC_ARGS(sync_int(ret->seen_us), sync_int(ret->seen_us)), 0, &ret->missing, err));
+	TRY(sync_db_number(db, open, SYNC_NOARGS, 0, &ret->open, err));
+	if (ret->missing == 0 && ret->open == 0)
+		*ret = (struct sync_recovery){ 0 };
+	return SYNC_OK;
 }

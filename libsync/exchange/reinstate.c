@@ -425,7 +425,22 @@ enum sync_status sync_recovered_settle(struct sync_db *db, struct sync_recovered
 	return run(db, false, ret, err);
 }
 
-enum sync_status sync_recovered_accept(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err)
+enum sync_status sync_recovered_accept_all(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err)
 {
 	return run(db, true, ret, err);
+}
+
+static enum sync_status discard_all(struct sync_db *db, int64_t *ret_n, struct sync_error *err)
+{
+	static const char close[] = "UPDATE sync_waiting SET done_us = $1, verdict = 'discarded'"
+				    "    WHERE kind = 'recovered' AND done_us IS NULL";
+
+	TRY(count_left(db, ret_n, err));
+	return sync_db_run(db, close, SYNC_ARGS(sync_int(sync_now_us())), NULL, NULL, err);
+}
+
+enum sync_status sync_recovered_discard_all(struct sync_db *db, int64_t *ret_n, struct sync_error *err)
+{
+	TRY(sync_db_begin(db, true, err));
+	return sync_db_finish(db, discard_all(db, ret_n, err), err);
 }

@@ -311,7 +311,7 @@ static enum sync_status heal(struct round *r, struct sync_error *err)
 
 	if (++r->parted > MOST_PARTED)
 		return sync_fail(err, SYNC_EHISTORY,
-				 "central and this site disagreed %d times in a row about what they have in common: its newest checkpoint "
+				 "central and this site disagreed %d times in one round about what they have in common: its newest checkpoint "
 				 "is %" PRId64 " (%s); are several copies of this site at work?",
 				 MOST_PARTED, r->link.out.ordinal, r->link.out.id);
 	forget_ahead(r);

@@ -146,7 +146,8 @@ static bool asks(const struct serving *x)
 
 static enum sync_status take_offer(struct serving *x, struct sync_error *err)
 {
-	return sync_offer_take(x->db, x->site_id, &x->h, x->reader, &x->s->batch, x->s->seen, &x->served.wrote, err);
+	return sync_offer_take(x->db, x->site_id, &x->h, x->reader, &x->s->batch, x->s->seen, x->s->waiting_max,
+			       &x->served.wrote, err);
 }
 
 static enum sync_status take_push(struct serving *x, struct sync_error *err)

@@ -208,21 +208,27 @@ struct sync_recovered {
 	int64_t equal; /* central had them again by itself */
 	int64_t left;  /* still open */
 };
-/** Those that are open, oldest first: kind is "recovered", code missing, older, changed or deleted. */
-enum sync_status sync_recovered_each(struct sync_db *db, enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err),
+/** At most limit of those that are open, from behind a number: kind is "recovered", code missing, older, changed or deleted. */
+enum sync_status sync_recovered_each(struct sync_db *db, int64_t after, int64_t limit, enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err),
                                      void *ctx, struct sync_error *err);
 /** Close those that central has by now. */
 enum sync_status sync_recovered_settle(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
 /**
- * Accept all that are possible, of each record the latest version, in integration order. What central has changed since the loss is left
- * to a person: sync_waiting_accept(), sync_waiting_discard().
+ * Accept all that are possible, whole groups, of each record the latest version. What central has changed since the loss, and versions of
+ * which nobody knows which is the latest, are left to a person, with their group.
  */
-enum sync_status sync_recovered_accept(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
+enum sync_status sync_recovered_accept_all(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
+/** Close all without effect. @param ret_n  how many */
+enum sync_status sync_recovered_discard_all(struct sync_db *db, int64_t *ret_n, struct sync_error *err);
+/** As sync_waiting_accept() and sync_waiting_discard(), of one that was offered. */
+enum sync_status sync_recovered_accept(struct sync_db *db, int64_t id, struct sync_error *err);
+enum sync_status sync_recovered_discard(struct sync_db *db, int64_t id, struct sync_error *err);
 
-/** Whether central has lost history, as far as its sites have said. */
+/** Whether central has lost history, as far as its sites have said; until all of them were here and nothing is open. */
 struct sync_recovery {
-	int64_t seen_us; /* when that was first seen; 0: never */
+	int64_t seen_us; /* when that was first seen; 0: never, or it is over */
 	int64_t sites;   /* that have offered what they had of it */
+	int64_t missing; /* that were not here since */
 	int64_t open;    /* records that wait for a person */
 };
 /** Count them. */
