@@ -220,8 +220,9 @@ enum sync_status sync_recovered_settle(struct sync_db *db, struct sync_recovered
 enum sync_status sync_recovered_accept_all(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
 /** Close all without effect. @param ret_n  how many */
 enum sync_status sync_recovered_discard_all(struct sync_db *db, int64_t *ret_n, struct sync_error *err);
-/** As sync_waiting_accept() and sync_waiting_discard(), of one that was offered. */
+/** As sync_waiting_accept(), of one that was offered. */
 enum sync_status sync_recovered_accept(struct sync_db *db, int64_t id, struct sync_error *err);
+/** As sync_waiting_discard(), of one that was offered. */
 enum sync_status sync_recovered_discard(struct sync_db *db, int64_t id, struct sync_error *err);
 
 /** Whether central has lost history, as far as its sites have said; until all of them were here and nothing is open. */
