@@ -347,6 +347,29 @@ static void an_edit_on_top_of_a_lost_one_is_in_conflict_with_what_is_in_its_plac
 	end(&x);
 }
 
+/* That a push was refused tells nothing of when its edits were made. */
+static void an_edit_that_is_pushed_again_is_as_old_as_it_is(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	x.c.o.chunk_max = 1;
+	put_barcode(site(&x, 0), "b1", "early");
+	put_location(site(&x, 0), "l2", 1, "new");
+	put_location(site(&x, 0), "l3", 1, "new");
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	restore_central(&x, old);
+	put_barcode(site(&x, 1), "b1", "late");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE gtin = 'late'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND frame LIKE '%%early%%'"));
+	end(&x);
+}
+
 /* What was decided about one loss says nothing of the next one. */
 static void what_a_person_accepted_once_and_central_lost_again_is_offered_again(void **state)
 {
@@ -1130,6 +1153,7 @@ int main(void)
 		TESTDB_BOTH(where_the_log_does_not_reach_everything_is_offered),
 		ON_SQLITE(a_first_load_from_a_central_that_was_restored_begins_anew),
 		TESTDB_BOTH(an_edit_on_top_of_a_lost_one_is_in_conflict_with_what_is_in_its_place),
+		TESTDB_BOTH(an_edit_that_is_pushed_again_is_as_old_as_it_is),
 		TESTDB_BOTH(what_a_person_accepted_once_and_central_lost_again_is_offered_again),
 		TESTDB_BOTH(a_restore_under_a_process_that_goes_on_is_noticed),
 		TESTDB_BOTH(what_waits_for_a_grant_is_not_taken_from_a_site_that_lapsed),

@@ -405,8 +405,9 @@ static int64_t newest_of(const struct sync_position *at)
 static enum sync_status find_since(struct offers *o, const struct sync_header *h, const struct sync_position *before,
 				   struct sync_error *err)
 {
-	static const char registered[] = "SELECT max(r.seq) FROM sync_routing r JOIN sync_site s ON r.at_us <= s.created_us"
-					 "    WHERE s.site_id = $1";
+	static const char registered[] =
+	    "SELECT seq FROM sync_routing WHERE at_us <= (SELECT created_us FROM sync_site WHERE site_id = $1)"
+	    "    ORDER BY at_us DESC, seq DESC LIMIT 1";
 	bool known;
 
 	o->since = newest_of(&h->at);
