@@ -322,13 +322,13 @@ static bool is_of(const struct edit *e, const char *entity, const char *id)
 	return !strcmp(e->id, id) && !strcmp(kinds[e->kind].table, entity);
 }
 
-/* A site's deletes of a record. */
+/* A site's deletes of a record; -1: anybody's. */
 static void account_deletes(struct world *w, int64_t site_id, const char *entity, const char *id)
 {
 	for (size_t i = 0; i < w->model.n; i++) {
 		struct edit *e = &w->model.edits[i];
 
-		if (e->deletes && is_of(e, entity, id) && w->node[e->node].site_id == site_id)
+		if (e->deletes && is_of(e, entity, id) && (site_id < 0 || w->node[e->node].site_id == site_id))
 			e->accounted = true;
 	}
 }
@@ -405,7 +405,8 @@ static void check_edits(struct world *w)
 	for (size_t i = 0; i < w->model.n; i++)
 		w->model.edits[i].accounted = false;
 	account_present(w);
-	account_kept(w, CENTRAL, "SELECT site_id, entity, record_id, frame FROM sync_waiting ORDER BY id");
+	account_kept(w, CENTRAL,
+		     "SELECT iif(kind = 'recovered', -1, site_id), entity, record_id, frame FROM sync_waiting ORDER BY id");
 	for (int node = 0; node <= w->sites; node++)
 		account_kept(w, node,
 			     "SELECT source, entity, record_id, frame FROM sync_inbox ORDER BY source, entity, record_id");
@@ -413,7 +414,7 @@ static void check_edits(struct world *w)
 	for (size_t i = 0; i < w->model.n; i++) {
 		const struct edit *e = &w->model.edits[i];
 
-		if (!e->accounted)
+		if (!e->accounted && !e->lost)
 			violate(w, 2, "edit #%" PRId64 " of step %d is lost: node %d %s %s '%s' after #%" PRId64, e->tag,
 				e->step, e->node, e->deletes ? "deleted" : "wrote", kinds[e->kind].table, e->id, e->parent);
 	}

@@ -11,9 +11,10 @@ enum {
 	SHM_LOCKS = 8,
 	SHM_REGIONS = 64,
 	MAX_PATH = 64,
+	FIRST_LETTER = 'A',
 };
 
-static const char folder[] = "/dev/null/disk"; /* no file can be made there */
+static const char folder[] = "/dev/null/disk"; /* no file can be made there; a letter for each disk */
 static const char *const suffixes[FILES] = { "", "-wal", "-journal" };
 
 struct handle;
@@ -44,13 +45,20 @@ struct locks {
 	void *region[SHM_REGIONS];
 };
 
+/* A file as it was durable when its disk began to lie. */
+struct honest {
+	bool exists;
+	struct bytes bytes;
+};
+
 struct disk {
 	struct file file[FILES];
+	struct honest honest[FILES];
 	struct locks locks;
 	enum disk_fault fault;
 	int64_t left; /* calls until the fault */
 	int64_t calls;
-	bool happened, dead;
+	bool happened, dead, lies;
 };
 
 /* An open file. */
@@ -181,6 +189,17 @@ static void make_durable(struct file *f)
 
 /* faults */
 
+static void begin_to_lie(struct disk *disk)
+{
+	if (disk->lies)
+		return;
+	disk->lies = true;
+	for (size_t i = 0; i < FILES; i++) {
+		disk->honest[i].exists = disk->file[i].exists;
+		copy_bytes(&disk->honest[i].bytes, &disk->file[i].durable);
+	}
+}
+
 /* Every call that a fault may meet begins here. */
 static int call(struct disk *disk)
 {
@@ -194,6 +213,8 @@ static int call(struct disk *disk)
 	disk->happened = true;
 	if (disk->fault == DISK_CRASH)
 		disk->dead = true;
+	if (disk->fault == DISK_LIES)
+		begin_to_lie(disk);
 	return disk->fault == DISK_CRASH || disk->fault == DISK_IOERR ? SQLITE_IOERR : SQLITE_OK;
 }
 
@@ -264,7 +285,7 @@ static int sync_file(sqlite3_file *f, int flags)
 	(void)flags;
 	if (call(h->disk) != SQLITE_OK)
 		return SQLITE_IOERR_FSYNC;
-	if (!acts(h->disk, DISK_LIES))
+	if (!h->disk || !h->disk->lies)
 		make_durable(h->file);
 	return SQLITE_OK;
 }
@@ -461,7 +482,7 @@ static struct file *find_file(const char *path, struct disk **ret_disk)
 	int disk;
 
 	assert(!strncmp(path, folder, sizeof folder - 1));
-	disk = path[sizeof folder - 1] - '0';
+	disk = path[sizeof folder - 1] - FIRST_LETTER;
 	assert(disk >= 0 && disk < DISKS);
 	*ret_disk = &disks[disk];
 	for (size_t i = 0; i < FILES; i++)
@@ -585,7 +606,7 @@ const char *disk_path(int disk)
 {
 	static char paths[DISKS][sizeof folder + 1];
 
-	(void)snprintf(paths[disk], sizeof paths[disk], "%s%d", folder, disk);
+	(void)snprintf(paths[disk], sizeof paths[disk], "%s%c", folder, FIRST_LETTER + disk);
 	return paths[disk];
 }
 
@@ -595,6 +616,8 @@ void disk_wipe(int disk)
 {
 	for (size_t i = 0; i < FILES; i++)
 		free_file(&disks[disk].file[i]);
+	for (size_t i = 0; i < FILES; i++)
+		free(disks[disk].honest[i].bytes.data);
 	for (size_t i = 0; i < SHM_REGIONS; i++)
 		free(disks[disk].locks.region[i]);
 	disks[disk] = (struct disk){ 0 };
@@ -611,7 +634,7 @@ void disk_copy(int disk, int from)
 		copy_bytes(&to->file[i].durable, &disks[from].file[i].now);
 	}
 	to->fault = DISK_FINE;
-	to->dead = to->happened = false;
+	to->dead = to->happened = to->lies = false;
 	to->calls = 0;
 }
 
@@ -641,23 +664,51 @@ bool disk_dead(int disk)
 	return disks[disk].dead;
 }
 
+bool disk_lies(int disk)
+{
+	return disks[disk].lies;
+}
+
 int64_t disk_calls(int disk)
 {
 	return disks[disk].calls;
 }
 
-void disk_restart(int disk, bool power, struct dice *d)
+static void lose_power(struct disk *k, struct dice *d)
 {
-	struct disk *k = &disks[disk];
 	struct outage o = { .d = d, .ordered = dice_percent(d, 50), .chance = (unsigned)dice_range(d, 0, 100) };
 
-	assert(!k->locks.shared && !k->locks.maps);
-	k->locks = (struct locks){ 0 };
-	for (size_t i = 0; power && i < FILES; i++) {
+	for (size_t i = 0; i < FILES; i++) {
 		o.over = false;
 		settle_changes(&k->file[i], &o);
 		copy_bytes(&k->file[i].now, &k->file[i].durable);
 	}
+}
+
+/* What was written since the disk began to lie was only in its memory. */
+static void lose_since_it_lies(struct disk *k)
+{
+	for (size_t i = 0; i < FILES; i++) {
+		struct file *f = &k->file[i];
+
+		f->exists = k->honest[i].exists;
+		f->changes.len = 0;
+		copy_bytes(&f->durable, &k->honest[i].bytes);
+		copy_bytes(&f->now, &f->durable);
+	}
+	k->lies = false;
+}
+
+void disk_restart(int disk, bool power, struct dice *d)
+{
+	struct disk *k = &disks[disk];
+
+	assert(!k->locks.shared && !k->locks.maps);
+	k->locks = (struct locks){ 0 };
+	if (power && k->lies)
+		lose_since_it_lies(k);
+	else if (power)
+		lose_power(k, d);
 	k->dead = false;
 	k->fault = DISK_FINE;
 	k->happened = false;

@@ -82,7 +82,12 @@ static int64_t tag_of(const char *note)
 
 static int64_t note_edit(struct txn *t, const struct row *r, bool deletes)
 {
-	struct edit e = { ++t->w->model.tags, t->node, t->w->step, r->kind, "", deletes, tag_of(r->note), false };
+	struct edit e = { .tag = ++t->w->model.tags,
+			  .node = t->node,
+			  .step = t->w->step,
+			  .kind = r->kind,
+			  .deletes = deletes,
+			  .parent = tag_of(r->note) };
 
 	memcpy(e.id, r->id, sizeof e.id);
 	if (t->made->n == COUNT(t->made->edits))

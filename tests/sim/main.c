@@ -19,6 +19,7 @@ struct settings {
 };
 
 static struct figures figures;
+static bool restores;
 static struct world world;
 
 static void usage(FILE *out)
@@ -45,6 +46,7 @@ static bool parse(struct settings *s, int argc, char **argv)
 		{ "twice", no_argument, NULL, '2' },
 		{ "whole", no_argument, NULL, 'w' },
 		{ "broken", required_argument, NULL, 'b' },
+		{ "restores", no_argument, NULL, 'r' },
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -74,6 +76,9 @@ static bool parse(struct settings *s, int argc, char **argv)
 			break;
 		case 'b':
 			s->most = atoi(optarg);
+			break;
+		case 'r':
+			restores = true;
 			break;
 		case 'j':
 			s->json = true;
@@ -109,7 +114,7 @@ static void tell_seed(int signal_number)
 
 static bool run(uint64_t seed, const bool *skip, bool print, char violation[static sizeof world.violation], uint64_t *ret_hash)
 {
-	bool held = steps_run(&world, seed, skip, &figures, print);
+	bool held = steps_run(&world, seed, skip, &figures, print, restores);
 
 	memcpy(violation, world.violation, sizeof world.violation);
 	*ret_hash = world.hash;

@@ -28,6 +28,8 @@ struct edit {
 	bool deletes;
 	int64_t parent; /* tag of what it changed; 0: there was nothing */
 	bool accounted; /* see check.c */
+	bool had, has;  /* see lost.c */
+	bool lost;      /* with a disk that went back; nobody is asked for it */
 };
 
 struct model {

@@ -229,6 +229,78 @@ static void be_absent(struct world *w, struct dice *d)
 	w->figures->absences++;
 }
 
+/* disks */
+
+static void copy_disk(struct world *w, struct dice *d)
+{
+	world_copy(w, dice_percent(d, 30) ? CENTRAL : some_site(w, d), (int)dice_below(d, IMAGES));
+}
+
+static bool go_back(struct world *w, int node, struct dice *d)
+{
+	int image = (int)dice_below(d, IMAGES);
+
+	if (!w->image[node][image].taken)
+		return false;
+	world_go_back(w, node, image);
+	return true;
+}
+
+static void restore_site(struct world *w, struct dice *d)
+{
+	w->figures->site_restores += go_back(w, some_site(w, d), d);
+}
+
+static void restore_central(struct world *w, struct dice *d)
+{
+	w->figures->central_restores += go_back(w, CENTRAL, d);
+}
+
+/* A tablet that is set to one image every night. */
+static void reset_nightly(struct world *w, struct dice *d)
+{
+	int site = some_site(w, d), image = (int)dice_below(d, IMAGES);
+	struct sync_report report;
+
+	for (int64_t n = dice_range(d, 2, 4); n > 0 && w->image[site][image].taken; n--) {
+		world_go_back(w, site, image);
+		w->figures->site_restores++;
+		edit(w, site, d);
+		report = (struct sync_report){ 0 };
+		(void)round_of(w, site, d, &report);
+		w->now_us += day_us;
+	}
+}
+
+/* It acknowledges what it does not do, until the power goes. */
+static void begin_to_lie(struct world *w, struct dice *d)
+{
+	int node = some_node(w, d);
+
+	disk_arm(node, DISK_LIES, dice_range(d, 0, FEW_CALLS));
+	edit(w, node, d);
+	(void)disk_disarm(node);
+}
+
+static void lose_power(struct world *w, struct dice *d)
+{
+	for (int node = 0; node <= w->sites; node++)
+		if (disk_lies(node) && dice_percent(d, 70))
+			world_restart(w, node, true, d);
+}
+
+static void accept_recovered(struct world *w, struct dice *d)
+{
+	struct sync_recovered r = { 0 };
+	struct sync_error err = { 0 };
+	enum sync_status status = sync_recovered_accept(w->node[CENTRAL].db, &r, &err);
+
+	(void)d;
+	trace(w, "  %s%s%s: %" PRId64 " accepted, %" PRId64 " equal, %" PRId64 " left", sync_status_name(status),
+	      status ? ": " : "", err.text, r.accepted, r.equal, r.left);
+	w->figures->recovered += r.accepted;
+}
+
 struct step {
 	unsigned weight;
 	const char *name;
@@ -252,14 +324,23 @@ static const struct step all_steps[] = {
 	{ 2, "restart", restart },
 	{ 2, "clock jump", jump_clock },
 	{ 2, "absence", be_absent },
+	/* with --restores only */
+	{ 0, NULL, NULL },
+	{ 8, "copy of a disk", copy_disk },
+	{ 2, "restore of a site", restore_site },
+	{ 2, "restore of central", restore_central },
+	{ 1, "resets to one copy", reset_nightly },
+	{ 2, "disk that lies", begin_to_lie },
+	{ 2, "power cut where disks lie", lose_power },
+	{ 2, "accepting what was recovered", accept_recovered },
 };
 
-static const struct step *choose(struct dice *d)
+static const struct step *choose(struct world *w, struct dice *d)
 {
 	const struct step *s = all_steps;
 	size_t all = 0, drawn;
 
-	for (size_t i = 0; i < COUNT(all_steps); i++)
+	for (size_t i = 0; i < COUNT(all_steps) && (w->restores || all_steps[i].run); i++)
 		all += all_steps[i].weight;
 	drawn = dice_below(d, all);
 	while (drawn >= s->weight)
@@ -294,7 +375,7 @@ static void first_load(struct world *w, struct dice *d)
 static void run_step(struct world *w, uint64_t seed, int i)
 {
 	struct dice d = dice_of(seed, 10 + (uint64_t)i);
-	const struct step *s = choose(&d);
+	const struct step *s = choose(w, &d);
 
 	w->step = i;
 	w->figures->steps++;
@@ -328,11 +409,12 @@ static void make_peace(struct world *w, struct dice *d)
 	}
 }
 
-bool steps_run(struct world *w, uint64_t seed, const bool *skip, struct figures *figures, bool print)
+bool steps_run(struct world *w, uint64_t seed, const bool *skip, struct figures *figures, bool print, bool restores)
 {
 	struct dice d = dice_of(seed, 3);
 
 	world_open(w, seed, sites_of(seed), figures, print);
+	w->restores = restores;
 	figures->seeds++;
 	first_load(w, &d);
 	for (int i = 0; i < steps_of(seed) && !w->violation[0]; i++)

@@ -14,6 +14,6 @@ int steps_of(uint64_t seed);
  * @param skip  steps to leave out; NULL: none
  * @return whether all invariants held; else w->violation says what did not. The world is open in either case.
  */
-bool steps_run(struct world *w, uint64_t seed, const bool *skip, struct figures *figures, bool print);
+bool steps_run(struct world *w, uint64_t seed, const bool *skip, struct figures *figures, bool print, bool restores);
 
 #endif

@@ -13,10 +13,10 @@
 
 #include "base/internal.h"
 #include "edits.h"
+#include "exchange/peer.h"
+#include "lost.h"
 
 enum {
-	CENTRAL_TEMPLATE = DISKS - 2,
-	SITE_TEMPLATE = DISKS - 1,
 	MESSAGE_MAX = 64 << 20,
 	UNITS = 3,
 };
@@ -83,13 +83,15 @@ static void expect(enum sync_status status, const struct sync_error *err, const 
 
 /* databases */
 
-static void open_db(int disk, enum sync_role role, struct sync_db **ret)
+struct sync_db *world_open_disk(int disk, enum sync_role role)
 {
+	struct sync_db *db = NULL;
 	struct sync_error err = { 0 };
 	char url[64];
 
 	(void)snprintf(url, sizeof url, "sqlite:%s", disk_path(disk));
-	expect(sync_db_open(ret, url, drivers, role, true, &err), &err, "opening a database");
+	expect(sync_db_open(&db, url, drivers, role, true, &err), &err, "opening a database");
+	return db;
 }
 
 static void run_all(struct sync_db *db, struct sync_buf *sql)
@@ -147,9 +149,8 @@ static void work_all(struct sync_db *db)
 
 static void make_central_template(void)
 {
-	struct sync_db *db = NULL;
+	struct sync_db *db = world_open_disk(CENTRAL_TEMPLATE, SYNC_CENTRAL);
 
-	open_db(CENTRAL_TEMPLATE, SYNC_CENTRAL, &db);
 	fill_central(db);
 	for (int i = 1; i <= SITES; i++)
 		register_site(db, i);
@@ -159,10 +160,7 @@ static void make_central_template(void)
 
 static void make_site_template(void)
 {
-	struct sync_db *db = NULL;
-
-	open_db(SITE_TEMPLATE, SYNC_SITE, &db);
-	sync_db_close(db);
+	sync_db_close(world_open_disk(SITE_TEMPLATE, SYNC_SITE));
 }
 
 void world_prepare(void)
@@ -187,16 +185,28 @@ static void open_node(struct node *n)
 {
 	struct sync_error err = { 0 };
 
-	open_db(n->n, n->n ? SYNC_SITE : SYNC_CENTRAL, &n->db);
+	n->db = world_open_disk(n->n, n->n ? SYNC_SITE : SYNC_CENTRAL);
 	if (sqlite3_open(disk_path(n->n), &n->app) != SQLITE_OK)
 		abort();
 	if (n->n == CENTRAL)
 		expect(sync_server_new(&here->server, n->db, &err), &err, "making a server");
 }
 
+/* What central's process had in memory only goes with it. */
+static void forget_seen(const struct sync_db *db)
+{
+	struct sync_db *nowhere = world_open_disk(CENTRAL_TEMPLATE, SYNC_CENTRAL);
+	struct sync_seen *seen = sync_seen_open(sync_db_url(db));
+
+	(void)sync_seen_flush(seen, nowhere, NULL);
+	sync_seen_release(seen);
+	sync_db_close(nowhere);
+}
+
 static void close_node(struct node *n)
 {
 	if (n->n == CENTRAL) {
+		forget_seen(n->db);
 		sync_server_free(here->server);
 		here->server = NULL;
 	}
@@ -244,6 +254,13 @@ void world_close(struct world *w)
 	here = NULL;
 }
 
+static void start_again(struct world *w, int node, bool power, struct dice *d)
+{
+	close_node(&w->node[node]);
+	disk_restart(node, power, d);
+	open_node(&w->node[node]);
+}
+
 void world_restart(struct world *w, int node, bool power, struct dice *d)
 {
 	struct node *n = &w->node[node];
@@ -251,10 +268,39 @@ void world_restart(struct world *w, int node, bool power, struct dice *d)
 	trace(w, "  %s %d starts again%s", node ? "site" : "central", node, power ? " after a power cut" : "");
 	w->figures->crashes++;
 	w->figures->power_cuts += power;
+	if (!power || !disk_lies(node)) {
+		start_again(w, node, power, d);
+		edits_settle(w, node);
+		return;
+	}
+	trace(w, "  its disk goes back to when it began to lie");
+	w->figures->lies++;
+	lost_before(w, node);
+	start_again(w, node, power, d);
+	w->unknown[node].n = 0;
+	n->open = 0;
+	lost_after(w);
+}
+
+void world_copy(struct world *w, int node, int image)
+{
+	trace(w, "  copy %d of the disk of node %d", image, node);
+	w->figures->images++;
+	disk_copy(FIRST_IMAGE + node * IMAGES + image, node);
+	w->image[node][image] = (struct image){ .taken = true, .open = w->node[node].open };
+}
+
+void world_go_back(struct world *w, int node, int image)
+{
+	struct node *n = &w->node[node];
+
+	trace(w, "  the disk of node %d is again what copy %d is", node, image);
+	lost_before(w, node);
 	close_node(n);
-	disk_restart(node, power, d);
+	disk_copy(node, FIRST_IMAGE + node * IMAGES + image);
 	open_node(n);
-	edits_settle(w, node);
+	n->open = w->image[node][image].open;
+	lost_after(w);
 }
 
 bool world_recover(struct world *w, int node, struct dice *d)

@@ -8,7 +8,17 @@
 
 #include <libsync/exchange.h>
 
-enum { SITES = 6, CENTRAL = 0, NODES = SITES + 1, LATE = 6 };
+enum {
+	SITES = 6,
+	CENTRAL = 0,
+	NODES = SITES + 1,
+	LATE = 6,
+	IMAGES = 3, /* of a node's disk */
+	SCRATCH = NODES,
+	CENTRAL_TEMPLATE,
+	SITE_TEMPLATE,
+	FIRST_IMAGE,
+};
 
 /** Counted over all runs. */
 #define FIGURES(X)                                                                                                             \
@@ -22,7 +32,7 @@ enum { SITES = 6, CENTRAL = 0, NODES = SITES + 1, LATE = 6 };
 	X(meanwhile)                                                                                                           \
 	X(work) X(moves) X(forced) X(absences) X(clock_jumps) X(cut_requests) X(cut_answers) X(lost_requests) X(lost_answers)  \
 	    X(repeats) X(old_answers) X(delays) X(late) X(crashes) X(power_cuts) X(io_errors) X(full_disks) X(kept) X(waiting) \
-		X(unknown)
+		X(unknown) X(images) X(site_restores) X(central_restores) X(lies) X(lost) X(recovered)
 struct figures {
 #define X(name) int64_t name;
 	FIGURES(X)
@@ -59,6 +69,12 @@ struct unknown {
 	size_t n;
 };
 
+/** A copy of a node's disk. */
+struct image {
+	bool taken;
+	uint64_t open; /* see struct node */
+};
+
 struct world {
 	uint64_t seed;
 	int sites;
@@ -69,8 +85,10 @@ struct world {
 	int step;
 	struct model model;
 	struct unknown unknown[NODES];
+	struct image image[NODES][IMAGES];
 	struct late late[LATE];
 	struct figures *figures;
+	bool restores; /* disks go back, too */
 	bool trace;    /* print it */
 	uint64_t hash; /* of the trace */
 	char violation[600];
@@ -89,8 +107,15 @@ void violate(struct world *w, int invariant, const char *format, ...) __attribut
 
 /** Close a node's database and open it again, after its machine has stopped if it has. @param power see disk_restart() */
 void world_restart(struct world *w, int node, bool power, struct dice *d);
+/** Copy a node's disk while it is in use. */
+void world_copy(struct world *w, int node, int image);
+/** Let a node's disk be what a copy of it is, between two runs of its programs. */
+void world_go_back(struct world *w, int node, int image);
 /** Restart a node if its machine has stopped. Whether it had. */
 bool world_recover(struct world *w, int node, struct dice *d);
+
+/** The database of a disk, for whoever reads it. */
+struct sync_db *world_open_disk(int disk, enum sync_role role);
 
 /** One round of a site, or its first load. */
 enum sync_status world_round(struct world *w, int site, const struct sync_options *o, struct sync_report *report,

@@ -1,0 +1,269 @@
+#include "lost.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/internal.h"
+#include "exchange/pulled.h"
+
+/*
+ * A node has an edit whose tag is in a table, or in a frame that is kept, waits or is spooled. It knows of a delete what its changelog or
+ * outbox says, or the log of what it received. Read is a copy of its disk, which counts as no call.
+ */
+
+struct scan {
+	struct world *w;
+	int node;
+	bool before;
+	sqlite3 *app;
+};
+
+static void expect(enum sync_status status, const struct sync_error *err)
+{
+	if (status == SYNC_OK)
+		return;
+	(void)fprintf(stderr, "reading what a node has: %s: %s\n", sync_status_name(status), err->text);
+	abort();
+}
+
+static void mark(const struct scan *s, struct edit *e)
+{
+	if (s->before)
+		e->had = true;
+	else
+		e->has = true;
+}
+
+static sqlite3_stmt *prepare(const struct scan *s, const char *format, ...)
+{
+	sqlite3_stmt *stmt = NULL;
+	va_list args;
+	char *sql;
+
+	va_start(args, format);
+	sql = sqlite3_vmprintf(format, args);
+	va_end(args);
+	if (!sql || sqlite3_prepare_v2(s->app, sql, -1, &stmt, NULL) != SQLITE_OK) {
+		(void)fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(s->app));
+		abort();
+	}
+	sqlite3_free(sql);
+	return stmt;
+}
+
+static bool is_there(const struct scan *s, const char *entity, const char *id)
+{
+	sqlite3_stmt *stmt = prepare(s, "SELECT 1 FROM %s WHERE id = %Q", entity, id);
+	bool there = sqlite3_step(stmt) == SQLITE_ROW;
+
+	(void)sqlite3_finalize(stmt);
+	return there;
+}
+
+static void mark_tag(const struct scan *s, struct sync_view text)
+{
+	const char *at = memchr(text.data, '#', text.len);
+	struct edit *e = at ? model_find(&s->w->model, strtoll(at + 1, NULL, 10)) : NULL;
+
+	if (e)
+		mark(s, e);
+}
+
+/* The delete of a record, where it is plain whose it was: there was one, or one of a site that is named. */
+static void mark_delete(const struct scan *s, const char *entity, const char *id, int64_t site_id)
+{
+	struct edit *found = NULL;
+
+	for (size_t i = 0; i < s->w->model.n; i++) {
+		struct edit *e = &s->w->model.edits[i];
+
+		if (!e->deletes || strcmp(e->id, id) != 0 || strcmp(kinds[e->kind].table, entity) != 0 ||
+		    (site_id >= 0 && s->w->node[e->node].site_id != site_id))
+			continue;
+		if (found)
+			return;
+		found = e;
+	}
+	if (found)
+		mark(s, found);
+}
+
+/* what a disk has */
+
+static void scan_tables(const struct scan *s)
+{
+	for (enum kind k = 0; k < KINDS; k++) {
+		sqlite3_stmt *stmt = prepare(s, "SELECT note FROM %s WHERE note <> ''", kinds[k].table);
+
+		while (sqlite3_step(stmt) == SQLITE_ROW)
+			mark_tag(s, sync_view_of((const char *)sqlite3_column_text(stmt, 0)));
+		(void)sqlite3_finalize(stmt);
+	}
+}
+
+/* Rows of entity, id, site and frame. */
+static void scan_frames(const struct scan *s, const char *sql)
+{
+	sqlite3_stmt *stmt = prepare(s, "%s", sql);
+
+	while (sqlite3_step(stmt) == SQLITE_ROW) {
+		const char *frame = (const char *)sqlite3_column_text(stmt, 3);
+
+		if (strchr(frame, '#'))
+			mark_tag(s, sync_view_of(frame));
+		else
+			mark_delete(s, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1),
+				    sqlite3_column_int64(stmt, 2));
+	}
+	(void)sqlite3_finalize(stmt);
+}
+
+static void scan_message(const struct scan *s, struct sync_view body, bool request)
+{
+	defer(sync_reader_freep) struct sync_reader *reader = NULL;
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	enum sync_frame kind = SYNC_FRAME_VERDICT;
+	struct sync_header header;
+	struct sync_verdict verdict;
+	struct sync_record record;
+	struct sync_view line;
+	struct sync_end end;
+
+	if (sync_reader_new(&reader, body, &sync_default_limits, NULL) != SYNC_OK ||
+	    sync_reader_header(reader, &header, request, NULL) != SYNC_OK)
+		return;
+	while (kind != SYNC_FRAME_END &&
+	       sync_reader_next(reader, &arena, &kind, &record, &verdict, &end, &line, NULL) == SYNC_OK)
+		if (kind == SYNC_FRAME_RECORD)
+			mark_tag(s, line);
+}
+
+static void scan_spool(const struct scan *s)
+{
+	sqlite3_stmt *stmt = prepare(s, "SELECT body FROM sync_spool");
+
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		scan_message(s, (struct sync_view){ sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0) },
+			     s->node == CENTRAL);
+	(void)sqlite3_finalize(stmt);
+}
+
+static enum sync_status take_received(void *ctx, struct sync_view entity, struct sync_view id, enum sync_action action, int64_t seq,
+				      struct sync_error *err)
+{
+	const struct scan *s = ctx;
+	char table[MODEL_ID], record[MODEL_ID];
+
+	(void)seq, (void)err;
+	(void)snprintf(table, sizeof table, "%.*s", SYNC_VIEW(entity));
+	(void)snprintf(record, sizeof record, "%.*s", SYNC_VIEW(id));
+	if (action == SYNC_DELETE && !is_there(s, table, record))
+		mark_delete(s, table, record, -1);
+	return SYNC_OK;
+}
+
+/* The copy's log is used up. */
+static void scan_received(struct scan *s)
+{
+	struct sync_db *db = world_open_disk(SCRATCH, SYNC_SITE);
+	struct sync_error err = { 0 };
+	bool found = true;
+
+	expect(sync_db_begin(db, true, &err), &err);
+	while (found)
+		expect(sync_pulled_take(db, 0, take_received, s, &found, &err), &err);
+	sync_db_rollback(db);
+	sync_db_close(db);
+}
+
+/* Rows of entity, id and site. */
+static void scan_deletes(const struct scan *s, const char *sql)
+{
+	sqlite3_stmt *stmt = prepare(s, "%s", sql);
+
+	while (sqlite3_step(stmt) == SQLITE_ROW) {
+		const char *entity = (const char *)sqlite3_column_text(stmt, 0), *id = (const char *)sqlite3_column_text(stmt, 1);
+
+		if (!is_there(s, entity, id))
+			mark_delete(s, entity, id, sqlite3_column_int64(stmt, 2));
+	}
+	(void)sqlite3_finalize(stmt);
+}
+
+/* Whatever it may have known. */
+static void scan_absent(const struct scan *s)
+{
+	for (size_t i = 0; i < s->w->model.n; i++) {
+		struct edit *e = &s->w->model.edits[i];
+
+		if (e->deletes && !is_there(s, kinds[e->kind].table, e->id))
+			mark(s, e);
+	}
+}
+
+static void scan_node(struct world *w, int node, bool before)
+{
+	struct scan s = { .w = w, .node = node, .before = before };
+	char sql[100];
+
+	disk_copy(SCRATCH, node);
+	if (sqlite3_open(disk_path(SCRATCH), &s.app) != SQLITE_OK)
+		abort();
+	scan_tables(&s);
+	scan_spool(&s);
+	scan_frames(&s, "SELECT entity, record_id, source, frame FROM sync_inbox");
+	if (node == CENTRAL)
+		scan_frames(&s, "SELECT entity, record_id, iif(kind = 'recovered', -1, site_id), frame FROM sync_waiting");
+	if (before) {
+		scan_absent(&s);
+	} else if (node == CENTRAL) {
+		scan_deletes(&s, "SELECT entity, record_id, -1 FROM sync_outbox WHERE action = 'D'");
+		scan_deletes(&s, "SELECT entity, record_id, -1 FROM sync_changelog WHERE action = 'D'");
+	} else {
+		(void)snprintf(sql, sizeof sql, "SELECT entity, record_id, %" PRId64 " FROM sync_changelog WHERE action = 'D'",
+			       w->node[node].site_id);
+		scan_deletes(&s, sql);
+		scan_received(&s);
+	}
+	(void)sqlite3_close(s.app);
+}
+
+void lost_before(struct world *w, int node)
+{
+	for (size_t i = 0; i < w->model.n; i++)
+		w->model.edits[i].had = w->model.edits[i].has = false;
+	scan_node(w, node, true);
+}
+
+/* What the maker of an edit that is lost changed, or knew when it made the record anew, is known to nobody through it. */
+static void mark_known(struct world *w, const struct edit *lost)
+{
+	struct edit *parent = lost->parent ? model_find(&w->model, lost->parent) : NULL;
+
+	if (parent)
+		parent->had = true;
+	for (size_t i = 0; !lost->parent && i < w->model.n && w->model.edits[i].tag < lost->tag; i++) {
+		struct edit *e = &w->model.edits[i];
+
+		if (e->kind == lost->kind && !strcmp(e->id, lost->id))
+			e->had = true;
+	}
+}
+
+void lost_after(struct world *w)
+{
+	for (int node = 0; node <= w->sites; node++)
+		scan_node(w, node, false);
+	for (size_t i = w->model.n; i-- > 0;) {
+		struct edit *e = &w->model.edits[i];
+
+		if (!e->had || e->has || e->lost)
+			continue;
+		e->lost = true;
+		w->figures->lost++;
+		trace(w, "  #%" PRId64 " is lost", e->tag);
+		mark_known(w, e);
+	}
+}
