@@ -403,7 +403,7 @@ static void account_known(struct world *w)
 static void check_edits(struct world *w)
 {
 	for (size_t i = 0; i < w->model.n; i++)
-		w->model.edits[i].accounted = false;
+		w->model.edits[i].accounted = w->model.edits[i].decided;
 	account_present(w);
 	account_kept(w, CENTRAL,
 		     "SELECT iif(kind = 'recovered', -1, site_id), entity, record_id, frame FROM sync_waiting ORDER BY id");

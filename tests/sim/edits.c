@@ -83,7 +83,7 @@ static int64_t tag_of(const char *note)
 static int64_t note_edit(struct txn *t, const struct row *r, bool deletes)
 {
 	struct edit e = { .tag = ++t->w->model.tags,
-			  .node = t->node,
+			  .node = t->node == CLONE ? t->w->clone_of : t->node,
 			  .step = t->w->step,
 			  .kind = r->kind,
 			  .deletes = deletes,
@@ -632,7 +632,8 @@ void edits_settle(struct world *w, int node)
 	if (!u->n)
 		return;
 	ask_text(w, node, note, "SELECT note FROM %s WHERE id = '%s'", kinds[e->kind].table, e->id);
-	there = e->deletes ? !note[0] : tag_of(note) == e->tag;
+	there = e->deletes ? !ask(w, node, "SELECT count(*) FROM %s WHERE id = '%s'", kinds[e->kind].table, e->id)
+			   : tag_of(note) == e->tag;
 	trace(w, "  the transaction of #%" PRId64 " is %s", e->tag, there ? "there" : "not there");
 	w->figures->unknown++;
 	if (there)

@@ -17,7 +17,7 @@ struct scan {
 	struct world *w;
 	int node;
 	bool before;
-	sqlite3 *app;
+	sqlite3 *app; /* of the copy */
 };
 
 static void expect(enum sync_status status, const struct sync_error *err)
@@ -203,14 +203,21 @@ static void scan_absent(const struct scan *s)
 	}
 }
 
-static void scan_node(struct world *w, int node, bool before)
+static struct scan open_scan(struct world *w, int node, bool before)
 {
 	struct scan s = { .w = w, .node = node, .before = before };
-	char sql[100];
 
 	disk_copy(SCRATCH, node);
 	if (sqlite3_open(disk_path(SCRATCH), &s.app) != SQLITE_OK)
 		abort();
+	return s;
+}
+
+static void scan_node(struct world *w, int node, bool before)
+{
+	struct scan s = open_scan(w, node, before);
+	char sql[100];
+
 	scan_tables(&s);
 	scan_spool(&s);
 	scan_frames(&s, "SELECT entity, record_id, source, frame FROM sync_inbox");
@@ -230,11 +237,36 @@ static void scan_node(struct world *w, int node, bool before)
 	(void)sqlite3_close(s.app);
 }
 
-void lost_before(struct world *w, int node)
+static void forget_scans(struct world *w)
 {
 	for (size_t i = 0; i < w->model.n; i++)
 		w->model.edits[i].had = w->model.edits[i].has = false;
+}
+
+void lost_before(struct world *w, int node)
+{
+	forget_scans(w);
 	scan_node(w, node, true);
+}
+
+void lost_unpushed(struct world *w, int node)
+{
+	struct scan s = open_scan(w, node, true);
+	sqlite3_stmt *stmt = prepare(&s, "SELECT entity, record_id FROM sync_changelog, sync_link WHERE seq > out_upto");
+
+	forget_scans(w);
+	while (sqlite3_step(stmt) == SQLITE_ROW) {
+		const char *entity = (const char *)sqlite3_column_text(stmt, 0), *id = (const char *)sqlite3_column_text(stmt, 1);
+		sqlite3_stmt *note = prepare(&s, "SELECT note FROM %s WHERE id = %Q", entity, id);
+
+		if (sqlite3_step(note) == SQLITE_ROW)
+			mark_tag(&s, sync_view_of((const char *)sqlite3_column_text(note, 0)));
+		else
+			mark_delete(&s, entity, id, w->node[node].site_id);
+		(void)sqlite3_finalize(note);
+	}
+	(void)sqlite3_finalize(stmt);
+	(void)sqlite3_close(s.app);
 }
 
 /* What the maker of an edit that is lost changed, or knew when it made the record anew, is known to nobody through it. */
@@ -254,8 +286,9 @@ static void mark_known(struct world *w, const struct edit *lost)
 
 void lost_after(struct world *w)
 {
-	for (int node = 0; node <= w->sites; node++)
-		scan_node(w, node, false);
+	for (int node = 0; node < NODES; node++)
+		if (world_has(w, node))
+			scan_node(w, node, false);
 	for (size_t i = w->model.n; i-- > 0;) {
 		struct edit *e = &w->model.edits[i];
 

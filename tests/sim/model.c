@@ -52,6 +52,18 @@ struct edit *model_find(const struct model *m, int64_t tag)
 	return NULL;
 }
 
+void model_decide(struct model *m, const char *table, const char *id, const char *note)
+{
+	int64_t tag = note[0] == '#' ? strtoll(note + 1, NULL, 10) : 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		struct edit *e = &m->edits[i];
+
+		if (!strcmp(e->id, id) && !strcmp(kinds[e->kind].table, table) && (tag ? e->tag == tag : e->deletes))
+			e->decided = true;
+	}
+}
+
 const struct edit *model_deleted(const struct model *m, int node, enum kind kind, size_t skip)
 {
 	for (size_t i = m->n; i-- > 0;)

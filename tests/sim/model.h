@@ -29,6 +29,7 @@ struct edit {
 	int64_t parent; /* tag of what it changed; 0: there was nothing */
 	bool accounted; /* see check.c */
 	bool had, has;  /* see lost.c */
+	bool decided;   /* a person has replaced it */
 	bool lost;      /* with a disk that went back; nobody is asked for it */
 };
 
@@ -43,6 +44,8 @@ void model_clear(struct model *m);
 void model_add(struct model *m, const struct edit *e);
 /** The edit of that tag, or NULL. */
 struct edit *model_find(const struct model *m, int64_t tag);
+/** A person has replaced what a record had: the tag of its note, or, where there was no record, whoever had deleted it. */
+void model_decide(struct model *m, const char *table, const char *id, const char *note);
 /** The last record of a kind that a node has deleted and nobody has made again as far as it knows; NULL: there is none. */
 const struct edit *model_deleted(const struct model *m, int node, enum kind kind, size_t skip);
 

@@ -16,7 +16,9 @@ static const int64_t second_us = 1000000, day_us = 86400000000;
 
 static int some_site(struct world *w, struct dice *d)
 {
-	return (int)dice_range(d, 1, w->sites);
+	int site = (int)dice_range(d, 1, w->sites);
+
+	return site == w->clone_of && dice_percent(d, 50) ? CLONE : site;
 }
 
 static int some_node(struct world *w, struct dice *d)
@@ -64,6 +66,35 @@ static void watch(struct world *w, int site)
 		(void)printf("  site %d: %s\n", site, ask_text(w, site, got, "%s", sql));
 }
 
+/* Central lets one of two copies go on. */
+static bool keep_one(struct world *w, bool clone)
+{
+	char branch[MODEL_ID], name[16];
+	struct sync_error err = { 0 };
+
+	ask_text(w, clone ? CLONE : w->clone_of, branch, "SELECT branch FROM sync_link");
+	(void)snprintf(name, sizeof name, "site%d", w->clone_of);
+	if (sync_site_keep(w->node[CENTRAL].db, name, branch, &err) != SYNC_OK) {
+		trace(w, "  %s", err.text);
+		return false;
+	}
+	world_keep(w, clone);
+	return true;
+}
+
+/* Somebody was told of copies: a person looks which there are, and which is to go on. */
+static void decide(struct world *w, int site, struct dice *d)
+{
+	bool clone = dice_percent(d, 50);
+
+	if (site != CLONE && site != w->clone_of) {
+		violate(w, 11, "site %d is told that there is a copy of it, and there is none", site);
+		return;
+	}
+	w->figures->copies_told++;
+	(void)(keep_one(w, clone) || keep_one(w, !clone));
+}
+
 static enum sync_status round_of(struct world *w, int site, struct dice *d, struct sync_report *report)
 {
 	const struct sync_options o = draw_options(d);
@@ -84,6 +115,8 @@ static enum sync_status round_of(struct world *w, int site, struct dice *d, stru
 		open_stores(w, site, report);
 	if (status == SYNC_EHISTORY || status == SYNC_EWRONGDB || status == SYNC_ECORRUPT || status == SYNC_EDB)
 		violate(w, 11, "site %d: %s: %s", site, sync_status_name(status), err.text);
+	if (status == SYNC_ECOPIED)
+		decide(w, site, d);
 	return status;
 }
 
@@ -97,6 +130,8 @@ static void exchange(struct world *w, struct dice *d, unsigned trouble, unsigned
 	if (fault != DISK_FINE)
 		disk_arm(site, fault, some_call(d));
 	(void)round_of(w, site, d, &report);
+	if (!world_has(w, site))
+		return;
 	if (disk_disarm(site) && fault != DISK_CRASH)
 		trace(w, "  the disk had a fault");
 	if (!world_recover(w, site, d))
@@ -189,7 +224,7 @@ static void deliver_late(struct world *w, struct dice *d)
 
 static void move_store(struct world *w, struct dice *d)
 {
-	int from = some_site(w, d), to = some_site(w, d);
+	int from = (int)dice_range(d, 1, w->sites), to = (int)dice_range(d, 1, w->sites);
 	bool force = dice_percent(d, 30), done = false;
 	struct sync_error err = { 0 };
 	enum sync_status status;
@@ -289,8 +324,50 @@ static void lose_power(struct world *w, struct dice *d)
 			world_restart(w, node, true, d);
 }
 
+static void clone_site(struct world *w, struct dice *d)
+{
+	int site = (int)dice_range(d, 1, w->sites);
+
+	if (!w->clone_of)
+		world_clone(w, site);
+}
+
+/* What a person accepts takes the place of what central has. */
+struct replaced {
+	int64_t id; /* of the row that may be accepted */
+	char entity[MODEL_ID], record[MODEL_ID], note[MODEL_ID];
+};
+
+static size_t list_recovered(struct world *w, struct replaced *r, size_t max)
+{
+	static const char nth[] = "FROM sync_waiting WHERE kind = 'recovered' AND done_us IS NULL ORDER BY id LIMIT 1 OFFSET %zu";
+	char sql[200];
+	size_t n = 0;
+
+	for (; n < max; n++) {
+		(void)snprintf(sql, sizeof sql, nth, n);
+		r[n].id = ask(w, CENTRAL, "SELECT id %s", sql);
+		if (!r[n].id)
+			break;
+		ask_text(w, CENTRAL, r[n].entity, "SELECT entity %s", sql);
+		ask_text(w, CENTRAL, r[n].record, "SELECT record_id %s", sql);
+		ask_text(w, CENTRAL, r[n].note, "SELECT note FROM %s WHERE id = '%s'", r[n].entity, r[n].record);
+	}
+	return n;
+}
+
+static void note_accepted(struct world *w, const struct replaced *r)
+{
+	if (!ask(w, CENTRAL, "SELECT count(*) FROM sync_waiting WHERE id = %" PRId64 " AND verdict = 'accepted'", r->id))
+		return;
+	w->figures->recovered++;
+	model_decide(&w->model, r->entity, r->record, r->note);
+}
+
 static void accept_recovered(struct world *w, struct dice *d)
 {
+	static struct replaced replaced[200];
+	size_t n = list_recovered(w, replaced, COUNT(replaced));
 	struct sync_recovered r = { 0 };
 	struct sync_error err = { 0 };
 	enum sync_status status = sync_recovered_accept(w->node[CENTRAL].db, &r, &err);
@@ -298,7 +375,8 @@ static void accept_recovered(struct world *w, struct dice *d)
 	(void)d;
 	trace(w, "  %s%s%s: %" PRId64 " accepted, %" PRId64 " equal, %" PRId64 " left", sync_status_name(status),
 	      status ? ": " : "", err.text, r.accepted, r.equal, r.left);
-	w->figures->recovered += r.accepted;
+	for (size_t i = 0; i < n; i++)
+		note_accepted(w, &replaced[i]);
 }
 
 struct step {
@@ -332,6 +410,7 @@ static const struct step all_steps[] = {
 	{ 1, "resets to one copy", reset_nightly },
 	{ 2, "disk that lies", begin_to_lie },
 	{ 2, "power cut where disks lie", lose_power },
+	{ 2, "clone of a site", clone_site },
 	{ 2, "accepting what was recovered", accept_recovered },
 };
 
@@ -385,15 +464,32 @@ static void run_step(struct world *w, uint64_t seed, int i)
 	s->run(w, &d);
 }
 
+/* Two copies that both push are found out. */
+static void find_clone(struct world *w, struct dice *d)
+{
+	struct sync_report report;
+
+	for (int n = 0; w->clone_of && !w->violation[0]; n++) {
+		int site = n % 2 ? CLONE : w->clone_of;
+
+		edit(w, site, d);
+		report = (struct sync_report){ 0 };
+		(void)round_of(w, site, d, &report);
+		if (n == MOST_PEACE)
+			violate(w, 11, "site %d and a copy of it go on, and nobody is told", w->clone_of);
+	}
+}
+
 /* Rounds of all until nothing moves any more. */
 static void make_peace(struct world *w, struct dice *d)
 {
 	int64_t moved = 1;
 
-	for (int i = 0; i < w->sites; i++)
-		w->node[i + 1].trouble = w->node[i + 1].busy = 0;
+	for (int i = 1; i < NODES; i++)
+		w->node[i].trouble = w->node[i].busy = 0;
 	trace(w, "peace");
 	w->step = STEPS;
+	find_clone(w, d);
 	for (int n = 0; moved && !w->violation[0]; n++) {
 		moved = 0;
 		world_work(w, 100);

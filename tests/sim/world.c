@@ -241,13 +241,23 @@ void world_open(struct world *w, uint64_t seed, int sites, struct figures *figur
 		make_node(w, i);
 }
 
+bool world_has(const struct world *w, int node)
+{
+	return node <= w->sites || (node == CLONE && w->clone_of);
+}
+
+static void drop_node(struct node *n)
+{
+	close_node(n);
+	sync_buf_clear(&n->request);
+	sync_buf_clear(&n->answer);
+}
+
 void world_close(struct world *w)
 {
-	for (int i = w->sites; i >= 0; i--) {
-		close_node(&w->node[i]);
-		sync_buf_clear(&w->node[i].request);
-		sync_buf_clear(&w->node[i].answer);
-	}
+	for (int i = NODES - 1; i >= 0; i--)
+		if (world_has(w, i))
+			drop_node(&w->node[i]);
 	for (size_t i = 0; i < LATE; i++)
 		sync_buf_clear(&w->late[i].body);
 	model_clear(&w->model);
@@ -309,6 +319,43 @@ bool world_recover(struct world *w, int node, struct dice *d)
 		return false;
 	world_restart(w, node, dice_percent(d, 70), d);
 	return true;
+}
+
+void world_clone(struct world *w, int site)
+{
+	struct node *n = &w->node[CLONE];
+
+	trace(w, "  site %d goes on twice, also as %d", site, CLONE);
+	w->figures->clones++;
+	disk_copy(CLONE, site);
+	*n = (struct node){ .world = w,
+			    .n = CLONE,
+			    .site_id = w->node[site].site_id,
+			    .request.max = MESSAGE_MAX,
+			    .answer.max = MESSAGE_MAX,
+			    .open = w->node[site].open };
+	memset(w->image[CLONE], 0, sizeof w->image[CLONE]);
+	open_node(n);
+	w->clone_of = site;
+}
+
+/* What the other one has not pushed was told to a person. */
+void world_keep(struct world *w, bool clone)
+{
+	struct node *site = &w->node[w->clone_of];
+
+	trace(w, "  %s goes on alone", clone ? "the clone" : "the site");
+	lost_unpushed(w, clone ? site->n : CLONE);
+	if (clone) {
+		close_node(site);
+		disk_copy(site->n, CLONE);
+		open_node(site);
+		site->open = w->node[CLONE].open;
+		memset(w->image[site->n], 0, sizeof w->image[site->n]);
+	}
+	drop_node(&w->node[CLONE]);
+	w->clone_of = 0;
+	lost_after(w);
 }
 
 /* words */

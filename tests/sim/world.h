@@ -11,7 +11,8 @@
 enum {
 	SITES = 6,
 	CENTRAL = 0,
-	NODES = SITES + 1,
+	CLONE = SITES + 1, /* a second copy of some site, at work at the same time */
+	NODES,
 	LATE = 6,
 	IMAGES = 3, /* of a node's disk */
 	SCRATCH = NODES,
@@ -32,7 +33,7 @@ enum {
 	X(meanwhile)                                                                                                           \
 	X(work) X(moves) X(forced) X(absences) X(clock_jumps) X(cut_requests) X(cut_answers) X(lost_requests) X(lost_answers)  \
 	    X(repeats) X(old_answers) X(delays) X(late) X(crashes) X(power_cuts) X(io_errors) X(full_disks) X(kept) X(waiting) \
-		X(unknown) X(images) X(site_restores) X(central_restores) X(lies) X(lost) X(recovered)
+		X(unknown) X(images) X(site_restores) X(central_restores) X(lies) X(lost) X(recovered) X(clones) X(copies_told)
 struct figures {
 #define X(name) int64_t name;
 	FIGURES(X)
@@ -78,6 +79,7 @@ struct image {
 struct world {
 	uint64_t seed;
 	int sites;
+	int clone_of; /* the site; 0: there is no clone */
 	struct node node[NODES];
 	struct sync_server *server;
 	int64_t now_us;
@@ -111,6 +113,12 @@ void world_restart(struct world *w, int node, bool power, struct dice *d);
 void world_copy(struct world *w, int node, int image);
 /** Let a node's disk be what a copy of it is, between two runs of its programs. */
 void world_go_back(struct world *w, int node, int image);
+/** Let a copy of a site go on beside it. */
+void world_clone(struct world *w, int site);
+/** Only one of a site and its clone goes on. */
+void world_keep(struct world *w, bool clone);
+/** Whether there is such a node. */
+bool world_has(const struct world *w, int node);
 /** Restart a node if its machine has stopped. Whether it had. */
 bool world_recover(struct world *w, int node, struct dice *d);
 
