@@ -410,7 +410,7 @@ static const struct step all_steps[] = {
 	{ 1, "resets to one copy", reset_nightly },
 	{ 2, "disk that lies", begin_to_lie },
 	{ 2, "power cut where disks lie", lose_power },
-	{ 2, "clone of a site", clone_site },
+	{ 1, "clone of a site", clone_site },
 	{ 2, "accepting what was recovered", accept_recovered },
 };
 
