@@ -66,33 +66,38 @@ static void watch(struct world *w, int site)
 		(void)printf("  site %d: %s\n", site, ask_text(w, site, got, "%s", sql));
 }
 
-/* Central lets one of two copies go on. */
-static bool keep_one(struct world *w, bool clone)
+/* Central lets the copy that a node is go on. */
+static bool keep_branch(struct world *w, int site, int node)
 {
 	char branch[MODEL_ID], name[16];
 	struct sync_error err = { 0 };
 
-	ask_text(w, clone ? CLONE : w->clone_of, branch, "SELECT branch FROM sync_link");
-	(void)snprintf(name, sizeof name, "site%d", w->clone_of);
-	if (sync_site_keep(w->node[CENTRAL].db, name, branch, &err) != SYNC_OK) {
-		trace(w, "  %s", err.text);
-		return false;
-	}
-	world_keep(w, clone);
-	return true;
+	ask_text(w, node, branch, "SELECT branch FROM sync_link");
+	(void)snprintf(name, sizeof name, "site%d", site);
+	if (sync_site_keep(w->node[CENTRAL].db, name, branch, &err) == SYNC_OK)
+		return true;
+	trace(w, "  %s", err.text);
+	return false;
 }
 
-/* Somebody was told of copies: a person looks which there are, and which is to go on. */
+/*
+ * Somebody was told of copies: a person looks which there are, and which is to go on. A site that was set to one copy of its disk and then
+ * to another looks like two that are at work, and a person knows better.
+ */
 static void decide(struct world *w, int site, struct dice *d)
 {
 	bool clone = dice_percent(d, 50);
 
+	w->figures->copies_told++;
 	if (site != CLONE && site != w->clone_of) {
-		violate(w, 11, "site %d is told that there is a copy of it, and there is none", site);
+		if (w->node[site].forks < 2 || !keep_branch(w, site, site))
+			violate(w, 11, "site %d is told that there is a copy of it, and there is none", site);
 		return;
 	}
-	w->figures->copies_told++;
-	(void)(keep_one(w, clone) || keep_one(w, !clone));
+	if (keep_branch(w, w->clone_of, clone ? CLONE : w->clone_of))
+		world_keep(w, clone);
+	else if (keep_branch(w, w->clone_of, clone ? w->clone_of : CLONE))
+		world_keep(w, !clone);
 }
 
 static enum sync_status round_of(struct world *w, int site, struct dice *d, struct sync_report *report)

@@ -195,9 +195,11 @@ static void open_node(struct node *n)
 /* What central's process had in memory only goes with it. */
 static void forget_seen(const struct sync_db *db)
 {
-	struct sync_db *nowhere = world_open_disk(CENTRAL_TEMPLATE, SYNC_CENTRAL);
 	struct sync_seen *seen = sync_seen_open(sync_db_url(db));
+	struct sync_db *nowhere;
 
+	disk_copy(SCRATCH, CENTRAL_TEMPLATE);
+	nowhere = world_open_disk(SCRATCH, SYNC_CENTRAL);
 	(void)sync_seen_flush(seen, nowhere, NULL);
 	sync_seen_release(seen);
 	sync_db_close(nowhere);
@@ -284,6 +286,7 @@ void world_restart(struct world *w, int node, bool power, struct dice *d)
 		return;
 	}
 	trace(w, "  its disk goes back to when it began to lie");
+	n->forks++;
 	w->figures->lies++;
 	lost_before(w, node);
 	start_again(w, node, power, d);
@@ -306,6 +309,8 @@ void world_go_back(struct world *w, int node, int image)
 	struct node *n = &w->node[node];
 
 	trace(w, "  the disk of node %d is again what copy %d is", node, image);
+	n->forks += n->forks == 0 || n->last_image != image;
+	n->last_image = image;
 	lost_before(w, node);
 	close_node(n);
 	disk_copy(node, FIRST_IMAGE + node * IMAGES + image);
@@ -339,6 +344,7 @@ void world_clone(struct world *w, int site)
 	memset(w->image[CLONE], 0, sizeof w->image[CLONE]);
 	open_node(n);
 	w->clone_of = site;
+	w->node[site].forks++;
 }
 
 /* What the other one has not pushed was told to a person. */

@@ -56,6 +56,8 @@ struct node {
 	unsigned busy;    /* percent of messages during which something else happens */
 	struct sync_buf request, answer;
 	uint64_t open; /* stores in which its application works: stores_at() */
+	int forks;     /* how often its history was left for another one; the same copy again is the same */
+	int last_image;
 };
 
 /** A request that arrives once more, or only now. */
