@@ -258,6 +258,27 @@ static void deletes_and_drops_of_lines_name_their_group(void **state)
 	assert_pulled(&p, "");
 }
 
+/* Central was restored, or refused them: it does not know of which group they are, and they take more than one page of rows. */
+static void drops_of_lines_that_central_does_not_know_are_sent_however_many(void **state)
+{
+	enum { LINES = 600 };
+	defer(clear_pulled) struct pulled p;
+	char id[LINES][8];
+	struct sync_view ids[LINES];
+
+	open_central(&p, state);
+	pull_some(&p, 1 << 20, 1000);
+	for (int i = 0; i < LINES; i++) {
+		(void)snprintf(id[i], sizeof id[i], "l%d", i);
+		ids[i] = sync_view_of(id[i]);
+	}
+	assert_ok(sync_resend(p.db, 1, sync_view_of("invoice_line"), ids, LINES, err));
+	settle(p.db);
+	pull_some(&p, 1 << 20, 1000);
+	assert_int_equal(LINES, p.end.records);
+	assert_int_equal(0, p.end.more);
+}
+
 static void assert_held(struct pulled *p, const char *expected)
 {
 	sync_buf_reset(&p->text);
@@ -962,6 +983,7 @@ int main(void)
 		TESTDB_BOTH(rows_that_went_with_their_group_are_not_sent_again_in_that_answer),
 		TESTDB_BOTH(at_most_so_many_records_are_sent),
 		TESTDB_BOTH(deletes_and_drops_of_lines_name_their_group),
+		TESTDB_BOTH(drops_of_lines_that_central_does_not_know_are_sent_however_many),
 		TESTDB_BOTH(a_record_that_is_no_longer_due_is_not_sent_and_its_drop_follows),
 		TESTDB_BOTH(a_drop_of_what_is_due_again_is_a_put),
 		TESTDB_BOTH(what_a_job_is_about_to_take_and_another_gives_again_arrives),

@@ -130,7 +130,7 @@ struct key {
 
 static struct key key_of(const struct sync_outbox_row *row)
 {
-	if (row->entity && row->root.data && sync_entity_grouped(row->entity)) {
+	if (row->entity && row->root.len > 0 && sync_entity_grouped(row->entity)) {
 		const struct sync_entity *root = sync_entity_root(row->entity);
 
 		return (struct key){ root, sync_view_of(root->name), row->root };
