@@ -69,12 +69,11 @@ static void watch(struct world *w, int site)
 /* Central lets the copy that a node is go on. */
 static bool keep_branch(struct world *w, int site, int node)
 {
-	char branch[MODEL_ID], name[16];
 	struct sync_error err = { 0 };
+	char branch[MODEL_ID];
 
 	ask_text(w, node, branch, "SELECT branch FROM sync_link");
-	(void)snprintf(name, sizeof name, "site%d", site);
-	if (sync_site_keep(w->node[CENTRAL].db, name, branch, &err) == SYNC_OK)
+	if (sync_site_keep(w->node[CENTRAL].db, w->node[site].name, branch, &err) == SYNC_OK)
 		return true;
 	trace(w, "  %s", err.text);
 	return false;
@@ -233,10 +232,10 @@ static void move_store(struct world *w, struct dice *d)
 	bool force = dice_percent(d, 30), done = false;
 	struct sync_error err = { 0 };
 	enum sync_status status;
-	char store[16], site[16];
+	const char *site = w->node[to].name;
+	char store[16];
 
 	(void)snprintf(store, sizeof store, "%c%d", dice_percent(d, 50) ? 's' : 't', from);
-	(void)snprintf(site, sizeof site, "site%d", to);
 	status = sync_store_move(w->node[CENTRAL].db, store, site, force, &done, &err);
 	trace(w, "  store %s to %s%s: %s %s", store, site, force ? " by force" : "", sync_status_name(status),
 	      status ? err.text
@@ -337,6 +336,13 @@ static void clone_site(struct world *w, struct dice *d)
 		world_clone(w, site);
 }
 
+static void add_site(struct world *w, struct dice *d)
+{
+	(void)d;
+	if (w->sites < SITES)
+		world_add(w);
+}
+
 /* What a person accepts takes the place of what central has. */
 struct replaced {
 	int64_t id; /* of the row that may be accepted */
@@ -415,6 +421,7 @@ static const struct step all_steps[] = {
 	{ 1, "resets to one copy", reset_nightly },
 	{ 2, "disk that lies", begin_to_lie },
 	{ 2, "power cut where disks lie", lose_power },
+	{ 1, "one more site", add_site },
 	{ 1, "clone of a site", clone_site },
 	{ 2, "accepting what was recovered", accept_recovered },
 };
@@ -514,8 +521,7 @@ bool steps_run(struct world *w, uint64_t seed, const bool *skip, struct figures 
 {
 	struct dice d = dice_of(seed, 3);
 
-	world_open(w, seed, sites_of(seed), figures, print);
-	w->restores = restores;
+	world_open(w, seed, sites_of(seed), figures, print, restores);
 	figures->seeds++;
 	first_load(w, &d);
 	for (int i = 0; i < steps_of(seed) && !w->violation[0]; i++)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libsync/crypto.h>
 #include <libsync/site.h>
@@ -27,6 +28,8 @@ static const struct sync_db_ops *const drivers[] = { &sync_sqlite, NULL };
 /* The world whose clock is read; one at a time. */
 static struct world *here;
 static struct dice chance;
+/* What central keeps besides its disk; the one file of all. */
+static char registry_path[64];
 /* How every run's sites are registered. */
 static struct sync_registration registered[NODES];
 
@@ -117,22 +120,28 @@ static void fill_central(struct sync_db *db)
 	run_all(db, &sql);
 }
 
-static void register_site(struct sync_db *db, int site)
+static void register_site(struct sync_db *db, struct sync_registration *r, const char *const *stores, size_t n)
 {
-	struct sync_registration *r = &registered[site];
-	char first[16], second[16], secret[30];
-	const char *const stores[] = { first, second };
 	struct sync_error err = { 0 };
+	char secret[30];
 	int64_t id;
 
-	(void)snprintf(first, sizeof first, "s%d", site);
-	(void)snprintf(second, sizeof second, "t%d", site);
-	(void)snprintf(r->site, sizeof r->site, "site%d", site);
-	(void)snprintf(r->installation, sizeof r->installation, "%032d", site);
-	expect(sync_site_add(db, r->site, stores, 2, secret, &id, &err), &err, "adding a site");
+	(void)snprintf(r->installation, sizeof r->installation, "%032d", (int)(r->site[4] - '0'));
+	expect(sync_site_add(db, r->site, stores, n, secret, &id, &err), &err, "adding a site");
 	expect(sync_site_register(db, sync_view_of(r->site), sync_view_of(secret), sync_view_of(r->installation),
 				  sync_view_of("0"), r->token, &r->site_id, &err),
 	       &err, "registering a site");
+}
+
+static void register_first(struct sync_db *db, int site)
+{
+	char first[16], second[16];
+	const char *const stores[] = { first, second };
+
+	(void)snprintf(first, sizeof first, "s%d", site);
+	(void)snprintf(second, sizeof second, "t%d", site);
+	(void)snprintf(registered[site].site, sizeof registered[site].site, "site%d", site);
+	register_site(db, &registered[site], stores, 2);
 }
 
 static void work_all(struct sync_db *db)
@@ -153,7 +162,7 @@ static void make_central_template(void)
 
 	fill_central(db);
 	for (int i = 1; i <= SITES; i++)
-		register_site(db, i);
+		register_first(db, i);
 	work_all(db);
 	sync_db_close(db);
 }
@@ -188,8 +197,12 @@ static void open_node(struct node *n)
 	n->db = world_open_disk(n->n, n->n ? SYNC_SITE : SYNC_CENTRAL);
 	if (sqlite3_open(disk_path(n->n), &n->app) != SQLITE_OK)
 		abort();
-	if (n->n == CENTRAL)
-		expect(sync_server_new(&here->server, n->db, &err), &err, "making a server");
+	if (n->n != CENTRAL)
+		return;
+	if (here->restores)
+		expect(sync_registry_open(n->db, registry_path, &(struct sync_registry_report){ 0 }, &err), &err,
+		       "opening the registry");
+	expect(sync_server_new(&here->server, n->db, &err), &err, "making a server");
 }
 
 /* What central's process had in memory only goes with it. */
@@ -218,13 +231,13 @@ static void close_node(struct node *n)
 	n->db = NULL;
 }
 
-static void make_node(struct world *w, int i)
+static void make_node(struct world *w, int i, const struct sync_registration *r)
 {
-	const struct sync_registration *r = &registered[i];
 	struct node *n = &w->node[i];
 	struct sync_error err = { 0 };
 
 	*n = (struct node){ .world = w, .n = i, .site_id = r->site_id, .request.max = MESSAGE_MAX, .answer.max = MESSAGE_MAX };
+	(void)snprintf(n->name, sizeof n->name, "%.15s", r->site);
 	disk_copy(i, i ? SITE_TEMPLATE : CENTRAL_TEMPLATE);
 	open_node(n);
 	if (i == CENTRAL)
@@ -232,15 +245,47 @@ static void make_node(struct world *w, int i)
 	expect(sync_link_put(n->db, r->site_id, r->site, "line", r->token, r->installation, &err), &err, "making a site");
 }
 
-void world_open(struct world *w, uint64_t seed, int sites, struct figures *figures, bool print)
+void world_open(struct world *w, uint64_t seed, int sites, struct figures *figures, bool print, bool restores)
 {
-	*w = (struct world){ .seed = seed, .sites = sites, .now_us = beginning_us, .figures = figures, .trace = print };
+	*w = (struct world){ .seed = seed,
+			     .sites = sites,
+			     .now_us = beginning_us,
+			     .figures = figures,
+			     .trace = print,
+			     .restores = restores };
 	for (size_t i = 0; i < LATE; i++)
 		w->late[i].body.max = MESSAGE_MAX;
 	here = w;
 	seed_all(seed);
+	(void)snprintf(registry_path, sizeof registry_path, "/dev/shm/sim-%d.registry", (int)getpid());
+	(void)unlink(registry_path);
 	for (int i = 0; i <= sites; i++)
-		make_node(w, i);
+		make_node(w, i, &registered[i]);
+}
+
+static void move_by_force(struct world *w, char letter, int n)
+{
+	const char store[] = { letter, (char)('0' + n), '\0' };
+	struct sync_error err = { 0 };
+	bool done;
+
+	expect(sync_store_move(w->node[CENTRAL].db, store, w->node[n].name, true, &done, &err), &err, "moving a store");
+}
+
+/* The stores are those of a site that never was at work. */
+void world_add(struct world *w)
+{
+	struct sync_registration r = { 0 };
+	int i = w->sites + 1;
+
+	(void)snprintf(r.site, sizeof r.site, "late%d", i);
+	trace(w, "  %s is registered", r.site);
+	register_site(w->node[CENTRAL].db, &r, NULL, 0);
+	make_node(w, i, &r);
+	w->sites = i;
+	w->figures->late_sites++;
+	move_by_force(w, 's', i);
+	move_by_force(w, 't', i);
 }
 
 bool world_has(const struct world *w, int node)
@@ -262,6 +307,7 @@ void world_close(struct world *w)
 			drop_node(&w->node[i]);
 	for (size_t i = 0; i < LATE; i++)
 		sync_buf_clear(&w->late[i].body);
+	(void)unlink(registry_path);
 	model_clear(&w->model);
 	here = NULL;
 }
@@ -341,6 +387,7 @@ void world_clone(struct world *w, int site)
 			    .request.max = MESSAGE_MAX,
 			    .answer.max = MESSAGE_MAX,
 			    .open = w->node[site].open };
+	memcpy(n->name, w->node[site].name, sizeof n->name);
 	memset(w->image[CLONE], 0, sizeof w->image[CLONE]);
 	open_node(n);
 	w->clone_of = site;

@@ -33,7 +33,7 @@ enum {
 	X(meanwhile)                                                                                                           \
 	X(work) X(moves) X(forced) X(absences) X(clock_jumps) X(cut_requests) X(cut_answers) X(lost_requests) X(lost_answers)  \
 	    X(repeats) X(old_answers) X(delays) X(late) X(crashes) X(power_cuts) X(io_errors) X(full_disks) X(kept) X(waiting) \
-		X(unknown) X(images) X(site_restores) X(central_restores) X(lies) X(lost) X(recovered) X(clones) X(copies_told)
+		X(unknown) X(images) X(site_restores) X(central_restores) X(lies) X(lost) X(recovered) X(clones) X(copies_told) X(late_sites)
 struct figures {
 #define X(name) int64_t name;
 	FIGURES(X)
@@ -46,6 +46,7 @@ struct world;
 struct node {
 	struct world *world;
 	int n;
+	char name[16]; /* of the site */
 	struct sync_db *db;
 	sqlite3 *app;
 	int64_t skew_us; /* of its clock */
@@ -101,7 +102,7 @@ struct world {
 /** Once per process: the clock, random numbers, the VFS and the databases that every run begins with. */
 void world_prepare(void);
 /** A country of a seed. */
-void world_open(struct world *w, uint64_t seed, int sites, struct figures *figures, bool trace);
+void world_open(struct world *w, uint64_t seed, int sites, struct figures *figures, bool trace, bool restores);
 void world_close(struct world *w);
 
 /** A line of the trace. */
@@ -115,6 +116,8 @@ void world_restart(struct world *w, int node, bool power, struct dice *d);
 void world_copy(struct world *w, int node, int image);
 /** Let a node's disk be what a copy of it is, between two runs of its programs. */
 void world_go_back(struct world *w, int node, int image);
+/** One more site is registered and gets stores. */
+void world_add(struct world *w);
 /** Let a copy of a site go on beside it. */
 void world_clone(struct world *w, int site);
 /** Only one of a site and its clone goes on. */
