@@ -139,6 +139,8 @@ enum sync_status sync_journal_add(struct sync_journal *j, struct sync_view lines
 {
 	enum sync_status status;
 
+	if (SYNC_FAULT(registry_not_written))
+		return SYNC_OK;
 	if (j->end < j->len && ftruncate(j->fd, (off_t)j->end) != 0)
 		return sync_file_failed(j->path, err);
 	status = write_all(j->fd, j->path, lines, err);

@@ -87,7 +87,7 @@ enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, con
 	bool again;
 
 	*ret_copied = false;
-	if (!h->fork.made || strcmp(h->branch, p->branch) == 0)
+	if (!h->fork.made || strcmp(h->branch, p->branch) == 0 || SYNC_FAULT(branches_not_noted))
 		return SYNC_OK;
 	TRY(sync_checkpoint_abandoned(db, p->site_id, h->fork.common.id, &again, err));
 	*ret_copied = again && strcmp(p->stopped, p->branch) != 0;

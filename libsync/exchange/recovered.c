@@ -237,7 +237,7 @@ static bool any_left(const struct offers *o)
 
 static enum sync_status keep_offers(struct offers *o, struct sync_error *err)
 {
-	if (!any_left(o))
+	if (!any_left(o) || SYNC_FAULT(offers_not_kept))
 		return SYNC_OK;
 	TRY(find_changed(o, err));
 	for (size_t i = 0; i < o->n; i++)

@@ -38,7 +38,7 @@ static enum sync_status take_later(void *ctx, const struct sync_value *v, size_t
 	(void)n, (void)err;
 	if (!item || item->r->seq <= o->above || item->r->seq > o->fork.upto || !sync_item_applies(o->lot, item))
 		return SYNC_OK;
-	if (item->r->seq <= o->fork.sure)
+	if (item->r->seq <= o->fork.sure && !SYNC_FAULT(sure_edits_applied))
 		item->merit = SYNC_OVERTAKEN;
 	else if (v[2].i == o->lot->in->source)
 		item->replaces = true;
@@ -90,7 +90,7 @@ static enum sync_status keep_run(struct sync_lot *lot, const struct sync_run *ru
 	size_t n, kept = 0;
 
 	TRY(sync_run_select(lot, run, replaces, &ids, &n, err));
-	if (!n)
+	if (!n || SYNC_FAULT(replaced_not_kept))
 		return SYNC_OK;
 	questions = sync_arena_get(lot->arena, n * sizeof *questions);
 	stored = sync_arena_get(lot->arena, n * sizeof *stored);
