@@ -38,7 +38,7 @@ static enum sync_status take_later(void *ctx, const struct sync_value *v, size_t
 	(void)n, (void)err;
 	if (!item || item->r->seq <= o->above || item->r->seq > o->fork.upto || !sync_item_applies(o->lot, item))
 		return SYNC_OK;
-	if (item->r->seq <= o->fork.sure && !SYNC_FAULT(sure_edits_applied))
+	if (item->r->seq <= o->fork.sure)
 		item->merit = SYNC_OVERTAKEN;
 	else if (v[2].i == o->lot->in->source)
 		item->replaces = true;
