@@ -9,8 +9,8 @@
 #include "exchange/pulled.h"
 
 /*
- * A node has an edit whose tag is in a table, or in a frame that is kept, waits or is spooled. It knows of a delete what its changelog or
- * outbox says, or the log of what it received. Read is a copy of its disk, which counts as no call.
+ * A node has an edit whose tag is in a table, or in a frame that is kept, waits or is spooled. It knows of a delete what its
+ * changelog or outbox says, or the log of what it received. Read is a copy of its disk, which counts as no call.
  */
 
 struct scan {
@@ -161,8 +161,8 @@ struct log {
 	size_t n, cap;
 };
 
-static enum sync_status take_received(void *ctx, struct sync_view entity, struct sync_view id, enum sync_action action, int64_t seq,
-				      struct sync_error *err)
+static enum sync_status take_received(void *ctx, struct sync_view entity, struct sync_view id, enum sync_action action,
+				      int64_t seq, struct sync_error *err)
 {
 	struct log *log = ctx;
 	size_t i = 0;
@@ -210,7 +210,8 @@ static void scan_deletes(const struct scan *s, const char *sql)
 	sqlite3_stmt *stmt = prepare(s, "%s", sql);
 
 	while (sqlite3_step(stmt) == SQLITE_ROW) {
-		const char *entity = (const char *)sqlite3_column_text(stmt, 0), *id = (const char *)sqlite3_column_text(stmt, 1);
+		const char *entity = (const char *)sqlite3_column_text(stmt, 0),
+			   *id = (const char *)sqlite3_column_text(stmt, 1);
 
 		if (!is_there(s, entity, id))
 			mark_delete(s, entity, id, sqlite3_column_int64(stmt, 2));
@@ -282,7 +283,8 @@ void lost_unpushed(struct world *w, int node)
 
 	forget_scans(w);
 	while (sqlite3_step(stmt) == SQLITE_ROW) {
-		const char *entity = (const char *)sqlite3_column_text(stmt, 0), *id = (const char *)sqlite3_column_text(stmt, 1);
+		const char *entity = (const char *)sqlite3_column_text(stmt, 0),
+			   *id = (const char *)sqlite3_column_text(stmt, 1);
 		sqlite3_stmt *note = prepare(&s, "SELECT note FROM %s WHERE id = %Q", entity, id);
 
 		if (sqlite3_step(note) == SQLITE_ROW)

@@ -24,10 +24,11 @@ static struct world world;
 
 static void usage(FILE *out)
 {
-	(void)fputs("usage: sim [--seed N | --seeds A..B | --minutes M] [--trace] [--twice] [--whole] [--broken N] [--json]\n"
+	(void)fputs("usage: sim [--seed N | --seeds A..B | --minutes M] [--restores] [--trace] [--twice] [--whole] [--broken N] [--json]\n"
 		    "  --seed N       run one seed\n"
 		    "  --seeds A..B   run these, 1..200 unless told\n"
 		    "  --minutes M    run seeds until the time is over\n"
+		    "  --restores     disks go back and lie, sites are copied, too\n"
 		    "  --trace        print a line per step and per message\n"
 		    "  --twice        run each seed twice: both runs must be the same\n"
 		    "  --whole        leave a failing seed as it is, do not look for fewer steps\n"

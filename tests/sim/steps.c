@@ -80,8 +80,8 @@ static bool keep_branch(struct world *w, int site, int node)
 }
 
 /*
- * Somebody was told of copies: a person looks which there are, and which is to go on. A site that was set to one copy of its disk and then
- * to another looks like two that are at work, and a person knows better.
+ * Somebody was told of copies: a person looks which there are, and which is to go on. A site that was set to one copy of its
+ * disk and then to another looks like two that are at work, and a person knows better.
  */
 static void decide(struct world *w, int site, struct dice *d)
 {
@@ -351,7 +351,8 @@ struct replaced {
 
 static size_t list_recovered(struct world *w, struct replaced *r, size_t max)
 {
-	static const char nth[] = "FROM sync_waiting WHERE kind = 'recovered' AND done_us IS NULL ORDER BY id LIMIT 1 OFFSET %zu";
+	static const char nth[] =
+	    "FROM sync_waiting WHERE kind = 'recovered' AND done_us IS NULL ORDER BY id LIMIT 1 OFFSET %zu";
 	char sql[200];
 	size_t n = 0;
 

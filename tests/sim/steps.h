@@ -11,7 +11,8 @@ int steps_of(uint64_t seed);
 /**
  * Run a seed.
  *
- * @param skip  steps to leave out; NULL: none
+ * @param skip      steps to leave out; NULL: none
+ * @param restores  with the steps that let disks go back
  * @return whether all invariants held; else w->violation says what did not. The world is open in either case.
  */
 bool steps_run(struct world *w, uint64_t seed, const bool *skip, struct figures *figures, bool print, bool restores);

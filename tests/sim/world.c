@@ -247,12 +247,9 @@ static void make_node(struct world *w, int i, const struct sync_registration *r)
 
 void world_open(struct world *w, uint64_t seed, int sites, struct figures *figures, bool print, bool restores)
 {
-	*w = (struct world){ .seed = seed,
-			     .sites = sites,
-			     .now_us = beginning_us,
-			     .figures = figures,
-			     .trace = print,
-			     .restores = restores };
+	*w = (struct world){
+		.seed = seed, .sites = sites, .now_us = beginning_us, .figures = figures, .trace = print, .restores = restores
+	};
 	for (size_t i = 0; i < LATE; i++)
 		w->late[i].body.max = MESSAGE_MAX;
 	here = w;

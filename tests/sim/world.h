@@ -33,7 +33,8 @@ enum {
 	X(meanwhile)                                                                                                           \
 	X(work) X(moves) X(forced) X(absences) X(clock_jumps) X(cut_requests) X(cut_answers) X(lost_requests) X(lost_answers)  \
 	    X(repeats) X(old_answers) X(delays) X(late) X(crashes) X(power_cuts) X(io_errors) X(full_disks) X(kept) X(waiting) \
-		X(unknown) X(images) X(site_restores) X(central_restores) X(lies) X(lost) X(recovered) X(clones) X(copies_told) X(late_sites)
+		X(unknown) X(images) X(site_restores) X(central_restores) X(lies) X(lost) X(recovered) \
+		    X(clones) X(copies_told) X(late_sites)
 struct figures {
 #define X(name) int64_t name;
 	FIGURES(X)
