@@ -382,7 +382,7 @@ static void accept_recovered(struct world *w, struct dice *d)
 	size_t n = list_recovered(w, replaced, COUNT(replaced));
 	struct sync_recovered r = { 0 };
 	struct sync_error err = { 0 };
-	enum sync_status status = sync_recovered_accept(w->node[CENTRAL].db, &r, &err);
+	enum sync_status status = sync_recovered_accept_all(w->node[CENTRAL].db, &r, &err);
 
 	(void)d;
 	trace(w, "  %s%s%s: %" PRId64 " accepted, %" PRId64 " equal, %" PRId64 " left", sync_status_name(status),
