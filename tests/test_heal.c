@@ -681,6 +681,147 @@ static void a_failure_of_the_sites_database_while_healing_is_survived(void **sta
 	end(&x);
 }
 
+/* the site's changelog, when central has changed the record since */
+
+/* Over the thinned list of pushes, and with nothing to do with the record at hand. */
+static void push_often(struct ill *x, int times)
+{
+	for (int i = 0; i < times; i++) {
+		put_location(site(x, 0), "often", 1, i % 2 ? "odd" : "even");
+		assert_int_equal(SYNC_OK, country_round(&x->c, 0));
+	}
+}
+
+static void what_was_made_again_elsewhere_is_not_deleted_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	run(site(&x, 0), "DELETE FROM location WHERE id = 'l1'");
+	country_settle(&x.c);
+	put_location(central(&x), "l1", 1, "made again");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'made again'"));
+	end(&x);
+}
+
+static void a_restored_site_does_not_delete_what_was_made_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	run(site(&x, 0), "DELETE FROM location WHERE id = 'l1'");
+	country_settle(&x.c);
+	put_location(central(&x), "l1", 1, "made again");
+	country_settle(&x.c);
+	old = save_site(&x, 0);
+	push_often(&x, 200);
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1'"));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	end(&x);
+}
+
+static void what_was_deleted_elsewhere_is_not_put_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	country_settle(&x.c);
+	run(central(&x), "DELETE FROM location WHERE id = 'l1'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l1'"));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM sync_verdict"));
+	end(&x);
+}
+
+/* Where central has not changed its mind, the site gets the record back; its edit went with it. */
+static void what_was_taken_from_the_site_is_neither_put_nor_deleted_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	country_settle(&x.c);
+	run(central(&x), "UPDATE location SET store_id = 'store2' WHERE id = 'l1'");
+	country_settle(&x.c);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l1'"));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM sync_changelog WHERE record_id = 'l1'"));
+	put_location(site(&x, 0), "l2", 1, "new");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'before'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM sync_verdict"));
+	assert_recovered(&x, "location", "l1", "older");
+	end(&x);
+}
+
+/* Nothing but the log, or a comparison, tells central that the site has not got the record any more. */
+static void what_was_taken_from_the_site_comes_back(bool forgotten, void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	put_location(central(&x), "l7", 1, "moved");
+	put_location(central(&x), "l8", 1, "deleted");
+	country_settle(&x.c);
+	put_location(site(&x, 0), "l2", 1, "place");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "UPDATE location SET store_id = 'store2' WHERE id = 'l7'");
+	run(central(&x), "DELETE FROM location WHERE id = 'l8'");
+	country_settle(&x.c);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM location WHERE id IN ('l7', 'l8')"));
+	if (forgotten)
+		run(site(&x, 0), "UPDATE sync_pulled SET ids = NULL, records = 0");
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(2, number(site(&x, 0), "SELECT count(*) FROM location WHERE id IN ('l7', 'l8')"));
+	end(&x);
+}
+
+static void what_a_restored_central_had_taken_from_a_site_comes_back(void **state)
+{
+	what_was_taken_from_the_site_comes_back(false, state);
+}
+
+static void what_went_from_a_site_beyond_its_log_comes_back(void **state)
+{
+	what_was_taken_from_the_site_comes_back(true, state);
+}
+
+/* The number of an edit whose record was dropped is the newest of all. */
+static void numbers_are_given_above_what_was_dropped(void **state)
+{
+	struct ill x;
+
+	begin(&x, state, SITES);
+	run(central(&x), "UPDATE location SET store_id = 'store2' WHERE id = 'l1'");
+	run(site(&x, 0), "DELETE FROM sync_changelog WHERE record_id = 'b1'");
+	country_settle(&x.c);
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	end(&x);
+}
+
 #define ON_SQLITE(test) TESTDB_ON(test, TESTDB_SQLITE, "SQLite")
 
 int main(void)
@@ -705,6 +846,13 @@ int main(void)
 		TESTDB_BOTH(faults_while_healing_do_no_harm),
 		ON_SQLITE(healing_cut_at_any_byte_goes_on),
 		ON_SQLITE(a_failure_of_the_sites_database_while_healing_is_survived),
+		TESTDB_BOTH(what_was_made_again_elsewhere_is_not_deleted_again),
+		TESTDB_BOTH(a_restored_site_does_not_delete_what_was_made_again),
+		TESTDB_BOTH(what_was_deleted_elsewhere_is_not_put_again),
+		TESTDB_BOTH(what_was_taken_from_the_site_is_neither_put_nor_deleted_again),
+		TESTDB_BOTH(what_a_restored_central_had_taken_from_a_site_comes_back),
+		TESTDB_BOTH(what_went_from_a_site_beyond_its_log_comes_back),
+		TESTDB_BOTH(numbers_are_given_above_what_was_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,7 +180,7 @@ CREATE TABLE sync_pulled (
 CREATE TABLE sync_offer (
 	entity    @id NOT NULL,          -- received since a place that central lost: to be offered
 	record_id @id NOT NULL,
-	action    text NOT NULL,         -- as received last: P put, D delete
+	action    text NOT NULL,         -- as received last: P put, D delete, X drop
 	seq       bigint NOT NULL,       -- central's, of then; 0: unknown
 	PRIMARY KEY (entity, record_id)
 ) WITHOUT ROWID;

@@ -209,16 +209,6 @@ static enum sync_status move_edits(const struct healing *x, int64_t common, int6
 	return sync_db_run(x->db, move, SYNC_ARGS(sync_int(*ret_by), sync_int(common)), NULL, NULL, err);
 }
 
-/* New edits are numbered above the newest one that is here, and have to be above what counts as pushed. */
-static enum sync_status raise_newest(const struct healing *x, int64_t newest, struct sync_error *err)
-{
-	static const char raise[] = "UPDATE sync_changelog SET seq = $1 WHERE seq = $2";
-
-	if (newest >= x->a->stored.seq)
-		return SYNC_OK;
-	return sync_db_run(x->db, raise, SYNC_ARGS(sync_int(x->a->stored.seq), sync_int(newest)), NULL, NULL, err);
-}
-
 /*
  * A branch that central was never told of began where it began, and what one branch has still to push was overtaken since it
  * began.
@@ -266,7 +256,8 @@ static enum sync_status branch(struct healing *x, struct sync_error *err)
 
 	TRY(find_common(x, &common, err));
 	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, &newest, err));
-	TRY(newest > common.seq ? move_edits(x, common.seq, newest, &by, err) : raise_newest(x, newest, err));
+	if (newest > common.seq)
+		TRY(move_edits(x, common.seq, newest, &by, err));
 	TRY(sync_checkpoint_drop(x->db, 0, common.ordinal, err));
 	TRY(sync_checkpoint_put(x->db, 0, stored, x->link->made.ordinal, err));
 	set_fork(x, &common, newest, by);

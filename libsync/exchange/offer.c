@@ -10,6 +10,7 @@
 #include "base/internal.h"
 #include "exchange/link.h"
 #include "exchange/pulled.h"
+#include "exchange/verify.h"
 
 /*
  * sync_pulled, behind the place that both know -> sync_offer        a row per transaction
@@ -37,20 +38,16 @@ enum sync_status sync_offer_begin(struct sync_db *db, int loss, int64_t after, b
 
 /* collecting */
 
-/* What came last is what counts. What was dropped was none of this site's business any more. */
+/* What came last is what counts. */
 static enum sync_status collect(void *ctx, struct sync_view entity, struct sync_view id, enum sync_action action, int64_t seq,
 				struct sync_error *err)
 {
 	static const char put[] = "INSERT INTO sync_offer(entity, record_id, action, seq) VALUES ($1, $2, $3, $4)"
 				  "    ON CONFLICT (entity, record_id) DO UPDATE SET action = excluded.action, seq = excluded.seq";
-	static const char drop[] = "DELETE FROM sync_offer WHERE entity = $1 AND record_id = $2";
+	const char text[] = { (char)action, '\0' };
 
-	if (action == SYNC_DROP)
-		return sync_db_run(ctx, drop, SYNC_ARGS(sync_string(entity), sync_string(id)), NULL, NULL, err);
-	return sync_db_run(ctx, put,
-			   SYNC_ARGS(sync_string(entity), sync_string(id), sync_text(action == SYNC_PUT ? "P" : "D"),
-				     sync_int(seq)),
-			   NULL, NULL, err);
+	return sync_db_run(ctx, put, SYNC_ARGS(sync_string(entity), sync_string(id), sync_text(text), sync_int(seq)), NULL, NULL,
+			   err);
 }
 
 /* How far collecting is. */
@@ -191,7 +188,7 @@ static enum sync_status take_row(void *ctx, const struct sync_value *v, size_t n
 	(void)n;
 	*row = (struct row){ .entity = sync_arena_copy(&run->arena, v[0].s),
 			     .id = sync_arena_copy(&run->arena, v[1].s),
-			     .action = sync_view_is(v[2].s, "D") ? SYNC_DELETE : SYNC_PUT,
+			     .action = (enum sync_action)v[2].s.data[0],
 			     .seq = v[3].i,
 			     .edited = v[4].kind == SYNC_INT };
 	if (v[5].kind == SYNC_STRING)
@@ -249,21 +246,22 @@ static bool exists(const struct sync_record *r)
 	return r->values || (!r->entity && r->extra.len > 0);
 }
 
-/* What is neither here nor known to be deleted went in a way that a later row tells. */
+/*
+ * What waits here came in the history that is lost, whatever was edited since. What is neither here nor known to be gone went in a
+ * way that a later row tells.
+ */
 static enum sync_status write_row(struct run *run, const struct row *row, struct sync_record *r, struct sync_writer *w,
 				  struct sync_error *err)
 {
-	if (row->edited)
-		return SYNC_OK;
 	if (row->frame.len)
 		TRY(sync_record_read(r, &run->arena, row->frame, &sync_default_limits, err));
-	else if (row->action == SYNC_DELETE)
+	else if (row->edited)
+		return SYNC_OK;
+	else if (row->action != SYNC_PUT)
 		*r = (struct sync_record){
-			.entity = sync_entity_find(row->entity), .name = row->entity, .id = row->id, .action = SYNC_DELETE
+			.entity = sync_entity_find(row->entity), .name = row->entity, .id = row->id, .action = row->action
 		};
 	else if (!exists(r))
-		return SYNC_OK;
-	if (r->action == SYNC_DROP)
 		return SYNC_OK;
 	r->seq = row->seq;
 	r->age_ms = -1;
@@ -350,6 +348,16 @@ static enum sync_status read_answer(const struct sync_talk *talk, const struct s
 	return SYNC_OK;
 }
 
+/* Who went through the tables has not told what is no longer in them: what that was shows in a comparison. */
+static enum sync_status ask_to_verify(struct sync_db *db, struct sync_error *err)
+{
+	static const char get[] = "SELECT offer & $1 FROM sync_link";
+	int64_t tables;
+
+	TRY(sync_db_number(db, get, SYNC_ARGS(sync_int(SYNC_OFFER_REST | SYNC_LOSS_OLD)), 0, &tables, err));
+	return tables ? sync_verify_asked_set(db, true, err) : SYNC_OK;
+}
+
 /* The log goes on from the place that both know, which may have no row of its own. */
 static enum sync_status end_offers(struct sync_db *db, struct sync_link *link, struct sync_error *err)
 {
@@ -357,6 +365,7 @@ static enum sync_status end_offers(struct sync_db *db, struct sync_link *link, s
 	int64_t n;
 	bool whole;
 
+	TRY(ask_to_verify(db, err));
 	TRY(sync_db_run(db, end, SYNC_NOARGS, NULL, NULL, err));
 	TRY(sync_pulled_find(db, &link->at, &n, &whole, err));
 	return n ? SYNC_OK : sync_pulled_put(db, &link->at, NULL, 0, (struct sync_view){ 0 }, err);
