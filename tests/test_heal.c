@@ -822,6 +822,102 @@ static void numbers_are_given_above_what_was_dropped(void **state)
 	end(&x);
 }
 
+/* several restores of central */
+
+/* Central is restored for the second time before it gets the offers, the last of them, or the request that pulls. */
+static void central_may_be_restored_again_before_the_site_pulls(void **state)
+{
+	struct ill x;
+	size_t older, newer;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit2", "before");
+	country_settle(&x.c);
+	older = save_central(&x);
+	put_unit(central(&x), "unit4", "lost");
+	country_settle(&x.c);
+	newer = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	put_unit(central(&x), "unit3", "lost");
+	country_settle(&x.c);
+	for (int i = 0; i < 6; i++) {
+		restore_central(&x, older);
+		loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3 + i / 2, 0);
+		assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+		restore_central(&x, i % 2 ? older : newer);
+		loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+		assert_healed(&x);
+		assert_recovered(&x, "unit", "unit2", "older");
+		assert_recovered(&x, "unit", "unit3", "missing");
+		assert_int_equal(i % 2 ? 3 : 2, accept_all(&x).accepted);
+		assert_healed(&x);
+		assert_int_equal(3, number(site(&x, 0), "SELECT count(*) FROM unit WHERE name = 'lost'"));
+	}
+	end(&x);
+}
+
+static void what_is_yet_to_be_replaced_is_offered_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	for (int i = 0; i < 9; i++)
+		put_unit(central(&x), (char[]){ 'u', (char)('0' + i), 0 }, "before");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "UPDATE unit SET name = 'lost'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	sync_server_chunk(x.c.site[0].line.server, 2);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 6, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_true(number(site(&x, 0), "SELECT count(*) FROM unit WHERE name = 'before'") > 0);
+	assert_true(number(site(&x, 0), "SELECT count(*) FROM unit WHERE name = 'lost'") > 0);
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_true(open_offers(&x) > 0);
+	end(&x);
+}
+
+/* The deletes that it may have missed are no reason not to keep what central lost. */
+static void a_loss_found_while_old_records_are_offered_is_kept(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	run(central(&x), "UPDATE sync_site SET lapsed_us = 1");
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_true(number(site(&x, 0), "SELECT count(*) FROM sync_offer WHERE seq = 0") > 0);
+	run(site(&x, 0), "DELETE FROM sync_pulled");
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "missing");
+	end(&x);
+}
+
+static void a_site_that_lapsed_is_waited_for_once_all_is_offered(void **state)
+{
+	struct ill x;
+
+	begin(&x, state, 1);
+	run(central(&x), "UPDATE sync_site SET lapsed_us = 1");
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 4, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	end(&x);
+}
+
 #define ON_SQLITE(test) TESTDB_ON(test, TESTDB_SQLITE, "SQLite")
 
 int main(void)
@@ -852,6 +948,10 @@ int main(void)
 		TESTDB_BOTH(what_was_taken_from_the_site_is_neither_put_nor_deleted_again),
 		TESTDB_BOTH(what_a_restored_central_had_taken_from_a_site_comes_back),
 		TESTDB_BOTH(what_went_from_a_site_beyond_its_log_comes_back),
+		TESTDB_BOTH(central_may_be_restored_again_before_the_site_pulls),
+		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
+		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),
+		TESTDB_BOTH(a_site_that_lapsed_is_waited_for_once_all_is_offered),
 		TESTDB_BOTH(numbers_are_given_above_what_was_dropped),
 	};
 

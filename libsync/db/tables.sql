@@ -163,7 +163,11 @@ CREATE TABLE sync_link (
 	offer          bigint NOT NULL DEFAULT 0, -- enum sync_loss, 4: see offer.h; nothing but offers is exchanged
 	offer_after    bigint NOT NULL DEFAULT 0, -- what is in sync_pulled above is collected into sync_offer,
 	offer_entity   @id,                       -- then what is in the tables from here on; null: they are not gone through
-	offer_id       @id
+	offer_id       @id,
+	offered        bigint NOT NULL DEFAULT 0, -- messages of offers that central has taken,
+	offered_id     text NOT NULL DEFAULT '',  -- random id of the offering; empty: there is none, or all that central sent again has come
+	offered_entity text NOT NULL DEFAULT '',  -- in them is what is in sync_offer upto here
+	offered_record text NOT NULL DEFAULT ''
 );
 
 CREATE TABLE sync_pulled (
@@ -178,7 +182,7 @@ CREATE TABLE sync_pulled (
 );
 
 CREATE TABLE sync_offer (
-	entity    @id NOT NULL,          -- received since a place that central lost: to be offered
+	entity    @id NOT NULL,          -- received since a place that central lost: offered, and kept until central's answer has come
 	record_id @id NOT NULL,
 	action    text NOT NULL,         -- as received last: P put, D delete, X drop
 	seq       bigint NOT NULL,       -- central's, of then; 0: unknown
@@ -234,6 +238,8 @@ CREATE TABLE sync_site (
 	fork_own       bigint NOT NULL DEFAULT 0,
 	rival          text,             -- branch of a second copy of its database: both are refused until a person says which lives
 	stopped        text,             -- branch that a person has stopped
+	offered        bigint NOT NULL DEFAULT 0, -- messages of offers that were taken
+	offered_id     text NOT NULL DEFAULT '',  -- in the offering with this id
 	healed_us      bigint            -- when it last offered what central had lost
 ) @updated;
 CREATE UNIQUE INDEX sync_site_token ON sync_site(token_hash);

@@ -335,6 +335,10 @@ static enum sync_status take_news(struct taking *t, struct sync_error *err)
 	TRY(survey(t, err));
 	if (!t->link.operational)
 		return sync_fail(err, SYNC_EBUSY, "the first load of site '%s' is not over: remote init goes on with it", t->link.name);
+	if (t->link.offered.id[0])
+		return sync_fail(err, SYNC_EBUSY,
+		                 "this site has yet to tell central what that lost when it was restored, before anything here is replaced: exchange "
+		                 "over the network first");
 	TRY(sync_round_drain(t->db, &t->link, &t->o, t->report, err)); /* what an earlier attempt has left */
 	if (!t->later) {
 		t->ret->known = t->ret->messages;

@@ -122,14 +122,13 @@ static enum sync_status go_back_with_pulls(struct healing *x, struct sync_error 
 				 ", which this site holds", at->all.seq, at->own.seq, x->link->at.all.seq, x->link->at.own.seq);
 	TRY(sync_pulled_find(x->db, at, &n, &whole, err));
 	TRY(sync_spool_drop_parts(x->db, 0, err)); /* of a group that will come again */
-	TRY(sync_offer_begin(x->db, x->a->loss, n, whole, err));
+	TRY(sync_offer_begin(x->db, x->link, x->a->loss, n, whole, err));
 	TRY(sync_db_run(x->db, set,
 			SYNC_ARGS(sync_int(at->all.seq), sync_text(at->all.id), sync_int(at->own.seq), sync_text(at->own.id)),
 			NULL, NULL, err));
 	x->link->at = *at;
 	x->link->more = 0;
 	x->link->rest[0] = '\0';
-	x->link->loss |= x->a->loss;
 	return SYNC_OK;
 }
 
@@ -317,9 +316,11 @@ enum sync_status sync_heal_load(struct sync_db *db, int loss, struct sync_error 
 {
 	static const struct sync_load nothing = { 0 };
 	enum sync_status status;
+	struct sync_link link;
 
+	TRY(sync_link_get(db, &link, err));
 	TRY(sync_db_begin(db, true, err));
-	status = sync_offer_begin(db, loss, 0, false, err);
+	status = sync_offer_begin(db, &link, loss, 0, false, err);
 	if (status == SYNC_OK)
 		status = sync_stage_catch(db, &nothing, err);
 	return sync_db_finish(db, status, err);

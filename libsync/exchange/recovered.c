@@ -13,6 +13,7 @@
 #include "exchange/altered.h"
 #include "exchange/integrate.h"
 #include "exchange/lot.h"
+#include "exchange/parted.h"
 #include "exchange/push.h"
 
 /*
@@ -351,7 +352,8 @@ static enum sync_status take(struct offers *o, const struct sync_header *h, stru
 	}
 	if (o->loss & SYNC_LOSS_CENTRAL)
 		TRY(note_loss(o->db, o->site_id, sync_now_us(), err));
-	if (o->loss & SYNC_LOSS_OLD)
+	TRY(sync_parted_offered(o->db, o->site_id, &h->offered, err));
+	if ((o->loss & SYNC_LOSS_OLD) && b->end.records == 0) /* the last of them */
 		TRY(note_return(o->db, o->site_id, h, err));
 	return sync_route_within(o->db, err);
 }

@@ -68,6 +68,7 @@ struct sync_link {
 	bool echo;              /* restored, and not caught up yet */
 	struct sync_fork fork;
 	int loss;               /* enum sync_loss: what was received is offered to central first */
+	struct sync_checkpoint offered; /* messages of that which central has, and a random id; empty once what it sent again has come */
 };
 /** @retval SYNC_ENOTFOUND  not registered yet: remote init */
 enum sync_status sync_link_get(struct sync_db *db, struct sync_link *ret, struct sync_error *err);
