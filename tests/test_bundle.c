@@ -1,5 +1,6 @@
 #include <libsync/bundle.h>
 
+#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -570,6 +571,28 @@ static void news_of_a_central_that_lost_what_the_site_holds_are_refused(void **s
 	country_close(&c);
 }
 
+/* By the rule the site has forgotten by then that it made the push at which central is. */
+static void of_many_bundles_central_may_have_taken_an_early_one(void **state)
+{
+	struct country c;
+	char id[8];
+	int64_t taken;
+
+	open_settled(&c, state);
+	for (int i = 0; i < 90; i++) {
+		(void)snprintf(id, sizeof id, "n%d", i);
+		put_location(site_db(&c), id, 1, "Shelf");
+		pack(&c, i == 1 ? "taken" : "lost");
+	}
+	accept(&c, "taken");
+	taken = number(c.central->db, "SELECT in_ordinal FROM sync_site");
+	assert_int_equal(0, number(site_db(&c), "SELECT count(*) FROM sync_checkpoint WHERE ordinal = %" PRId64, taken));
+	country_settle(&c);
+	assert_converged(&c, 0);
+	assert_int_equal(91, number(c.central->db, "SELECT count(*) FROM location"));
+	country_close(&c);
+}
+
 /* What is in the file is from before the edit, which central has by now and would not send back. */
 static void news_from_before_the_sites_edit_was_taken_do_not_undo_it(void **state)
 {
@@ -852,6 +875,7 @@ int main(void)
 		TESTDB_BOTH(news_of_a_central_that_lost_what_the_site_holds_are_refused),
 		TESTDB_BOTH(news_from_before_the_sites_edit_was_taken_do_not_undo_it),
 		TESTDB_BOTH(an_edit_made_while_a_bundle_travels_is_protected),
+		TESTDB_BOTH(of_many_bundles_central_may_have_taken_an_early_one),
 		TESTDB_BOTH(a_bundle_brings_what_central_made_of_edits),
 		TESTDB_BOTH(a_store_waits_until_its_old_site_says_that_it_lets_go),
 		TESTDB_BOTH(a_load_that_was_interrupted_goes_on),

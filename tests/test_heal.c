@@ -1,5 +1,8 @@
 #include "country.h"
 
+#include <unistd.h>
+
+#include <libsync/bundle.h>
 #include <libsync/site.h>
 
 #include "db/driver.h"
@@ -856,6 +859,36 @@ static void central_may_be_restored_again_before_the_site_pulls(void **state)
 	end(&x);
 }
 
+/* A file that central has written since it was restored fits the place that both know. */
+static void news_in_a_file_wait_until_the_site_has_offered(void **state)
+{
+	char folder[] = "/tmp/test_heal.XXXXXX", path[40];
+	struct sync_bundled done;
+	struct sync_error seen = { 0 };
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	put_unit(central(&x), "unit2", "new");
+	loopback_work(&x.c.site[0].line);
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(path, sizeof path, "%s/news", folder);
+	assert_ok(sync_bundle_give(central(&x), "post1", path, NULL, &done, err));
+	assert_int_equal(SYNC_EBUSY, sync_bundle_take(site(&x, 0), path, &x.c.o, &done, &x.c.site[0].report, &seen));
+	assert_non_null(strstr(seen.text, "exchange over the network first"));
+	assert_int_equal(0, unlink(path) + rmdir(folder));
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "changed");
+	end(&x);
+}
+
 static void what_is_yet_to_be_replaced_is_offered_again(void **state)
 {
 	struct ill x;
@@ -918,6 +951,54 @@ static void a_site_that_lapsed_is_waited_for_once_all_is_offered(void **state)
 	end(&x);
 }
 
+/* branches */
+
+/* A central of another branch has lost the edits of this one: that it had confirmed them says nothing any more. */
+static void edits_that_central_lost_are_not_older_than_what_it_has(void **state)
+{
+	struct ill x;
+	size_t image, old;
+
+	begin(&x, state, 1);
+	image = save_site(&x, 0);
+	put_location(site(&x, 0), "l1", 1, "of the first branch");
+	country_settle(&x.c);
+	old = save_central(&x);
+	push_often(&x, 3);
+	restore_site(&x, 0, image);
+	assert_healed(&x);
+	put_location(site(&x, 0), "l1", 1, "of the second branch");
+	country_settle(&x.c);
+	push_often(&x, 12);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'of the second branch'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE code = 'restored' AND frame LIKE '%%first branch%%'"));
+	end(&x);
+}
+
+static void no_version_is_named_twice_when_both_are_restored(void **state)
+{
+	struct ill x;
+	size_t old_central, old_site;
+
+	begin(&x, state, SITES);
+	old_central = save_central(&x);
+	put_barcode(site(&x, 0), "b2", "between");
+	country_settle(&x.c);
+	old_site = save_site(&x, 0);
+	put_barcode(site(&x, 0), "b1", "lost");
+	country_settle(&x.c);
+	run(site(&x, 1), "CREATE TABLE was AS SELECT version FROM sync_version WHERE record_id = 'b1'");
+	restore_central(&x, old_central);
+	restore_site(&x, 0, old_site);
+	put_barcode(site(&x, 0), "b1", "another");
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM barcode WHERE id = 'b1' AND gtin = 'another'"));
+	assert_int_equal(0, number(site(&x, 1), "SELECT count(*) FROM was JOIN sync_version v ON v.version = was.version"));
+	end(&x);
+}
+
 #define ON_SQLITE(test) TESTDB_ON(test, TESTDB_SQLITE, "SQLite")
 
 int main(void)
@@ -952,6 +1033,9 @@ int main(void)
 		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
 		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),
 		TESTDB_BOTH(a_site_that_lapsed_is_waited_for_once_all_is_offered),
+		TESTDB_BOTH(news_in_a_file_wait_until_the_site_has_offered),
+		TESTDB_BOTH(edits_that_central_lost_are_not_older_than_what_it_has),
+		TESTDB_BOTH(no_version_is_named_twice_when_both_are_restored),
 		TESTDB_BOTH(numbers_are_given_above_what_was_dropped),
 	};
 
