@@ -122,6 +122,7 @@ CREATE TABLE sync_changelog (
 	PRIMARY KEY (entity, record_id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX sync_changelog_seq ON sync_changelog(seq);
+CREATE INDEX sync_changelog_deleted ON sync_changelog(entity) WHERE action = 'D';
 CREATE INDEX sync_changelog_root ON sync_changelog(root_id) WHERE root_id IS NOT NULL;
 CREATE INDEX sync_changelog_old_root ON sync_changelog(old_root_id) WHERE old_root_id IS NOT NULL;
 

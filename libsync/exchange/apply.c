@@ -135,12 +135,27 @@ static enum sync_status log_alike(struct sync_db *db, const struct step *steps, 
 	return sync_run_ids(db, head, ids, n_ids, " AND entity = $2", SYNC_ARGS(sync_string(steps->r->name)), NULL, NULL, err);
 }
 
+/* Most of what comes is put, and few entities have deletes. */
+static enum sync_status any_deleted(struct sync_db *db, struct sync_view entity, bool *ret, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_changelog WHERE action = 'D' AND entity = $1 LIMIT 1";
+	int64_t some;
+
+	TRY(sync_db_number(db, any, SYNC_ARGS(sync_string(entity)), 0, &some, err));
+	*ret = some != 0;
+	return SYNC_OK;
+}
+
 static enum sync_status log_received(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
 {
+	bool deleted;
+
 	for (size_t i = 0, len; i < n; i += len) {
 		for (len = 1; i + len < n && together(&steps[i], &steps[i + len]);)
 			len++;
-		TRY(log_alike(db, &steps[i], len, SYNC_PUT, err));
+		TRY(any_deleted(db, steps[i].r->name, &deleted, err));
+		if (deleted)
+			TRY(log_alike(db, &steps[i], len, SYNC_PUT, err));
 		TRY(log_alike(db, &steps[i], len, SYNC_DELETE, err));
 		TRY(log_alike(db, &steps[i], len, SYNC_DROP, err));
 	}
