@@ -137,7 +137,7 @@ static enum sync_status list_columns(struct copying *k, struct sync_db *db, stru
 static enum sync_status find_columns(struct copying *k, struct sync_error *err)
 {
 	static const char listed[] = "SELECT value FROM json_each($1)";
-	static const char ours[] = "SELECT name, type, \"notnull\", dflt_value FROM pragma_table_info($1)";
+	static const char ours[] = "SELECT name, lower(type), \"notnull\", dflt_value FROM pragma_table_info($1)";
 	const char *sql = sync_wreck_sql(k->s->wreck, k->part->from);
 
 	if (k->part->columns)
