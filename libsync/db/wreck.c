@@ -466,8 +466,9 @@ enum sync_status sync_wreck_open(struct sync_wreck **ret, const char *path, sync
 		return sync_fail(err, SYNC_ENOMEM, "opening %s", path);
 	TRY(read_schema(w, err));
 	if (w->n == 0)
-		return sync_fail(err, SYNC_ECORRUPT, "%s: none of its %u pages says what tables there are: it is no SQLite database, or nothing is left of it",
-		                 path, w->file.pages);
+		return sync_fail(err, SYNC_ECORRUPT,
+		                 "%s: none of its %u pages says what tables there are: it is no SQLite database, or nothing is left of it", path,
+		                 w->file.pages);
 	*ret = steal(w);
 	return SYNC_OK;
 }

@@ -173,9 +173,13 @@ static bool fits(struct copying *k, const struct column *c, const struct sync_va
 
 static bool all_fit(struct copying *k, const struct sync_value *v, size_t n)
 {
-	for (size_t i = 0; i < k->n; i++)
-		if (k->c[i].kind && (i < n ? !fits(k, &k->c[i], &v[i]) : !k->c[i].spared))
+	for (size_t i = 0; i < k->n; i++) {
+		const struct column *c = &k->c[i];
+		const struct sync_value *given = i < n ? &v[i] : NULL;
+
+		if (c->kind && !(given ? fits(k, c, given) : c->spared))
 			return false;
+	}
 	return n <= k->n;
 }
 
@@ -293,7 +297,9 @@ static enum sync_status put_push(struct salvage *s, const struct sync_checkpoint
 	static const char put[] = "INSERT INTO sync_checkpoint(peer, way, ordinal, id, seq) VALUES (0, 'push', $1, $2, $3)"
 	                          "    ON CONFLICT DO NOTHING";
 
-	return c->ordinal ? sync_db_run(s->db, put, SYNC_ARGS(sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq)), NULL, NULL, err) : SYNC_OK;
+	if (c->ordinal == 0)
+		return SYNC_OK;
+	return sync_db_run(s->db, put, SYNC_ARGS(sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq)), NULL, NULL, err);
 }
 
 /* Central may have got a push of which the site did not hear any more. */
