@@ -73,7 +73,8 @@ struct copying {
 	struct salvage *s;
 	const struct part *part;
 	struct column c[SYNC_MAX_COLUMNS]; /* in the order of the file */
-	size_t n;
+	size_t n, known;                   /* known: of them to us */
+	size_t ours, needed;               /* columns of ours; those of them without which there is no row, and which the file lacks */
 	struct sync_arena arena;
 	struct sync_buf sql;  /* for rows of so many columns: */
 	size_t sql_n;
@@ -108,18 +109,29 @@ static enum sync_kind kind_of(struct sync_view type)
 	return sync_view_is(type, "real") ? SYNC_DOUBLE : SYNC_INT;
 }
 
+static struct column *find_column(struct copying *k, struct sync_view name)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (sync_view_eq(k->c[i].name, name))
+			return &k->c[i];
+	return NULL;
+}
+
 static enum sync_status take_ours(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	struct copying *k = ctx;
+	struct column *c = find_column(k, v[0].s);
+	bool nullable = v[2].i == 0, spared = nullable || v[3].kind != SYNC_NULL;
 
 	(void)n, (void)err;
-	for (size_t i = 0; i < k->n; i++) {
-		if (!sync_view_eq(k->c[i].name, v[0].s))
-			continue;
-		k->c[i].kind = kind_of(v[1].s);
-		k->c[i].nullable = v[2].i == 0;
-		k->c[i].spared = v[2].i == 0 || v[3].kind != SYNC_NULL;
-	}
+	k->ours++;
+	k->known += c != NULL;
+	k->needed += !c && !spared;
+	if (!c)
+		return SYNC_OK;
+	c->kind = kind_of(v[1].s);
+	c->nullable = nullable;
+	c->spared = spared;
 	return SYNC_OK;
 }
 
@@ -133,21 +145,53 @@ static enum sync_status list_columns(struct copying *k, struct sync_db *db, stru
 	return sync_db_run(db, names, SYNC_ARGS(sync_text(k->part->from)), take_name, k, err);
 }
 
-/* An application may have made the table, with its columns in any order. Without the text it is taken to be as we make it. */
+static enum sync_status match_columns(struct copying *k, struct sync_error *err)
+{
+	static const char ours[] = "SELECT name, lower(type), \"notnull\", dflt_value FROM pragma_table_info($1)";
+
+	k->known = k->ours = k->needed = 0;
+	return sync_db_run(k->s->db, ours, SYNC_ARGS(sync_text(k->part->to)), take_ours, k, err);
+}
+
+/* Names that we do not know in the place of some that we miss: the text is damaged. One that only lacks some is of an older version. */
+static bool is_damaged(const struct copying *k)
+{
+	return k->needed > 0 || (k->known < k->n && k->known < k->ours);
+}
+
+static enum sync_status take_for_ours(struct copying *k, struct sync_error *err)
+{
+	k->n = 0;
+	TRY(list_columns(k, k->s->db, err));
+	return match_columns(k, err);
+}
+
+/*
+ * An application may have made the table, with its columns in any order, so the text that made it says what they are. Without it, or if
+ * as many are in a damaged one, it is taken to be as we make it; else no row of it is understood.
+ */
 static enum sync_status find_columns(struct copying *k, struct sync_error *err)
 {
-	static const char listed[] = "SELECT value FROM json_each($1)";
-	static const char ours[] = "SELECT name, lower(type), \"notnull\", dflt_value FROM pragma_table_info($1)";
 	const char *sql = sync_wreck_sql(k->s->wreck, k->part->from);
 
-	if (k->part->columns)
-		TRY(sync_db_run(k->s->db, listed, SYNC_ARGS(sync_text(k->part->columns)), take_name, k, err));
-	else if (sql && !strncmp(sql, "CREATE TABLE ", 13) &&
-	         sync_db_run_text(k->s->scratch, sql, SYNC_NOARGS, NULL, NULL, NULL) == SYNC_OK)
+	if (sql && !strncmp(sql, "CREATE TABLE ", 13) && sync_db_run_text(k->s->scratch, sql, SYNC_NOARGS, NULL, NULL, NULL) == SYNC_OK)
 		TRY(list_columns(k, k->s->scratch, err));
-	if (k->n == 0)
-		TRY(list_columns(k, k->s->db, err));
-	return sync_db_run(k->s->db, ours, SYNC_ARGS(sync_text(k->part->to)), take_ours, k, err);
+	TRY(match_columns(k, err));
+	if (k->n == 0 || (is_damaged(k) && k->n == k->ours))
+		return take_for_ours(k, err);
+	k->n = is_damaged(k) ? 0 : k->n;
+	return SYNC_OK;
+}
+
+/* Those of an index are named by the part. */
+static enum sync_status name_columns(struct copying *k, struct sync_error *err)
+{
+	static const char listed[] = "SELECT value FROM json_each($1)";
+
+	if (!k->part->columns)
+		return find_columns(k, err);
+	TRY(sync_db_run(k->s->db, listed, SYNC_ARGS(sync_text(k->part->columns)), take_name, k, err));
+	return match_columns(k, err);
 }
 
 /* rows */
@@ -242,7 +286,7 @@ static enum sync_status copy_with(struct copying *k, struct sync_error *err)
 {
 	bool whole;
 
-	TRY(find_columns(k, err));
+	TRY(name_columns(k, err));
 	TRY(sync_wreck_each(k->s->wreck, k->part->from, take_row, k, &whole, err));
 	k->whole = k->whole && whole;
 	return SYNC_OK;
@@ -269,7 +313,8 @@ static enum sync_status no_link(const struct salvage *s, bool whole, struct sync
 	if (!sync_wreck_sql(s->wreck, "sync_link") && sync_wreck_sql(s->wreck, "sync_site"))
 		return sync_fail(err, SYNC_EWRONGDB, "%s is the database of a central, not of a site", s->file);
 	if (whole)
-		return sync_fail(err, SYNC_ENOTFOUND, "%s is of no site that ever registered at a central server: nothing of it can be sent there",
+		return sync_fail(err, SYNC_ENOTFOUND,
+		                 "%s names no site (sync_link is empty): it never registered at a central server, and nothing of it can be sent there",
 		                 s->file);
 	return sync_fail(err, SYNC_ECORRUPT,
 	                 "%s: sync_link cannot be read, which says whose edits these are and has the key of a bundle. Keep the file: a person may "
@@ -314,14 +359,14 @@ static enum sync_status read_pushes(struct salvage *s, struct sync_error *err)
 
 /* what was edited */
 
+/* Either of the two names all edits, when it is whole; what is not is not always seen. */
 static enum sync_status read_changes(struct salvage *s, struct sync_error *err)
 {
-	bool whole;
+	bool whole, index_whole;
 
 	TRY(copy(s, &changes, &whole, err));
-	if (!whole)
-		TRY(copy(s, &named, &whole, err));
-	s->ret->incomplete = !whole || sync_wreck_log_damaged(s->wreck);
+	TRY(copy(s, &named, &index_whole, err));
+	s->ret->incomplete = (!whole && !index_whole) || sync_wreck_log_damaged(s->wreck);
 	return SYNC_OK;
 }
 
@@ -395,13 +440,7 @@ static void write_put(struct sync_buf *b, const struct sync_entity *e)
 	              e->name, e->name, e->name);
 }
 
-/* The others deleted it, if its table is whole. */
-static void write_gone(struct sync_buf *b, const struct sync_entity *e)
-{
-	sync_buf_addf(b, "UPDATE sync_changelog SET action = 'D', root_id = %s WHERE entity = '%s' AND action = '?'",
-	              sync_entity_grouped(e) ? "record_id" : "NULL", e->name);
-}
-
+/* An edit that only the index names may have been a delete. Nobody guesses that: it would delete the record everywhere. */
 static void write_lost(struct sync_buf *b, const struct sync_entity *e)
 {
 	sync_buf_addf(b,
@@ -429,8 +468,8 @@ static enum sync_status lose(struct salvage *s, struct sync_view entity, struct 
 static enum sync_status take_lost(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	const struct records *r = ctx;
-	const char *why = !r->k.whole                  ? "its table is damaged, and no part of it that can be read has this record"
-	                  : sync_view_is(v[1].s, "?") ? "it was deleted, and nothing is left that says of which group it was"
+	const char *why = !r->k.whole ? "its table is damaged, and no part of it that can be read has this record"
+	                  : sync_view_is(v[1].s, "?") ? "it is not in its table, and nothing is left that says whether it was deleted"
 	                                              : "it is not in its table any more";
 
 	(void)n;
@@ -440,8 +479,6 @@ static enum sync_status take_lost(void *ctx, const struct sync_value *v, size_t 
 static enum sync_status settle(struct records *r, struct sync_error *err)
 {
 	TRY(run_made(r->k.s, write_put, r->e, NULL, NULL, err));
-	if (r->k.whole && !r->e->parent)
-		TRY(run_made(r->k.s, write_gone, r->e, NULL, NULL, err));
 	return run_made(r->k.s, write_lost, r->e, take_lost, r, err);
 }
 
