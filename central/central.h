@@ -18,6 +18,7 @@ struct central_settings {
 	int64_t body_max, memory_max;                    /* bytes: of one request, of all that are being read */
 	int64_t connections, exchanges, registrations;   /* at the same time */
 	int64_t waiting_max;                             /* rows of one site, of either kind */
+	int64_t after, limit;                            /* of a list: numbers above, rows */
 	int64_t idle_ms, keep_alive_ms, busy_ms, keep_ms, wait_ms;
 	struct sync_texts store;
 	bool all, allow_plain, force, json, verbose;
@@ -39,9 +40,6 @@ enum sync_status central_lock_name(const char *url, struct sync_buf *ret, struct
 size_t central_troubles(const char *url, struct sync_trouble ret[static 2]);
 /** Whoever serves PostgreSQL without a registry is told. */
 void central_warn_of_no_registry(const struct central_settings *s);
-
-/** The entity of that name. @retval SYNC_EUSAGE  there is none: the text has the nearest one */
-enum sync_status central_entity(const char *name, const struct sync_entity **ret, struct sync_error *err);
 
 sync_command_fn cmd_serve;
 sync_command_fn cmd_site_add, cmd_site_list, cmd_site_show, cmd_site_reset, cmd_site_keep, cmd_site_revoke;

@@ -114,7 +114,7 @@ enum sync_status cmd_import(const struct sync_call *call, struct sync_error *err
 	enum sync_format format;
 	int64_t records;
 
-	TRY(central_entity(call->args[0], &e, err));
+	TRY(sync_entity_named(call->args[0], &e, err));
 	TRY(find_format(s->format, call->args[1], &format, err));
 	TRY(open_input(call->args[1], &in, err));
 	TRY(central_edit(&db, call, false, err));
@@ -132,7 +132,7 @@ enum sync_status cmd_export(const struct sync_call *call, struct sync_error *err
 	int64_t records;
 	int fd = STDOUT_FILENO;
 
-	TRY(central_entity(call->args[0], &e, err));
+	TRY(sync_entity_named(call->args[0], &e, err));
 	TRY(find_format(call->json && !s->format ? "json" : s->format, NULL, &format, err));
 	TRY(central_open(&db, call, false, err));
 	return sync_export(db, e, format, write_fd, &fd, &records, err);

@@ -77,8 +77,9 @@ static enum sync_status lock_file(const char *url, int *ret, struct sync_error *
 		return SYNC_OK;
 	*ret = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (*ret < 0)
-		return sync_fail(err, sync_status_of_errno(errno), "%s: %s: central needs to write beside its database: is this the service's user?", name.data,
-		                 strerror(errno));
+		return sync_fail(err, sync_status_of_errno(errno), "%s: %s: %s", name.data, strerror(errno),
+		                 errno == ENOENT ? "the folder of the database is not there: make it first"
+		                                 : "central needs to write beside its database: is this the service's user?");
 	if (flock(*ret, LOCK_EX | LOCK_NB) == 0)
 		return SYNC_OK;
 	if (errno != EWOULDBLOCK)

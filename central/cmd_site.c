@@ -189,7 +189,7 @@ static enum sync_status show_text(struct sync_db *db, const struct sync_site *s,
 
 	TRY(figures_get(db, s, &f, err));
 	pending_text(pending, f.pending);
-	exchanged_text(text, sizeof text, &f);
+	exchanged_text(text, sizeof text, &f, false);
 	sync_buf_addf(b, "site       %s (%" PRId64 "), %s\n", s->name, s->site_id, site_state(s));
 	add_time(b, "created    ", s->created_us);
 	add_time(b, "last seen  ", s->last_seen_us);

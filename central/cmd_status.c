@@ -17,12 +17,13 @@ static enum sync_status recovery_json(struct sync_db *db, struct sync_buf *b, st
 	sync_show_open(b, "recovered", '{');
 	sync_show_time(b, "lost_seen", r.seen_us);
 	sync_show_int(b, "sites_healed", r.sites);
+	sync_show_int(b, "sites_missing", r.missing);
 	sync_show_int(b, "waiting", r.open);
 	sync_show_close(b, '}');
 	return SYNC_OK;
 }
 
-/* Nothing as long as central has lost nothing. */
+/* Nothing as long as central has lost nothing, or has it back. */
 static enum sync_status recovery_text(struct sync_db *db, struct sync_buf *b, struct sync_error *err)
 {
 	struct sync_recovery r;
@@ -32,8 +33,11 @@ static enum sync_status recovery_text(struct sync_db *db, struct sync_buf *b, st
 	if (!r.seen_us)
 		return SYNC_OK;
 	sync_time_text(at, r.seen_us);
-	sync_buf_addf(b, "\ncentral lost history, as was first seen %s: %" PRId64 " site%s healed, %" PRId64 " record%s in central recovered\n", at,
+	sync_buf_addf(b, "\ncentral lost history, as was first seen %s: %" PRId64 " site%s healed, %" PRId64 " record%s in central recovered", at,
 	              r.sites, r.sites == 1 ? " has" : "s have", r.open, r.open == 1 ? " waits" : "s wait");
+	if (r.missing)
+		sync_buf_addf(b, ", %" PRId64 " site%s not here since", r.missing, r.missing == 1 ? " was" : "s were");
+	sync_buf_add_char(b, '\n');
 	return SYNC_OK;
 }
 
@@ -91,7 +95,7 @@ static enum sync_status sites_text(struct sync_db *db, const struct sites *sites
 		TRY(figures_get(db, s, &f, err));
 		pending_text(pending, f.pending);
 		waiting_text(waiting, &f, most);
-		exchanged_text(text, sizeof text, &f);
+		exchanged_text(text, sizeof text, &f, true);
 		table_text(&t, s->name);
 		table_text(&t, site_state(s));
 		table_time(&t, s->last_seen_us);

@@ -46,8 +46,10 @@ static void report_text(struct sync_buf *b, const char *site, const struct sync_
 	if (!v->at_us)
 		sync_buf_addf(b, "never verified: site '%s'", site);
 	else
-		sync_buf_addf(b, "%s: site '%s' at %s, %" PRId64 " records of %" PRId64 " entities, digest %s, differences left in %" PRId64,
-		              v->unequal ? "not equal" : "equal", site, at, v->records, v->entities, v->digest, v->unequal);
+		sync_buf_addf(b, "%s: site '%s' at %s, %" PRId64 " records of %" PRId64 " entities, digest %s",
+		              v->unequal ? "not equal" : "equal", site, at, v->records, v->entities, v->digest);
+	if (v->unequal)
+		sync_buf_addf(b, ", differences left in %" PRId64 " entit%s", v->unequal, v->unequal == 1 ? "y" : "ies");
 	if (!answered)
 		sync_buf_add_text(b, "\nasked: the site verifies after its next exchange; central verify --wait 10m waits for it");
 }
@@ -71,7 +73,8 @@ enum sync_status cmd_verify(const struct sync_call *call, struct sync_error *err
 	(call->json ? report_json : report_text)(&b, site.name, &v, answered);
 	TRY(sync_show_print(&b, err));
 	if (answered && v.unequal)
-		return sync_fail(err, SYNC_EINCOMPLETE, "differences are left in %" PRId64 " entities: remote verify at the site lists them", v.unequal);
+		return sync_fail(err, SYNC_EINCOMPLETE, "differences are left in %" PRId64 " entit%s: remote verify at the site lists them", v.unequal,
+		                 v.unequal == 1 ? "y" : "ies");
 	return answered || !s->wait_ms ? SYNC_OK
 	                               : sync_fail(err, SYNC_EINCOMPLETE, "site '%s' has not answered yet; it was last seen as central site show tells", site.name);
 }

@@ -2,11 +2,13 @@
 
 #include <arpa/inet.h>
 #include <civetweb.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -337,6 +339,31 @@ static int on_tls(void *ssl_ctx, void *user_data)
 	return shims_load_certificate(ssl_ctx, s->tls_cert, s->tls_key, &h->err) == SYNC_OK ? 1 : -1;
 }
 
+/* civetweb says why to a log only: the system does as well, when it is asked once more. */
+static enum sync_status cannot_listen(const char *listen, const char *host, int port, struct sync_error *err)
+{
+	static const struct {
+		int code;
+		const char *text;
+	} reasons[] = {
+		{ EACCES, "permission denied: ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE, as the systemd unit central" },
+		{ EADDRINUSE, "something else listens there: is another central running? ss -ltnp tells" },
+		{ EADDRNOTAVAIL, "this machine has no such address; 0.0.0.0 stands for all that it has" },
+		{ 0, "serve --verbose tells why" },
+	};
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = inet_addr(host) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int code = fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 ? errno : 0;
+	const char *why = strerror(code);
+
+	if (fd >= 0)
+		close(fd);
+	for (size_t i = 0; i < COUNT(reasons); i++)
+		if (reasons[i].code == code)
+			why = reasons[i].text;
+	return sync_fail(err, SYNC_EIO, "cannot listen on %s: %s", listen, why);
+}
+
 static enum sync_status listen_at(struct http *h, const char *host, int port, struct sync_error *err)
 {
 	const struct central_settings *s = h->api->settings;
@@ -354,8 +381,8 @@ static enum sync_status listen_at(struct http *h, const char *host, int port, st
 	snprintf(keep_alive, sizeof keep_alive, "%" PRId64, s->keep_alive_ms);
 	h->mg = mg_start(&callbacks, h, options);
 	if (!h->mg)
-		return h->err.status != SYNC_OK ? sync_fail(err, h->err.status, "%s", h->err.text) :
-		                                  sync_fail(err, SYNC_EIO, "cannot listen on %s: is something else listening there?", s->listen);
+		return h->err.status != SYNC_OK ? sync_fail(err, h->err.status, "%s", h->err.text)
+		                                : cannot_listen(s->listen, host, port, err);
 	if (mg_get_server_ports(h->mg, 1, ports) != 1)
 		return sync_fail(err, SYNC_EIO, "cannot tell which port was chosen");
 	h->port = ports[0].port;

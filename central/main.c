@@ -8,7 +8,8 @@ static const char *const serve[] = { "serve", NULL };
 static const char *const taking[] = { "serve", "accept", "status", NULL };
 static const char *const bundle[] = { "bundle", NULL };
 static const char *const site_add[] = { "site add", NULL };
-static const char *const recovered_accept[] = { "recovered accept", NULL };
+static const char *const recovered_all[] = { "recovered accept", "recovered discard", NULL };
+static const char *const recovered_list[] = { "recovered list", NULL };
 static const char *const store_move[] = { "store move", NULL };
 static const char *const explain[] = { "explain", NULL };
 static const char *const verify[] = { "verify", NULL };
@@ -37,12 +38,15 @@ static const struct sync_setting settings[] = {
 	  SYNC_SETTING_TIME, 1, 60000 },
 	{ "waiting-max", AT(waiting_max), "10000", "N", "records of one site that wait for something to arrive, and as many edits of it that "
 	  "wait for a person; beyond, its pushes that add to them are not taken", taking, SYNC_SETTING_NUMBER, 1, 100000000 },
-	{ "keep", AT(keep_ms), "90d", "TIME", "in days, for which deletes and what is settled are kept; a site that is away longer begins anew", serve,
+	{ "keep", AT(keep_ms), "90d", "TIME", "in days, for which deletes and what is settled are kept; a site that is away longer shows all that it holds when it "
+	  "comes back", serve,
 	  SYNC_SETTING_TIME, DAY_MS, SYNC_KEEP_MOST * DAY_MS },
 	{ "verbose", AT(verbose), .help = "log rounds that only found nothing new, too", .commands = serve, .type = SYNC_SETTING_FLAG },
 	{ "store", AT(store), NULL, "ID", "a store of the new site; may be repeated", site_add, SYNC_SETTING_TEXTS },
 	{ "site", AT(site), NULL, "NAME", "only this site, and why it has the record or not", explain },
-	{ "all", AT(all), NULL, NULL, "everything that central has not changed since", recovered_accept, SYNC_SETTING_FLAG },
+	{ "all", AT(all), NULL, NULL, "accept: what needs no person to look at it; discard: everything", recovered_all, SYNC_SETTING_FLAG },
+	{ "limit", AT(limit), "1000", "N", "records that are shown", recovered_list, SYNC_SETTING_NUMBER, 1, 50000 },
+	{ "after", AT(after), "0", "ID", "those behind this number", recovered_list, SYNC_SETTING_NUMBER, 0, INT64_C(1) << 53 },
 	{ "force", AT(force), NULL, NULL, "at once: what the old site has not pushed yet will be quarantined", store_move,
 	  SYNC_SETTING_FLAG },
 	{ "wait", AT(wait_ms), "0s", "TIME", "for the site's answer", verify, SYNC_SETTING_TIME, 0, 86400000 },
@@ -51,8 +55,9 @@ static const struct sync_setting settings[] = {
 	{ 0 },
 };
 
-static const char entities[] = "- is standard input. Entities, such as name, store or item, and their fields: docs/entities.md, installed in "
-			       "share/doc/libsync-central. `central export ENTITY` of an empty table prints its columns.";
+#define ENTITIES                                                                                                                \
+	"Entities, such as name, store or item, and their fields: docs/entities.md, installed in share/doc/libsync-central. " \
+	"`central export ENTITY` of an empty table prints its columns."
 
 static const struct sync_command commands[] = {
 	{ "serve", NULL, cmd_serve, "answer sites until SIGTERM" },
@@ -66,13 +71,13 @@ static const struct sync_command commands[] = {
 	{ "option", "[NAME] [VALUE]", cmd_option, "what this installation has chosen; with a value, choose it" },
 	{ "recovered list", NULL, cmd_recovered_list, "what central lost and sites have offered, after a restore" },
 	{ "recovered accept", "[ID...]", cmd_recovered_accept, "apply it as central's own edit" },
-	{ "recovered discard", "ID...", cmd_recovered_discard, "close it without effect" },
+	{ "recovered discard", "[ID...]", cmd_recovered_discard, "close it without effect" },
 	{ "waiting list", NULL, cmd_waiting_list, "what waits for a person" },
 	{ "waiting accept", "ID", cmd_waiting_accept, "apply it as central's own edit" },
 	{ "waiting discard", "ID", cmd_waiting_discard, "close it without effect" },
 	{ "verify", "SITE", cmd_verify, "how its last verification went, and ask for another" },
-	{ "import", "ENTITY FILE", cmd_import, "records from CSV or JSON lines, all or none", entities },
-	{ "export", "ENTITY", cmd_export, "records as CSV or JSON lines to standard output", entities },
+	{ "import", "ENTITY FILE", cmd_import, "records from CSV or JSON lines, all or none", "- is standard input. " ENTITIES },
+	{ "export", "ENTITY", cmd_export, "records as CSV or JSON lines to standard output", ENTITIES },
 	{ "explain", "ENTITY ID", cmd_explain, "a record's journey: who wrote it, who has it and why, what it waits for" },
 	{ "bundle", "SITE FILE", cmd_bundle, "write a site's first load, or what is new for it, into a file" },
 	{ "accept", "FILE", cmd_accept, "take a site's edits from a file that remote bundle wrote" },

@@ -24,10 +24,10 @@ static void tell(const char *path, const struct sync_registry_report *r)
 {
 	if (r->sites + r->stores > 0)
 		sync_log(SYNC_LOG_INFO, "registrations restored",
-		         "sites=%" PRId64 " stores=%" PRId64 " registry=%s text=the database was restored from an older backup", r->sites,
-		         r->stores, path);
+		         "sites=%" PRId64 " stores=%" PRId64 " registry=%s text=%s", r->sites, r->stores, path,
+		         "the database was restored from an older backup");
 	if (r->later > 0)
-		sync_log(SYNC_LOG_INFO, "registrations wait", "sites=%" PRId64 " text=until what they pushed is integrated", r->later);
+		sync_log(SYNC_LOG_INFO, "registrations wait", "sites=%" PRId64 " text=%s", r->later, "until what they pushed is integrated");
 	if (r->warning[0])
 		sync_log(SYNC_LOG_WARNING, "registry", "text=%s", r->warning);
 }
@@ -63,6 +63,6 @@ enum sync_status central_edit(struct sync_db **ret, const struct sync_call *call
 void central_warn_of_no_registry(const struct central_settings *s)
 {
 	if (!s->registry && strncmp(s->database, "postgres:", 9) == 0)
-		sync_log(SYNC_LOG_WARNING, "no registry",
-		         "text=the setting registry names no file: a site that registers after a backup is locked out when that is restored");
+		sync_log(SYNC_LOG_WARNING, "no registry", "text=%s",
+		         "the setting registry names no file: a site that registers after a backup is locked out when that is restored");
 }

@@ -45,7 +45,9 @@ void sites_clear(struct sites *s)
 
 const char *site_state(const struct sync_site *s)
 {
-	return s->revoked ? "revoked" : !s->installation[0] ? "new" : !s->loaded ? "loading" : s->lapsed ? "lapsed" : "ok";
+	if (s->revoked || !s->installation[0])
+		return s->revoked ? "revoked" : "new";
+	return s->copied ? "copied" : !s->loaded ? "loading" : s->lapsed ? "lapsed" : "ok";
 }
 
 enum sync_status figures_get(struct sync_db *db, const struct sync_site *s, struct figures *ret, struct sync_error *err)
@@ -100,14 +102,14 @@ enum sync_status waiting_json(void *ctx, const struct sync_waiting *w, struct sy
 	return sync_buf_check(b, err);
 }
 
-void exchanged_text(char *ret, size_t size, const struct figures *f)
+void exchanged_text(char *ret, size_t size, const struct figures *f, bool brief)
 {
 	const struct sync_exchanged *x = &f->last;
 
 	if (!f->exchanged)
 		snprintf(ret, size, "none with records");
 	else if (x->code != SYNC_OK)
-		snprintf(ret, size, "%s: %s", sync_status_name(x->code), x->text);
+		snprintf(ret, size, "%s: %s", sync_status_name(x->code), brief ? sync_status_text(x->code) : x->text);
 	else
 		snprintf(ret, size, "%" PRId64 " up, %" PRId64 " down, %" PRId64 " bytes in, %" PRId64 " out", x->pushed, x->pulled, x->bytes_in,
 		         x->bytes_out);

@@ -16,7 +16,7 @@ enum sync_status sites_get(struct sync_db *db, struct sites *ret, struct sync_er
 const char *sites_name(const struct sites *s, int64_t site_id);
 void sites_clear(struct sites *s);
 
-/** "new" (not registered), "loading", "ok" or "revoked". */
+/** "new" (not registered), "loading", "ok", "lapsed", "copied" or "revoked". */
 const char *site_state(const struct sync_site *s);
 
 /** What is told of a site besides its row. */
@@ -33,8 +33,8 @@ enum sync_status site_show(struct sync_db *db, const struct sync_site *s, struct
 /** For fn of sync_waiting_each(): append an object to the report in ctx, a struct sync_buf. */
 enum sync_status waiting_json(void *ctx, const struct sync_waiting *w, struct sync_error *err);
 
-/** "40 up, 3 down, 2000 bytes in, 900 out", or why it failed; size bytes. */
-void exchanged_text(char *ret, size_t size, const struct figures *f);
+/** "40 up, 3 down, 2000 bytes in, 900 out", or why it failed, in short where a column has to do; size bytes. */
+void exchanged_text(char *ret, size_t size, const struct figures *f, bool brief);
 
 enum { PENDING_LIMIT = 10000 };
 /** A number that was counted up to PENDING_LIMIT: "10000+" when there are more. */

@@ -63,19 +63,25 @@ static enum sync_status trade_secret(struct session *s, struct sync_registration
 	}
 }
 
-static enum sync_status register_site(struct session *s, const struct remote_settings *settings, struct sync_error *err)
+/* What the options say of it. */
+static enum sync_status read_registration(const struct remote_settings *settings, struct sync_registration *ret, struct sync_error *err)
 {
-	struct sync_registration r = { .version = SYNC_VERSION };
-
 	TRY(check_options(settings, err));
-	TRY(sync_secret_read(settings->secret_file, r.secret, err));
-	TRY(find_installation(s->site.db, r.installation, err));
-	if (snprintf(r.site, sizeof r.site, "%s", settings->site) >= (int)sizeof r.site)
+	if (snprintf(ret->site, sizeof ret->site, "%s", settings->site) >= (int)sizeof ret->site)
 		return sync_fail(err, SYNC_EUSAGE, "--site has %zu bytes", strlen(settings->site));
+	return sync_secret_read(settings->secret_file, ret->secret, err);
+}
+
+static enum sync_status register_site(struct session *s, const struct remote_settings *settings, struct sync_registration *r,
+                                      struct sync_error *err)
+{
+	if (!r->site[0])
+		TRY(read_registration(settings, r, err));
+	TRY(find_installation(s->site.db, r->installation, err));
 	TRY(session_connect(s, settings, NULL, err));
-	TRY(trade_secret(s, &r, err));
-	explicit_bzero(r.secret, sizeof r.secret);
-	TRY(sync_link_put(s->site.db, r.site_id, r.site, settings->url, r.token, r.installation, err));
+	TRY(trade_secret(s, r, err));
+	explicit_bzero(r->secret, sizeof r->secret);
+	TRY(sync_link_put(s->site.db, r->site_id, r->site, settings->url, r->token, r->installation, err));
 	link_http_close(&s->http);
 	return sync_link_get(s->site.db, &s->link, err);
 }
@@ -93,7 +99,7 @@ static enum sync_status load(struct session *s, struct sync_report *report, stru
 	int64_t ms;
 
 	for (;;) {
-		enum sync_status status = sync_load_run(s->site.db, &s->http.transport, &s->options, report, err);
+		enum sync_status status = session_round(s, report, err); /* of a site that is not loaded, that is the load */
 
 		if (!come_again(status, err, &ms))
 			return status;
@@ -168,13 +174,16 @@ static enum sync_status init_bundle(struct session *s, const struct sync_call *c
 static enum sync_status init(struct session *s, const struct sync_call *call, struct sync_error *err)
 {
 	const struct remote_settings *settings = call->settings;
+	struct sync_registration registration = { .version = SYNC_VERSION };
 	struct sync_report report = { 0 };
 	enum sync_status status;
 
+	if (!site_exists(call))
+		TRY(read_registration(settings, &registration, err)); /* a call that is none makes no file */
 	TRY(site_open(&s->site, call, true, true, err));
 	status = sync_link_get(s->site.db, &s->link, err);
 	if (status == SYNC_ENOTFOUND)
-		status = register_site(s, settings, err);
+		status = register_site(s, settings, &registration, err);
 	TRY(status);
 	TRY(check_same(&s->link, settings, err));
 	session_options(s);

@@ -85,9 +85,10 @@ static void log_round(const struct session *s, const struct sync_report *r)
 	bool moved = r->pushed > 0 || r->pulled > 0;
 
 	sync_log(moved ? SYNC_LOG_INFO : SYNC_LOG_DEBUG, "round ok",
-	         "site=%s pushed=%" PRId64 " pulled=%" PRId64 " unpushed=%" PRId64 " more=%" PRId64 " waiting=%" PRId64 " refused=%" PRId64
-	         " out=%" PRId64 " in=%" PRId64 " ms=%" PRId64,
-	         s->link.name, r->pushed, r->pulled, r->unpushed, r->more, r->waiting, r->refused, r->bytes_out, r->bytes_in, r->ms);
+	         "site=%s pushed=%" PRId64 " pulled=%" PRId64 " unpushed=%" PRId64 " more=%" PRId64 " waiting=%" PRId64
+	         " waiting_at_central=%" PRId64 " refused=%" PRId64 " out=%" PRId64 " in=%" PRId64 " ms=%" PRId64,
+	         s->link.name, r->pushed, r->pulled, r->unpushed, r->more, r->waiting, r->waiting_at_central, r->refused, r->bytes_out, r->bytes_in,
+	         r->ms);
 }
 
 /* What troubles the file was told when it began. */

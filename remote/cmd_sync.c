@@ -5,12 +5,13 @@
 /* What is left after a round that went well. */
 static enum sync_status check_complete(const struct sync_report *r, struct sync_error *err)
 {
-	if (!r->unpushed && !r->more && !r->waiting && !r->refused)
+	if (!r->unpushed && !r->more && !r->waiting && !r->waiting_at_central && !r->refused)
 		return SYNC_OK;
 	return sync_fail(err, SYNC_EINCOMPLETE,
 	                 "not everything went both ways: %" PRId64 " edit%s not at central, %" PRId64 " record%s not here, %" PRId64
-	                 " waiting here, %" PRId64 " edit%s waiting at central or not taken: remote status tells which",
-	                 r->unpushed, plural(r->unpushed), r->more, plural(r->more), r->waiting, r->refused, plural(r->refused));
+	                 " waiting here, %" PRId64 " edit%s waiting at central, %" PRId64 " not taken: remote status tells which",
+	                 r->unpushed, plural(r->unpushed), r->more, plural(r->more), r->waiting, r->waiting_at_central,
+	                 plural(r->waiting_at_central), r->refused);
 }
 
 static enum sync_status print_report(const struct session *s, const struct sync_report *r, bool json, bool ok, struct sync_error *err)

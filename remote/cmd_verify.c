@@ -79,6 +79,7 @@ static void report_as_json(struct sync_buf *b, const struct session *s, const st
 	char at[21];
 
 	sync_time_text(at, sync_now_us());
+	sync_show_bool(b, "ok", count(last) == 0);
 	sync_show_bool(b, "equal", count(last) == 0);
 	sync_show_text(b, "site", sync_view_of(s->link.name));
 	sync_show_text(b, "at", sync_view_of(at));
@@ -120,24 +121,17 @@ static enum sync_status print_report(const struct session *s, struct listing *l,
 	return sync_show_print(&b, err);
 }
 
-static enum sync_status find_entity(const struct sync_call *call, const struct sync_entity **ret, struct sync_error *err)
-{
-	*ret = call->n_args ? sync_entity_find(sync_view_of(call->args[0])) : NULL;
-	if (call->n_args && !*ret)
-		return sync_fail(err, SYNC_EUSAGE, "no entity '%s'", call->args[0]);
-	return SYNC_OK;
-}
-
 enum sync_status cmd_verify(const struct sync_call *call, struct sync_error *err)
 {
 	const struct remote_settings *settings = call->settings;
 	defer(session_close) struct session s = { 0 };
 	defer(clear_listing) struct listing l = { .b.max = MOST_REPORT, .json = call->json };
-	const struct sync_entity *only;
+	const struct sync_entity *only = NULL;
 	struct sync_compared first, last;
 	struct sync_report total = { 0 };
 
-	TRY(find_entity(call, &only, err));
+	if (call->n_args)
+		TRY(sync_entity_named(call->args[0], &only, err));
 	remote_catch_signals();
 	TRY(session_open(&s, call, err));
 	TRY(sync_verify(s.site.db, &s.http.transport, &s.options, only, !settings->dry_run, list, &l, &first, &last, &total, err));

@@ -134,6 +134,16 @@ static void compare_clocks(struct session *s)
 	}
 }
 
+/* Whoever reads that the link is down is to know that no person has to do anything. */
+static void reassure(const struct session *s, struct sync_error *seen)
+{
+	static const char loaded[] = "nothing is lost, remote run tries again by itself";
+	static const char loading[] = "nothing is lost, remote init goes on from here when it is repeated";
+
+	if (seen->status == SYNC_ENET)
+		(void)sync_fail(seen, SYNC_ENET, "%s: %s", seen->text, s->link.operational ? loaded : loading);
+}
+
 enum sync_status session_round(struct session *s, struct sync_report *ret, struct sync_error *err)
 {
 	int64_t at_us = sync_now_us();
@@ -145,6 +155,7 @@ enum sync_status session_round(struct session *s, struct sync_report *ret, struc
 	if (seen.status == SYNC_OK)
 		seen.status = sync_round(s->site.db, &s->http.transport, &s->options, ret, &seen);
 	sync_progress_end(&s->progress);
+	reassure(s, &seen);
 	watch_over(s, &seen);
 	if (seen.status == SYNC_OK)
 		compare_clocks(s);
@@ -171,8 +182,8 @@ void report_json(struct sync_buf *b, const struct sync_report *r, const struct s
 		const char *key;
 		int64_t n;
 	} rows[] = { { "requests", r->requests }, { "pushed", r->pushed }, { "pulled", r->pulled }, { "integrated", r->integrated },
-		     { "waiting", r->waiting }, { "refused", r->refused }, { "unpushed", r->unpushed }, { "more", r->more },
-		     { "bytes_out", r->bytes_out }, { "bytes_in", r->bytes_in }, { "http_bytes_out", s->http.sent_bytes },
+		     { "waiting", r->waiting }, { "waiting_at_central", r->waiting_at_central }, { "refused", r->refused },
+		     { "unpushed", r->unpushed }, { "more", r->more }, { "bytes_out", r->bytes_out }, { "bytes_in", r->bytes_in }, { "http_bytes_out", s->http.sent_bytes },
 		     { "http_bytes_in", s->http.read_bytes }, { "ms", r->ms } };
 
 	for (size_t i = 0; i < COUNT(rows); i++)

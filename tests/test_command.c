@@ -154,6 +154,7 @@ static void misuse_is_explained_and_ends_with_64(void **state)
 	} cases[] = {
 		{ { "central" }, "central: no command given\n" },
 		{ { "central", "sit" }, "central: no command 'sit'\n" },
+		{ { "central", "sit", "ad" }, "central: no command 'sit'\n" },
 		{ { "central", "site", "ad" }, "central: no command 'site ad': there are site add, site list\n" },
 		{ { "central", "site", "add" }, "central site add: arguments are missing, expected: NAME\n" },
 		{ { "central", "site", "add", "A", "B" }, "central site add: 'B' is one argument too many\n" },

@@ -67,6 +67,20 @@ static void unknown_names_are_not_found(void **state)
 	assert_int_equal(0, sync_field_find(entity("unit"), sync_view_of("id")));
 }
 
+static void of_an_entity_that_is_none_the_likely_name_is_told(void **state)
+{
+	const struct sync_entity *e;
+	struct sync_error err;
+
+	(void)state;
+	assert_int_equal(SYNC_OK, sync_entity_named("item", &e, &err));
+	assert_ptr_equal(entity("item"), e);
+	assert_int_equal(SYNC_EUSAGE, sync_entity_named("itm", &e, &err));
+	assert_string_equal("no entity is called 'itm': is it item?", err.text);
+	assert_int_equal(SYNC_EUSAGE, sync_entity_named("quadratic", &e, &err));
+	assert_string_equal("no entity is called 'quadratic': docs/entities.md lists all", err.text);
+}
+
 static void a_line_belongs_to_the_group_of_its_invoice(void **state)
 {
 	(void)state;
@@ -641,6 +655,7 @@ int main(void)
 		cmocka_unit_test(what_a_hard_reference_names_is_integrated_first),
 		cmocka_unit_test(every_declaration_is_found_by_its_name),
 		cmocka_unit_test(unknown_names_are_not_found),
+		cmocka_unit_test(of_an_entity_that_is_none_the_likely_name_is_told),
 		cmocka_unit_test(a_line_belongs_to_the_group_of_its_invoice),
 		cmocka_unit_test(routing_values_are_all_that_any_route_reads),
 		cmocka_unit_test(routing_values_are_also_what_other_entities_routes_read),

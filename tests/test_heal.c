@@ -6,6 +6,7 @@
 #include <libsync/site.h>
 
 #include "db/driver.h"
+#include "exchange/peer.h"
 #include "faulty_db.h"
 
 enum { SITES = 2 };
@@ -120,7 +121,7 @@ static struct sync_recovered accept_all(struct ill *x)
 {
 	struct sync_recovered r;
 
-	assert_ok(sync_recovered_accept(central(x), &r, err));
+	assert_ok(sync_recovered_accept_all(central(x), &r, err));
 	loopback_work(&x->c.site[0].line);
 	return r;
 }
@@ -330,6 +331,375 @@ static void a_first_load_from_a_central_that_was_restored_begins_anew(void **sta
 	end(&x);
 }
 
+/* The edit made again has the number that the lost one had. */
+static void an_edit_on_top_of_a_lost_one_is_in_conflict_with_what_is_in_its_place(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_barcode(central(&x), "b1", "lost");
+	country_settle(&x.c);
+	put_barcode(site(&x, 0), "b1", "on top");
+	restore_central(&x, old);
+	put_barcode(central(&x), "b1", "made again");
+	loopback_work(&x.c.site[0].line);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict'"));
+	end(&x);
+}
+
+/* That a push was refused tells nothing of when its edits were made. */
+static void an_edit_that_is_pushed_again_is_as_old_as_it_is(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	x.c.o.chunk_max = 1;
+	put_barcode(site(&x, 0), "b1", "early");
+	put_location(site(&x, 0), "l2", 1, "new");
+	put_location(site(&x, 0), "l3", 1, "new");
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	restore_central(&x, old);
+	put_barcode(site(&x, 1), "b1", "late");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE gtin = 'late'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND frame LIKE '%%early%%'"));
+	end(&x);
+}
+
+/* What was decided about one loss says nothing of the next one. */
+static void what_a_person_accepted_once_and_central_lost_again_is_offered_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit2", "to be deleted");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, accept_all(&x).accepted);
+	put_unit(central(&x), "unit2", "there again");
+	assert_healed(&x);
+	old = save_central(&x);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "deleted");
+	end(&x);
+}
+
+/* What a process remembers of its sites goes beyond what its database has by then, as after a failover to a standby that lags. */
+static void a_restore_under_a_process_that_goes_on_is_noticed(void **state)
+{
+	struct sync_seen *remembered;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	remembered = sync_seen_open(sync_db_url(central(&x)));
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "missing");
+	sync_seen_release(remembered);
+	end(&x);
+}
+
+/* A join of a patient that this site may not make visible by itself. */
+static void what_waits_for_a_grant_is_not_taken_from_a_site_that_lapsed(void **state)
+{
+	struct ill x;
+
+	begin(&x, state, SITES);
+	run(site(&x, 0), "INSERT INTO name(id, name, code, type, is_customer, is_supplier, is_manufacturer, is_donor, on_hold, is_deceased)"
+			 " VALUES ('p1', 'Patient', 'p1', 'PATIENT', 0, 0, 0, 0, 0, 0)");
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM name WHERE id = 'p1'"));
+	run(site(&x, 1), "INSERT INTO name_store_join(id, store_id, name_id, name_is_customer, name_is_supplier)"
+			 " VALUES ('j1', 'store2', 'p1', 0, 0)");
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'grant' AND done_us IS NULL"));
+	run(central(&x), "UPDATE sync_site SET lapsed_us = 1 WHERE site_id = 2");
+	country_settle(&x.c);
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM name_store_join WHERE id = 'j1'"));
+	assert_ok(sync_waiting_accept(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE kind = 'grant'"), err));
+	loopback_work(&x.c.site[0].line);
+	country_settle(&x.c);
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM name_store_join WHERE id = 'j1'"));
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM name WHERE id = 'p1'"));
+	end(&x);
+}
+
+/* A later build may know the field. */
+static void a_lost_change_of_a_field_that_nobody_knows_is_offered(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	run(central(&x), "INSERT INTO sync_extra(entity, record_id, data) VALUES ('unit', 'unit1', '{\"colour\": \"red\"}')");
+	run(central(&x), "UPDATE unit SET name = name");
+	country_settle(&x.c);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM sync_extra WHERE record_id = 'unit1'"));
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit1", "older");
+	assert_int_equal(1, accept_all(&x).accepted);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_extra WHERE record_id = 'unit1' AND data LIKE '%%red%%'"));
+	end(&x);
+}
+
+/* The same numbers were given twice: nobody can say which of the two is the latest. */
+static void versions_of_two_lost_histories_are_left_to_a_person(void **state)
+{
+	struct sync_recovered r;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	for (int i = 0; i < 9; i++)
+		put_unit(central(&x), "unit2", i % 2 ? "x" : "of the first");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	put_unit(central(&x), "unit2", "of the second");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(2, open_offers(&x));
+	r = accept_all(&x);
+	assert_int_equal(0, r.accepted);
+	assert_int_equal(2, r.left);
+	assert_ok(sync_recovered_discard(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE frame LIKE '%%first%%'"), err));
+	assert_int_equal(1, accept_all(&x).accepted);
+	end(&x);
+}
+
+static void versions_of_which_no_site_knows_the_time_are_left_to_a_person(void **state)
+{
+	struct sync_recovered r;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "first");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	put_unit(central(&x), "unit2", "second");
+	assert_int_equal(SYNC_OK, country_round(&x.c, 1));
+	run(site(&x, 0), "DELETE FROM sync_pulled");
+	run(site(&x, 1), "DELETE FROM sync_pulled");
+	restore_central(&x, old);
+	assert_healed(&x);
+	r = accept_all(&x);
+	assert_int_equal(0, r.accepted);
+	assert_int_equal(2, r.left);
+	end(&x);
+}
+
+/* Which one site has of before, and another of after it was something else. */
+static void content_that_came_back_counts_as_late_as_it_was_last(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES + 1);
+	old = save_central(&x);
+	for (size_t i = 0; i < SITES + 1; i++) {
+		put_unit(central(&x), "unit2", i % 2 ? "b" : "a");
+		assert_int_equal(SYNC_OK, country_round(&x.c, i));
+	}
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(2, open_offers(&x));
+	assert_int_equal(1, accept_all(&x).accepted);
+	assert_int_equal(0, open_offers(&x));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM unit WHERE id = 'unit2' AND name = 'a'"));
+	end(&x);
+}
+
+static void put_other_item(struct sync_db *db)
+{
+	run(db, "INSERT INTO item(id, name, code, unit_id, ven_category, default_pack_size, type, legacy_record, is_active, is_vaccine,"
+		"    vaccine_doses, volume_per_pack) SELECT 'item2', name, 'two', unit_id, ven_category, default_pack_size, type,"
+		"    legacy_record, is_active, is_vaccine, vaccine_doses, volume_per_pack FROM item WHERE id = 'item1'");
+}
+
+static void a_group_is_accepted_whole_or_not_at_all(void **state)
+{
+	struct sync_recovered r;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_other_item(central(&x));
+	put_stocktake(central(&x), "t8", 1, 2);
+	put_stocktake(central(&x), "t9", 1, 3);
+	run(central(&x), "UPDATE stocktake_line SET item_id = 'item2' WHERE id = 't9-2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(8, open_offers(&x));
+	assert_ok(sync_recovered_discard(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE record_id = 'item2'"), err));
+	r = accept_all(&x);
+	assert_int_equal(3, r.accepted);
+	assert_int_equal(4, r.left);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM stocktake"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM stocktake_line"));
+	put_other_item(central(&x));
+	assert_int_equal(4, accept_all(&x).accepted);
+	assert_healed(&x);
+	assert_int_equal(5, number(site(&x, 0), "SELECT count(*) FROM stocktake_line"));
+	end(&x);
+}
+
+/* It was registered in what central lost, or held nothing before. */
+static void what_a_site_without_any_common_place_offers_is_not_taken_for_changed(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit1", "before");
+	country_settle(&x.c);
+	old = save_central(&x);
+	put_unit(central(&x), "unit1", "lost");
+	country_settle(&x.c);
+	run(site(&x, 0), "DELETE FROM sync_pulled");
+	restore_central(&x, old);
+	run(central(&x), "UPDATE sync_site SET all_seq = 0, all_id = '', own_seq = 0, own_id = '',"
+			 "    created_us = (SELECT max(at_us) + 1 FROM sync_routing)");
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit1", "older");
+	assert_int_equal(1, accept_all(&x).accepted);
+	end(&x);
+}
+
+static void what_a_site_says_that_central_lost_is_kept_only_if_it_did(void **state)
+{
+	struct sync_recovery seen;
+	struct ill x;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit1", "newer");
+	run(site(&x, 0), "INSERT INTO sync_offer(entity, record_id, action, seq) VALUES ('unit', 'unit1', 'P', 2)");
+	run(site(&x, 0), "UPDATE sync_link SET offer = 1, offered_id = '0123456789abcdef', offer_lost_seq = all_seq, offer_lost_id = all_id");
+	assert_healed(&x);
+	assert_int_equal(0, open_offers(&x));
+	assert_ok(sync_recovered_count(central(&x), &seen, err));
+	assert_int_equal(0, seen.seen_us);
+	end(&x);
+}
+
+static void a_loss_is_over_when_all_sites_were_there_and_nothing_is_open(void **state)
+{
+	struct sync_recovery seen;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	assert_ok(sync_server_flush(central(&x), err));
+	assert_ok(sync_recovered_count(central(&x), &seen, err));
+	assert_true(seen.seen_us > 0);
+	assert_int_equal(1, seen.sites);
+	assert_int_equal(1, seen.missing);
+	assert_int_equal(1, seen.open);
+	assert_healed(&x);
+	assert_int_equal(1, accept_all(&x).accepted);
+	assert_ok(sync_server_flush(central(&x), err));
+	assert_ok(sync_recovered_count(central(&x), &seen, err));
+	assert_int_equal(0, seen.seen_us);
+	end(&x);
+}
+
+static enum sync_status count_row(void *ctx, const struct sync_waiting *w, struct sync_error *error)
+{
+	int64_t *last = ctx;
+
+	(void)error;
+	assert_true(w->id > *last);
+	*last = w->id;
+	return SYNC_OK;
+}
+
+static void offers_are_listed_page_by_page_and_discarded_by_their_own_numbers(void **state)
+{
+	struct sync_error seen = { 0 };
+	int64_t first = 0, second, n;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	put_unit(central(&x), "unit3", "lost");
+	put_unit(central(&x), "unit4", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_ok(sync_recovered_each(central(&x), 0, 1, count_row, &first, err));
+	second = first;
+	assert_ok(sync_recovered_each(central(&x), first, 1, count_row, &second, err));
+	assert_true(second > first);
+	assert_int_equal(SYNC_ENOTFOUND, sync_waiting_discard(central(&x), first, &seen));
+	assert_non_null(strstr(seen.text, "central waiting list"));
+	assert_ok(sync_recovered_discard(central(&x), first, err));
+	assert_int_equal(SYNC_ENOTFOUND, sync_recovered_discard(central(&x), second + 100, &seen));
+	assert_non_null(strstr(seen.text, "central recovered list"));
+	assert_ok(sync_recovered_discard_all(central(&x), &n, err));
+	assert_int_equal(2, n);
+	assert_int_equal(0, open_offers(&x));
+	end(&x);
+}
+
+static void what_a_site_may_offer_is_bounded(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	for (int i = 0; i < 120; i++)
+		put_unit(central(&x), (char[]){ 'u', (char)('a' + i / 10), (char)('a' + i % 10), 0 }, "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	put_unit(central(&x), "unit2", "to be deleted");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	sync_server_bound(x.c.site[0].line.server, 1);
+	assert_int_equal(SYNC_EFULL, country_round(&x.c, 0));
+	assert_ok(sync_recovered_discard_all(central(&x), &(int64_t){ 0 }, err));
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "deleted");
+	end(&x);
+}
+
 /* a site is restored */
 
 static void what_a_restored_site_lost_comes_back(void **state)
@@ -444,6 +814,59 @@ static void edits_made_before_the_first_contact_may_be_many(void **state)
 	end(&x);
 }
 
+/* It was acknowledged before the branch began, and nothing that the site lost is later. */
+static void what_waits_since_before_the_restore_is_taken_when_it_is_possible(void **state)
+{
+	struct ill x;
+	size_t old = 0;
+
+	begin(&x, state, 1);
+	run(site(&x, 0), "UPDATE location SET location_type_id = 'lt1' WHERE id = 'l1'");
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_inbox WHERE record_id = 'l1'"));
+	for (int i = 0; i < 270; i++) {
+		if (i == 71)
+			old = save_site(&x, 0);
+		put_location(site(&x, 0), "l2", 1, i % 2 ? "x" : "y");
+		assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	}
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "l3", 1, "new");
+	country_settle(&x.c);
+	assert_true(number(central(&x), "SELECT fork_sure FROM sync_site") > 0);
+	run(central(&x), "UPDATE location SET name = 'by central' WHERE id = 'l1'");
+	country_settle(&x.c);
+	run(central(&x), "INSERT INTO location_type(id, name, min_temperature, max_temperature) VALUES ('lt1', 'cold', 2, 8)");
+	country_settle(&x.c);
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND location_type_id = 'lt1'"));
+	end(&x);
+}
+
+/* Acknowledged, and nowhere else any more. */
+static void parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	x.c.o.chunk_max = 2;
+	put_stocktake(site(&x, 0), "t1", 1, 5);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_spool"));
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_healed(&x);
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_spool"));
+	assert_int_equal(4, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine' AND code = 'restored'"));
+	assert_ok(sync_waiting_accept(central(&x), number(central(&x), "SELECT id FROM sync_waiting WHERE entity = 'stocktake'"), err));
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM stocktake"));
+	end(&x);
+}
+
 /* both, and several times */
 
 static void both_may_be_restored_several_times(void **state)
@@ -521,6 +944,7 @@ static void a_copy_is_found_and_one_of_the_two_is_chosen(void **state)
 	struct ill x;
 	char branch[SYNC_BRANCH + 1];
 	struct sync_link link;
+	struct sync_site s;
 	size_t other;
 	struct sync_error seen;
 
@@ -540,14 +964,49 @@ static void a_copy_is_found_and_one_of_the_two_is_chosen(void **state)
 	swap(&x, other);
 	put_location(site(&x, 0), "b2", 1, "of b");
 	assert_int_equal(SYNC_ECOPIED, round_of(&x, "central site keep NAME BRANCH"));
+	assert_ok(sync_site_find(central(&x), "post1", &s, err));
+	assert_true(s.copied);
 	assert_int_equal(SYNC_EINVALID, sync_site_keep(central(&x), "post1", "ffffffff", &seen));
 	assert_ok(sync_site_keep(central(&x), "post1", branch, err));
+	assert_ok(sync_site_find(central(&x), "post1", &s, err));
+	assert_false(s.copied);
 	assert_int_equal(SYNC_ECOPIED, round_of(&x, "was stopped at central"));
 	swap(&x, other);
 	assert_healed(&x);
 	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'a2'"));
 	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'b1'"));
 	assert_int_equal(SYNC_EINVALID, sync_site_keep(central(&x), "post1", branch, &seen));
+	end(&x);
+}
+
+/* Which the alarm about the other copy came before. */
+static void the_copy_that_lives_on_may_be_restored_like_any_site(void **state)
+{
+	struct ill x;
+	char branch[SYNC_BRANCH + 1];
+	struct sync_link link;
+	size_t other, old;
+
+	begin(&x, state, 1);
+	other = save_site(&x, 0);
+	put_location(site(&x, 0), "a1", 1, "of a");
+	country_settle(&x.c);
+	swap(&x, other);
+	put_location(site(&x, 0), "b1", 1, "of b");
+	country_settle(&x.c);
+	assert_ok(sync_link_get(site(&x, 0), &link, err));
+	memcpy(branch, link.branch, sizeof branch);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "b2", 1, "of b");
+	country_settle(&x.c);
+	swap(&x, other);
+	put_location(site(&x, 0), "a2", 1, "of a");
+	assert_int_equal(SYNC_ECOPIED, round_of(&x, "two copies"));
+	assert_ok(sync_site_keep(central(&x), "post1", branch, err));
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "b3", 1, "of b");
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'b2'"));
 	end(&x);
 }
 
@@ -1011,14 +1470,32 @@ int main(void)
 		TESTDB_BOTH(the_latest_version_that_a_site_has_is_the_one_to_accept),
 		TESTDB_BOTH(where_the_log_does_not_reach_everything_is_offered),
 		ON_SQLITE(a_first_load_from_a_central_that_was_restored_begins_anew),
+		TESTDB_BOTH(an_edit_on_top_of_a_lost_one_is_in_conflict_with_what_is_in_its_place),
+		TESTDB_BOTH(an_edit_that_is_pushed_again_is_as_old_as_it_is),
+		TESTDB_BOTH(what_a_person_accepted_once_and_central_lost_again_is_offered_again),
+		TESTDB_BOTH(a_restore_under_a_process_that_goes_on_is_noticed),
+		TESTDB_BOTH(what_waits_for_a_grant_is_not_taken_from_a_site_that_lapsed),
+		TESTDB_BOTH(a_lost_change_of_a_field_that_nobody_knows_is_offered),
+		TESTDB_BOTH(versions_of_two_lost_histories_are_left_to_a_person),
+		TESTDB_BOTH(versions_of_which_no_site_knows_the_time_are_left_to_a_person),
+		TESTDB_BOTH(content_that_came_back_counts_as_late_as_it_was_last),
+		TESTDB_BOTH(a_group_is_accepted_whole_or_not_at_all),
+		TESTDB_BOTH(what_a_site_without_any_common_place_offers_is_not_taken_for_changed),
+		TESTDB_BOTH(what_a_site_says_that_central_lost_is_kept_only_if_it_did),
+		TESTDB_BOTH(a_loss_is_over_when_all_sites_were_there_and_nothing_is_open),
+		TESTDB_BOTH(offers_are_listed_page_by_page_and_discarded_by_their_own_numbers),
+		TESTDB_BOTH(what_a_site_may_offer_is_bounded),
 		TESTDB_BOTH(what_a_restored_site_lost_comes_back),
 		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),
 		TESTDB_BOTH(what_was_confirmed_before_does_not_come_back_over_what_was_lost),
 		TESTDB_BOTH(edits_made_before_the_first_contact_may_be_many),
+		TESTDB_BOTH(what_waits_since_before_the_restore_is_taken_when_it_is_possible),
+		TESTDB_BOTH(parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person),
 		TESTDB_BOTH(both_may_be_restored_several_times),
 		TESTDB_BOTH(a_lost_answer_is_told_from_a_restored_site),
 		TESTDB_BOTH(a_copy_is_found_and_one_of_the_two_is_chosen),
+		TESTDB_BOTH(the_copy_that_lives_on_may_be_restored_like_any_site),
 		TESTDB_BOTH(a_nightly_reset_to_one_image_is_no_copy),
 		TESTDB_BOTH(faults_while_healing_do_no_harm),
 		ON_SQLITE(healing_cut_at_any_byte_goes_on),

@@ -218,6 +218,7 @@ static const struct sync_header a_question = {
 	.inquiry = { some_made, COUNT(some_made), some_held, COUNT(some_held), true },
 	.offered = { 0, 3, "ffeeddccbbaa9988" },
 	.loss = SYNC_LOSS_OLD,
+	.lost = { 0, 9007199254740993, "aaaaaaaaaaaaaaaa" },
 };
 
 static const struct sync_header a_settlement = {

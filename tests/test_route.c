@@ -728,6 +728,22 @@ static void children_follow_a_record_whose_loss_is_told_before_the_job_comes_to_
 	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND record_id IN ('v', 'va') AND action = 'P'"));
 }
 
+/* SQLite: REPLACE looks like an insert. */
+static void who_held_a_record_that_is_replaced_is_told_before_the_job_comes_to_it(void **state)
+{
+	struct sync_db *db = country(state);
+
+	PUT(db, "location", "l", "store_id", "s1");
+	settle(db);
+	run_sql(db, "UPDATE sync_site SET installation = NULL WHERE site_id = 1");
+	run_sql(db, "UPDATE store SET site_id = 2 WHERE id = 's1'");
+	assert_ok(sync_route(db, err));
+	run_sql(db, "INSERT OR REPLACE INTO location(id, name, code, on_hold, store_id, volume) VALUES ('l', 'x', 'x', 0, 's1', 0)");
+	settle(db);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 1 AND record_id = 'l' AND action = 'X'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND record_id = 'l' AND action = 'P'"));
+}
+
 static void what_central_never_had_stays_in_its_group_when_its_site_is_to_drop_it(void **state)
 {
 	struct sync_db *db = country(state);
@@ -992,6 +1008,7 @@ int main(void)
 		TESTDB_BOTH(what_is_sent_again_is_nobodys_echo),
 		TESTDB_BOTH(an_edit_that_makes_due_what_its_site_was_told_to_drop_is_sent_back),
 		TESTDB_BOTH(children_follow_a_record_whose_loss_is_told_before_the_job_comes_to_it),
+		TESTDB_ON(who_held_a_record_that_is_replaced_is_told_before_the_job_comes_to_it, TESTDB_SQLITE, "SQLite"),
 		TESTDB_BOTH(what_central_never_had_stays_in_its_group_when_its_site_is_to_drop_it),
 		TESTDB_BOTH(nothing_is_numbered_when_nobody_is_to_hear_of_it),
 		TESTDB_BOTH(passed_tombstones_are_forgotten),

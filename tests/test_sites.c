@@ -288,7 +288,7 @@ static void a_reset_lets_go_of_stores_that_were_leaving(void **state)
 	assert_int_equal(2, number(db, "SELECT site_id FROM sync_store WHERE store_id = 's1'"));
 }
 
-static void the_newest_exchange_is_told_and_old_ones_go(void **state)
+static void the_newest_exchange_that_tells_something_is_kept_and_old_ones_go(void **state)
 {
 	struct sync_db *db = central(state);
 	struct sync_exchanged x = { .site_id = 3, .at_us = 5, .pushed = 2, .bytes_in = 210 }, last;
@@ -306,6 +306,14 @@ static void the_newest_exchange_is_told_and_old_ones_go(void **state)
 	assert_int_equal(SYNC_EBADFRAME, last.code);
 	assert_string_equal("not JSON", last.text);
 	assert_int_equal(210, last.bytes_in);
+	x = (struct sync_exchanged){ .site_id = 3, .at_us = 6 };
+	assert_ok(sync_exchanged_put(db, &x, 1, err));
+	assert_ok(sync_exchanged_last(db, 3, &last, &found, err));
+	assert_int_equal(SYNC_OK, last.code);
+	x.at_us = 7;
+	assert_ok(sync_exchanged_put(db, &x, 1, err));
+	assert_ok(sync_exchanged_last(db, 3, &last, &found, err));
+	assert_int_equal(6, last.at_us);
 	assert_int_equal(SYNC_EXCHANGES_KEPT, number(db, "SELECT count(*) FROM sync_exchange"));
 }
 
@@ -368,7 +376,7 @@ int main(void)
 		TESTDB_BOTH(a_move_from_a_site_that_was_never_registered_is_done_at_once),
 		TESTDB_BOTH(a_move_needs_force_when_the_old_site_is_revoked),
 		TESTDB_BOTH(a_reset_lets_go_of_stores_that_were_leaving),
-		TESTDB_BOTH(the_newest_exchange_is_told_and_old_ones_go),
+		TESTDB_BOTH(the_newest_exchange_that_tells_something_is_kept_and_old_ones_go),
 		TESTDB_BOTH(pending_counts_what_is_routed_above_the_position_and_not_its_own),
 		cmocka_unit_test(registrations_and_problems_read_back_as_written),
 	};

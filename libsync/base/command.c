@@ -156,8 +156,9 @@ static _Noreturn void refuse_command(const struct run *r, const struct argp_stat
 	for (const struct sync_command *command = r->p->commands; command->name; command++)
 		if (in_group(command, r))
 			sync_buf_addf(&b, "%s%s", b.len > 0 ? ", " : ": there are ", command->name);
-	misused(r, state, "no command '%s%s%s'%s", r->words[0], r->n_words > 1 ? " " : "", r->n_words > 1 ? r->words[1] : "",
-		b.len > 0 ? b.data : "");
+	if (b.len == 0)
+		misused(r, state, "no command '%s'", r->words[0]);
+	misused(r, state, "no command '%s%s%s'%s", r->words[0], r->n_words > 1 ? " " : "", r->n_words > 1 ? r->words[1] : "", b.data);
 }
 
 static void check_args(const struct run *r, const struct argp_state *state)

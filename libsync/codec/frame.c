@@ -109,7 +109,7 @@ static const struct shape common_shape = SHAPE("common", common_members);
  *   request: "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed, "w": want, "e": echo,
  *            "f": fork, "q": inquiry, "d": offered,
  *   answer:  "c": stored, "g": integrated, "h": highest, "r": refused, "q": common,
- *   both:    "n": verdict, "t": part and "k": cont in a request, "l": load, "y": verify, "z": loss}
+ *   both:    "n": verdict, "t": part and "k": cont in a request, "l": load, "y": verify, "z": loss, "j": lost in a request}
  */
 static const struct member header_members[] = {
 	{ "p", NUMBER, AT(sync_header, protocol), BOTH, true },
@@ -139,6 +139,7 @@ static const struct member header_members[] = {
 	{ "l", LOAD, AT(sync_header, load), BOTH },
 	{ "y", NUMBER, AT(sync_header, verify), BOTH },
 	{ "z", NUMBER, AT(sync_header, loss), BOTH },
+	{ "j", PLACE, AT(sync_header, lost), REQUEST },
 };
 static const struct shape header_shape = SHAPE("header", header_members);
 

@@ -472,24 +472,23 @@ struct sync_view sync_json_raw_value(struct sync_view object, size_t nth)
 	return raw.value;
 }
 
-static int by_text(const void *a, const void *b)
+static int by_name(const void *a, const void *b)
 {
-	return sync_view_cmp(*(const struct sync_view *)a, *(const struct sync_view *)b);
+	return sync_view_cmp(((const struct sync_json_raw *)a)->name, ((const struct sync_json_raw *)b)->name);
 }
 
 /* Yours to free; NULL when memory is out. */
-static struct sync_view *sorted_names(struct sync_view object, size_t *ret_n)
+static struct sync_json_raw *sorted_members(struct sync_view object, size_t *ret_n)
 {
-	struct sync_view *names = malloc((SYNC_JSON_TOKENS + 1) * sizeof *names);
-	struct sync_json_raw raw;
+	struct sync_json_raw *members = malloc((SYNC_JSON_TOKENS + 1) * sizeof *members);
 	size_t n = 0;
 
-	while (names && n < SYNC_JSON_TOKENS && sync_json_raw_next(&raw, &object))
-		names[n++] = raw.name;
-	if (names)
-		qsort(names, n, sizeof *names, by_text);
+	while (members && n < SYNC_JSON_TOKENS && sync_json_raw_next(&members[n], &object))
+		n++;
+	if (members)
+		qsort(members, n, sizeof *members, by_name);
 	*ret_n = n;
-	return names;
+	return members;
 }
 
 static void add_member(struct sync_buf *ret, const char **before, struct sync_view member)
@@ -502,7 +501,7 @@ static void add_member(struct sync_buf *ret, const char **before, struct sync_vi
 void sync_json_merge(struct sync_buf *ret, struct sync_view older, struct sync_view newer)
 {
 	size_t n;
-	defer(freep) struct sync_view *replaced = sorted_names(newer, &n);
+	defer(freep) struct sync_json_raw *replaced = sorted_members(newer, &n);
 	const char *before = "{";
 	struct sync_json_raw raw;
 
@@ -511,9 +510,27 @@ void sync_json_merge(struct sync_buf *ret, struct sync_view older, struct sync_v
 		return;
 	}
 	while (sync_json_raw_next(&raw, &older))
-		if (!bsearch(&raw.name, replaced, n, sizeof *replaced, by_text))
+		if (!bsearch(&raw, replaced, n, sizeof *replaced, by_name))
 			add_member(ret, &before, raw.member);
 	while (sync_json_raw_next(&raw, &newer))
 		add_member(ret, &before, raw.member);
 	sync_buf_add_text(ret, *before == '{' ? "{}" : "}");
+}
+
+bool sync_json_changes(struct sync_view older, struct sync_view newer)
+{
+	size_t n;
+	defer(freep) struct sync_json_raw *members = NULL;
+	struct sync_json_raw raw;
+
+	if (!newer.len || sync_view_eq(older, newer))
+		return false;
+	members = sorted_members(older, &n);
+	while (members && sync_json_raw_next(&raw, &newer)) {
+		const struct sync_json_raw *was = bsearch(&raw, members, n, sizeof *members, by_name);
+
+		if (!was || !sync_view_eq(was->value, raw.value))
+			return true;
+	}
+	return !members;
 }

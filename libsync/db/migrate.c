@@ -6,6 +6,7 @@
 
 #include <libsync/crypto.h>
 #include <libsync/ddl.h>
+#include <libsync/frame.h>
 
 #include "base/internal.h"
 #include "db/adopt.h"
@@ -197,14 +198,16 @@ static enum sync_status put_number(const struct opening *o, const char *key, int
 
 static enum sync_status make_tables(const struct opening *o, struct sync_error *err)
 {
-	char instance[17];
+	char random[17];
 
 	if (o->facts.n == 0 && o->sql->stamp)
 		TRY(sync_db_script(o->db, o->sql->stamp, err));
 	TRY(run_sections(o, sync_tables_sql, err));
 	TRY(sync_crypto_init(err));
-	sync_random_hex(instance, sizeof(instance) - 1);
-	TRY(sync_meta_put(o->db, "instance", sync_view_of(instance), err));
+	sync_random_hex(random, sizeof(random) - 1);
+	TRY(sync_meta_put(o->db, "instance", sync_view_of(random), err));
+	sync_random_hex(random, SYNC_HISTORY);
+	TRY(sync_meta_put(o->db, "history", (struct sync_view){ random, SYNC_HISTORY }, err));
 	return sync_meta_put(o->db, "role", sync_view_of(role_name(o->role)), err);
 }
 

@@ -305,11 +305,13 @@ enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[stati
 
 enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordinal, int64_t now_us, struct sync_error *err)
 {
-	static const char put[] = "INSERT INTO sync_routing(seq, id, at_us, ordinal) VALUES ($1, $2, $3, $4)";
-	struct sync_checkpoint made = { .ordinal = ordinal, .seq = seq };
+	static const char put[] = "INSERT INTO sync_routing(seq, id, at_us, ordinal)"
+				  "    SELECT CAST($1 AS bigint), value || $2, CAST($3 AS bigint), CAST($4 AS bigint) FROM sync_meta"
+				  "    WHERE key = 'history'";
+	const struct sync_checkpoint made = { .ordinal = ordinal, .seq = seq };
+	char own[SYNC_CHECKPOINT_ID - SYNC_HISTORY + 1];
 
-	sync_random_hex(made.id, SYNC_CHECKPOINT_ID);
-	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(seq), sync_text(made.id), sync_int(now_us), sync_int(ordinal)), NULL, NULL,
-			err));
+	sync_random_hex(own, SYNC_CHECKPOINT_ID - SYNC_HISTORY);
+	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(seq), sync_text(own), sync_int(now_us), sync_int(ordinal)), NULL, NULL, err));
 	return ordinal % TIDY_EVERY ? SYNC_OK : sync_tidy(db, &made, now_us, err);
 }

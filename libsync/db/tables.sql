@@ -6,7 +6,8 @@
 -- @ both
 
 CREATE TABLE sync_meta (
-	key   @id PRIMARY KEY NOT NULL,  -- format, role, schema, instance (random id of this database), option:NAME
+	key   @id PRIMARY KEY NOT NULL,  -- format, role, schema, instance (random id of this database), history
+	                                 -- (8 hex digits, with which ids of routing transactions begin: others after a loss), option:NAME
 	value text NOT NULL
 ) @clustered;
 
@@ -163,6 +164,8 @@ CREATE TABLE sync_link (
 	fork_own       bigint NOT NULL DEFAULT 0,
 	offer          bigint NOT NULL DEFAULT 0, -- enum sync_loss, 4: see offer.h; nothing but offers is exchanged
 	offer_after    bigint NOT NULL DEFAULT 0, -- what is in sync_pulled above is collected into sync_offer,
+	offer_lost_seq bigint NOT NULL DEFAULT 0, -- the newest place that was held when it was lost
+	offer_lost_id  text NOT NULL DEFAULT '',
 	offer_entity   @id,                       -- then what is in the tables from here on; null: they are not gone through
 	offer_id       @id,
 	offered        bigint NOT NULL DEFAULT 0, -- messages of offers that central has taken,
@@ -213,7 +216,7 @@ CREATE TABLE sync_site (
 	revision       bigint NOT NULL DEFAULT 0, -- of name, secret, token, installation and revocation: rises with each change
 	created_us     bigint NOT NULL,
 	revoked_us     bigint,
-	lapsed_us      bigint,           -- when it had been away for longer than deletes are kept: it must begin anew
+	lapsed_us      bigint,           -- when it had been away for longer than deletes are kept: it shows all that it holds when it comes back
 	branch         text NOT NULL,    -- of the last stored push
 	in_ordinal     bigint NOT NULL,  -- newest stored checkpoint of the site
 	in_id          text NOT NULL,
@@ -237,6 +240,7 @@ CREATE TABLE sync_site (
 	fork_upto      bigint NOT NULL DEFAULT 0, -- upto here they may have been overtaken by what it lost, which
 	fork_all       bigint NOT NULL DEFAULT 0, -- was routed above these places
 	fork_own       bigint NOT NULL DEFAULT 0,
+	fork_above     bigint NOT NULL DEFAULT 0, -- edits upto here came before the branch began
 	rival          text,             -- branch of a second copy of its database: both are refused until a person says which lives
 	stopped        text,             -- branch that a person has stopped
 	offered        bigint NOT NULL DEFAULT 0, -- messages of offers that were taken
@@ -310,11 +314,15 @@ CREATE TABLE sync_waiting (
 	at_us     bigint NOT NULL,
 	done_us   bigint,                -- when a person accepted or discarded it
 	verdict   text,                  -- accepted, discarded; recovered: also equal, superseded
-	since     bigint NOT NULL DEFAULT 0 -- recovered: what is routed above was changed since the history was lost
+	since     bigint NOT NULL DEFAULT 0, -- recovered: what is routed above was changed since the history was lost
+	history   @id NOT NULL DEFAULT '', -- recovered: the lost history, in which seq counts; empty: unknown
+	root_entity @id,                 -- recovered: its group
+	root_id   @id
 );
 CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;
 CREATE INDEX sync_waiting_done ON sync_waiting(done_us) WHERE done_us IS NOT NULL;
-CREATE INDEX sync_waiting_recovered ON sync_waiting(entity, record_id) WHERE kind = 'recovered';
+CREATE INDEX sync_waiting_record ON sync_waiting(entity, record_id);
+CREATE INDEX sync_waiting_root ON sync_waiting(root_entity, root_id) WHERE done_us IS NULL AND kind = 'recovered';
 
 CREATE TABLE sync_verified (
 	site_id  bigint PRIMARY KEY NOT NULL,

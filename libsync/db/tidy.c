@@ -32,7 +32,7 @@ enum sync_status sync_keep_put(struct sync_db *db, int64_t days, struct sync_err
 /* What counts at a site that is neither loading nor revoked nor lapsed: it goes on from where it is. */
 #define GOES_ON "s.loaded = 1 AND s.revoked_us IS NULL AND s.lapsed_us IS NULL"
 
-/* It may have passed nothing of what is about to be forgotten, so it never goes on. */
+/* It may have passed nothing of what is about to be forgotten: all that it holds is compared before it goes on. */
 static enum sync_status lapse(struct sync_db *db, int64_t before_us, int64_t now_us, struct sync_error *err)
 {
 	static const char mark[] = "UPDATE sync_site SET lapsed_us = $1 WHERE loaded = 1 AND revoked_us IS NULL AND lapsed_us IS NULL"

@@ -43,7 +43,7 @@ bool sync_record_differs(const struct sync_record *applied, const struct sync_re
 		if (v->kind != SYNC_ABSENT && !applied->entity->fields[i].local && !same(v, &stored->values[i]))
 			return true;
 	}
-	return false;
+	return sync_json_changes(stored->extra, applied->extra);
 }
 
 static enum sync_status queue(struct sync_db *db, const struct sync_entity *e, const struct sync_view *ids, size_t n,

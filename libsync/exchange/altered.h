@@ -5,7 +5,7 @@
 #include <libsync/db.h>
 #include <libsync/frame.h>
 
-/** Whether a record says anything else of its fields than what is stored (a delete: whether anything is). */
+/** Whether a record says anything else of its fields, unknown ones included, than what is stored (a delete: whether anything is). */
 bool sync_record_differs(const struct sync_record *r, const struct sync_record *stored);
 
 /**

@@ -103,15 +103,20 @@ enum sync_status sync_checkpoint_drop(struct sync_db *db, int64_t peer, int64_t 
 	return sync_db_run(db, drop, SYNC_ARGS(sync_int(peer), sync_int(ordinal)), NULL, NULL, err);
 }
 
-enum sync_status sync_checkpoint_abandon(struct sync_db *db, int64_t peer, const struct sync_checkpoint *from, bool *ret_again,
-					 struct sync_error *err)
+enum sync_status sync_checkpoint_abandoned(struct sync_db *db, int64_t peer, const char *id, bool *ret, struct sync_error *err)
 {
 	static const char was[] = "SELECT abandoned FROM sync_checkpoint WHERE peer = $1 AND id = $2 AND way = 'push'";
-	static const char abandon[] =
-	    "UPDATE sync_checkpoint SET abandoned = 1 WHERE peer = $1 AND way = 'push' AND ordinal > $2";
 	int64_t abandoned;
 
-	TRY(sync_db_number(db, was, SYNC_ARGS(sync_int(peer), sync_text(from->id)), 0, &abandoned, err));
-	*ret_again = abandoned != 0;
-	return sync_db_run(db, abandon, SYNC_ARGS(sync_int(peer), sync_int(from->ordinal)), NULL, NULL, err);
+	TRY(sync_db_number(db, was, SYNC_ARGS(sync_int(peer), sync_text(id)), 0, &abandoned, err));
+	*ret = abandoned != 0;
+	return SYNC_OK;
+}
+
+enum sync_status sync_checkpoint_abandon(struct sync_db *db, int64_t peer, int64_t ordinal, struct sync_error *err)
+{
+	static const char abandon[] =
+	    "UPDATE sync_checkpoint SET abandoned = 1 WHERE peer = $1 AND way = 'push' AND ordinal > $2";
+
+	return sync_db_run(db, abandon, SYNC_ARGS(sync_int(peer), sync_int(ordinal)), NULL, NULL, err);
 }

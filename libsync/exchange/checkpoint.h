@@ -30,8 +30,10 @@ enum sync_status sync_checkpoint_list(struct sync_db *db, int64_t peer, struct s
 /** Forget those above an ordinal: nobody else has them. */
 enum sync_status sync_checkpoint_drop(struct sync_db *db, int64_t peer, int64_t ordinal, struct sync_error *err);
 
-/** Central: a site has left all above this one and goes on elsewhere. *ret_again: this one it had left before. */
-enum sync_status sync_checkpoint_abandon(struct sync_db *db, int64_t peer, const struct sync_checkpoint *from, bool *ret_again,
-					 struct sync_error *err);
+/** Central: whether a site has left this one, and gone on elsewhere. */
+enum sync_status sync_checkpoint_abandoned(struct sync_db *db, int64_t peer, const char *id, bool *ret, struct sync_error *err);
+
+/** Central: a site has left all above an ordinal. */
+enum sync_status sync_checkpoint_abandon(struct sync_db *db, int64_t peer, int64_t ordinal, struct sync_error *err);
 
 #endif

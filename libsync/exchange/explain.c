@@ -11,7 +11,7 @@
 #include "base/internal.h"
 #include "exchange/lot.h"
 
-enum { ALIKE = 5 /* names or ids that are offered */ };
+enum { ALIKE = 5 /* ids that are offered */ };
 
 void sync_explanation_clear(struct sync_explanation *x)
 {
@@ -121,20 +121,6 @@ enum sync_status sync_explain_pulled(struct sync_explaining *g, int64_t site_id,
 
 /* what is meant */
 
-static enum sync_status no_entity(const char *name, struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf alike = { .max = 400 };
-	size_t n, found = 0, shared = strlen(name) < 4 ? strlen(name) : 4;
-	const struct sync_entity *const *all = sync_entities(&n);
-
-	for (size_t i = 0; i < n && found < ALIKE; i++)
-		if (strncmp(all[i]->name, name, shared) == 0 || strstr(all[i]->name, name) || strstr(name, all[i]->name))
-			sync_buf_addf(&alike, "%s%s", found++ ? ", " : "", all[i]->name);
-	if (found)
-		return sync_fail(err, SYNC_ENOTFOUND, "no entity is called '%s'; alike are %s", name, alike.data);
-	return sync_fail(err, SYNC_ENOTFOUND, "no entity is called '%s': docs/entities.md lists all", name);
-}
-
 static enum sync_status exists(struct sync_db *db, const struct sync_entity *e, struct sync_view id, bool *ret, struct sync_error *err)
 {
 	return sync_records_exist(db, e, &id, 1, ret, err);
@@ -236,6 +222,27 @@ static void sort_told(struct sync_explanation *x)
 	}
 }
 
+static enum sync_status tell_active(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct sync_explaining *g = ctx;
+	struct sync_arena *a = &g->x->arena;
+	const char *where = v[0].i ? sync_say(a, "is active at site '%s'", sync_explain_site(g, v[0].i)) : "is active at no site";
+	const char *next = v[1].i ? sync_say(a, ", and waits to move to site '%s'", sync_explain_site(g, v[1].i)) : "";
+
+	(void)n;
+	return sync_tell(g, (struct sync_told){ .what = "active", .text = sync_say(a, "%s%s", where, next) }, err);
+}
+
+/* Where a store counts as being, which its own site_id may be ahead of. */
+static enum sync_status tell_store(struct sync_explaining *g, struct sync_error *err)
+{
+	static const char find[] = "SELECT site_id, coalesce(next_site_id, 0) FROM sync_store WHERE store_id = $1";
+
+	if (strcmp(g->e->name, "store") != 0)
+		return SYNC_OK;
+	return sync_db_run(g->db, find, SYNC_ARGS(sync_string(g->id)), tell_active, g, err);
+}
+
 static enum sync_status gather(struct sync_explaining *g, const char *site, struct sync_error *err)
 {
 	bool central = g->x->central, was_deleted;
@@ -250,6 +257,7 @@ static enum sync_status gather(struct sync_explaining *g, const char *site, stru
 		return no_record(g, err);
 	g->x->state = g->exists ? "present" : was_deleted ? "deleted" : "absent";
 	if (central) {
+		TRY(tell_store(g, err));
 		TRY(sync_explain_spool(g, err));
 		TRY(sync_explain_holders(g, err));
 	}
@@ -260,11 +268,10 @@ static enum sync_status gather(struct sync_explaining *g, const char *site, stru
 enum sync_status sync_explain(struct sync_db *db, const char *entity, const char *record_id, const char *site,
                               struct sync_explanation *ret, struct sync_error *err)
 {
-	struct sync_explaining g = { .db = db, .e = sync_entity_find(sync_view_of(entity)), .x = ret };
+	struct sync_explaining g = { .db = db, .x = ret };
 	enum sync_status status;
 
-	if (!g.e)
-		return no_entity(entity, err);
+	TRY(sync_entity_named(entity, &g.e, err));
 	ret->central = sync_db_role(db) == SYNC_CENTRAL;
 	ret->entity = g.e->name;
 	ret->record_id = sync_say(&ret->arena, "%s", record_id);

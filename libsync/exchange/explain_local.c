@@ -40,7 +40,8 @@ static enum sync_status tell_edit(void *ctx, const struct sync_value *v, size_t 
 	if (deleted && !h->g->exists)
 		h->g->x->state = "deleted";
 	TRY(sync_tell(h->g,
-	              (struct sync_told){ .what = "written", .at_us = v[2].i, .site = h->link.name,
+	              (struct sync_told){ .what = "written", .at_us = v[2].i,
+	                                  .site = sync_say(&h->g->x->arena, "%s", h->link.name), /* outlives the link */
 	                                  .text = deleted ? "deleted here" : "last edited here" },
 	              err));
 	return tell_push(h, v[0].i, v[2].i, err);

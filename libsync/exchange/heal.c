@@ -319,6 +319,7 @@ enum sync_status sync_heal_load(struct sync_db *db, int loss, struct sync_error 
 	struct sync_link link;
 
 	TRY(sync_link_get(db, &link, err));
+	memset(&link.at, 0, sizeof link.at); /* pages of a load are of no place */
 	TRY(sync_db_begin(db, true, err));
 	status = sync_offer_begin(db, &link, loss, 0, false, err);
 	if (status == SYNC_OK)

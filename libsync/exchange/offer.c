@@ -28,16 +28,30 @@ enum {
 	MAX_SQL = 1024,
 };
 
-enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, int loss, int64_t after, bool whole, struct sync_error *err)
+/* What is offered of two histories is of neither. While offers are kept nothing else has come: they are of the one they were of. */
+static void note_lost(struct sync_link *link, int loss)
+{
+	const struct sync_position *at = &link->at;
+	const struct sync_checkpoint none = { 0 };
+
+	if ((loss & SYNC_LOSS_CENTRAL) && !link->offered.id[0])
+		link->lost = link->loss & SYNC_LOSS_CENTRAL ? none : at->all.seq > at->own.seq ? at->all : at->own;
+}
+
+enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, int loss, int64_t after, bool whole,
+				  struct sync_error *err)
 {
 	static const char begin[] = "UPDATE sync_link SET offer = offer | $1, offer_after = $2, offered = 0, offered_id = $3,"
-				    "    offered_entity = '', offered_record = ''";
+				    "    offered_entity = '', offered_record = '', offer_lost_seq = $4, offer_lost_id = $5";
 	static const char rest[] = "UPDATE sync_link SET offer = offer | $1, offer_entity = '', offer_id = ''";
 
+	note_lost(link, loss);
 	link->loss |= loss;
 	link->offered.seq = 0;
 	sync_random_hex(link->offered.id, SYNC_CHECKPOINT_ID);
-	TRY(sync_db_run(db, begin, SYNC_ARGS(sync_int(loss), sync_int(after), sync_text(link->offered.id)), NULL, NULL, err));
+	TRY(sync_db_run(db, begin,
+			SYNC_ARGS(sync_int(loss), sync_int(after), sync_text(link->offered.id), sync_int(link->lost.seq),
+				  sync_text(link->lost.id)), NULL, NULL, err));
 	if (whole && !(loss & SYNC_LOSS_OLD))
 		return SYNC_OK;
 	return sync_db_run(db, rest, SYNC_ARGS(sync_int(whole ? 0 : SYNC_OFFER_REST)), NULL, NULL, err);
@@ -337,6 +351,7 @@ static enum sync_status write_message(struct sync_db *db, const struct sync_link
 	enum sync_status status;
 
 	h.loss = link->loss;
+	h.lost = link->lost;
 	TRY(sync_unpushed(db, &h.unpushed, err));
 	TRY(sync_talk_writer(talk, &w, err));
 	sync_writer_begin(w, &h, true);

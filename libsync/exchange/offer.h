@@ -12,7 +12,7 @@ enum { SYNC_OFFER_REST = 4 };
 /**
  * Begin: from now on the site does nothing but offer, until all is acknowledged. In the caller's transaction.
  *
- * @param link   of after
+ * @param link   with the place that is held, of which link->lost will tell
  * @param loss   enum sync_loss
  * @param after  what is in the log behind this row is offered
  * @param whole  the log has all that was received since the loss; else whatever the tables hold may be lost

@@ -8,6 +8,7 @@
 #include "base/internal.h"
 #include "exchange/checkpoint.h"
 #include "exchange/route.h"
+#include "exchange/spool.h"
 
 /* the question */
 
@@ -71,11 +72,11 @@ static enum sync_status put_rival(struct sync_db *db, const struct sync_peer *p,
 static enum sync_status put_fork(struct sync_db *db, const struct sync_peer *p, const struct sync_fork *f, struct sync_error *err)
 {
 	static const char set[] =
-	    "UPDATE sync_site SET fork_sure = $1, fork_upto = $2, fork_all = $3, fork_own = $4 WHERE site_id = $5";
+	    "UPDATE sync_site SET fork_sure = $1, fork_upto = $2, fork_all = $3, fork_own = $4, fork_above = $5 WHERE site_id = $6";
 
 	return sync_db_run(db, set,
 			   SYNC_ARGS(sync_int(f->sure), sync_int(f->upto), sync_int(f->all_seq), sync_int(f->own_seq),
-				     sync_int(p->site_id)),
+				     sync_int(p->highest), sync_int(p->site_id)),
 			   NULL, NULL, err);
 }
 
@@ -88,12 +89,14 @@ enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, con
 	*ret_copied = false;
 	if (!h->fork.made || strcmp(h->branch, p->branch) == 0)
 		return SYNC_OK;
-	TRY(sync_checkpoint_abandon(db, p->site_id, &h->fork.common, &again, err));
+	TRY(sync_checkpoint_abandoned(db, p->site_id, h->fork.common.id, &again, err));
 	*ret_copied = again && strcmp(p->stopped, p->branch) != 0;
 	if (*ret_copied) {
 		snprintf(p->rival, sizeof p->rival, "%s", h->branch);
 		return put_rival(db, p, h->branch, err);
 	}
+	TRY(sync_checkpoint_abandon(db, p->site_id, h->fork.common.ordinal, err));
+	TRY(sync_spool_quarantine_parts(db, p->site_id, err));
 	return put_fork(db, p, &h->fork, err);
 }
 

@@ -69,12 +69,6 @@ enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, s
 	return SYNC_OK;
 }
 
-static bool same_place(const struct sync_position *a, const struct sync_position *b)
-{
-	return a->all.seq == b->all.seq && a->own.seq == b->own.seq && strcmp(a->all.id, b->all.id) == 0 &&
-	       strcmp(a->own.id, b->own.id) == 0;
-}
-
 /*
  * Deletes that a site has not had may be forgotten: it was away for too long, or names an older place than before, as after it was
  * restored, or its load rested. To begin at the beginning is always possible.
@@ -84,7 +78,10 @@ static bool may_miss_deletes(const struct sync_peer *p, int64_t seq, int64_t bef
 	return seq > 0 && seq < forgotten && (seq < before || !p->loaded);
 }
 
-/* The place of one stream: whether it was given here. It may have been, long ago, and be forgotten. */
+/*
+ * The place of one stream: whether it was given here. It may have been, long ago, and be forgotten. That the site was there before
+ * proves nothing: this process may remember what its database, restored meanwhile, does not know.
+ */
 static enum sync_status check_stream(struct sync_db *db, const struct sync_peer *p, const struct sync_checkpoint *at, int64_t before,
 				     int *ret_loss, struct sync_error *err)
 {
@@ -110,8 +107,6 @@ enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_
 					  struct sync_error *err)
 {
 	*ret_loss = p->lapsed ? SYNC_LOSS_OLD : SYNC_LOSS_NONE;
-	if (p->loaded && same_place(at, &p->at))
-		return SYNC_OK;
 	TRY(check_stream(db, p, &at->all, p->at.all.seq, ret_loss, err));
 	return check_stream(db, p, &at->own, p->at.own.seq, ret_loss, err);
 }

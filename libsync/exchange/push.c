@@ -168,7 +168,7 @@ static bool arrives(const struct sync_record *r, struct sync_arena *arena)
 static const struct sync_fault *find_obstacle(struct run *run, const struct sync_record *r)
 {
 	static const struct sync_fault unknown = { "unknown_entity", NULL, "this version of the program has no such entity" };
-	static const struct sync_fault missing = { "missing_record", NULL, "the record went while its table had no triggers" };
+	static const struct sync_fault missing = { "missing_record", NULL, "the record is not there, and nothing here tells that it was deleted" };
 
 	if (!r->entity)
 		return &unknown;

@@ -5,16 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <libsync/crypto.h>
 #include <libsync/records.h>
 #include <libsync/site.h>
 #include <libsync/time.h>
 
 #include "base/internal.h"
+#include "db/outbox.h"
 #include "exchange/altered.h"
 #include "exchange/integrate.h"
 #include "exchange/lot.h"
 #include "exchange/parted.h"
 #include "exchange/push.h"
+#include "exchange/route.h"
 
 /*
  * offer -> is it what central has?                        nothing
@@ -24,7 +27,7 @@
 
 enum {
 	PER_BATCH = 500,
-	MOST_OPEN = 1000000, /* of one site */
+	FAR = 100, /* times as many as may wait otherwise: all that a site received for months may be lost */
 };
 
 static const char lost_key[] = "lost_us"; /* when it was first seen that central has lost history */
@@ -34,7 +37,9 @@ struct offers {
 	struct sync_db *db;
 	struct sync_arena *arena;
 	int64_t site_id;
+	int64_t most;  /* that may wait of a site; 0: any number */
 	int loss;      /* enum sync_loss */
+	char history[SYNC_HISTORY + 1]; /* that was lost, and in which seqs count; empty: unknown */
 	int64_t since; /* what is routed above is of after the loss */
 	const struct sync_entity *e;
 	struct sync_view name;
@@ -43,6 +48,7 @@ struct offers {
 	struct sync_view *ids;
 	struct sync_record *stored;
 	bool *skip, *changed; /* per offer */
+	int64_t *raise;       /* per offer: the row that is of this content, too, when that was older; or 0 */
 	struct sync_view *frames;
 };
 
@@ -105,11 +111,15 @@ static enum sync_status find_changed(struct offers *o, struct sync_error *err)
 			    " AND entity = $2 AND source = 0 AND action <> 'R'", SYNC_ARGS(name), take_changed, o, err);
 }
 
-/* An edit of the same site waits here for what it needs: that is the site's version, and it is not lost. */
+/* An edit of the same site waits here for what it needs, or for a grant: that is the site's version, and it is not lost. */
 static enum sync_status find_waiting(struct offers *o, struct sync_error *err)
 {
-	return sync_run_ids(o->db, "SELECT record_id FROM sync_inbox WHERE record_id IN", o->ids, o->n,
-			    " AND entity = $2 AND source = $3", SYNC_ARGS(sync_string(o->name), sync_int(o->site_id)),
+	const struct sync_value name = sync_string(o->name), site = sync_int(o->site_id);
+
+	TRY(sync_run_ids(o->db, "SELECT record_id FROM sync_inbox WHERE record_id IN", o->ids, o->n, " AND entity = $2 AND source = $3",
+			 SYNC_ARGS(name, site), take_skipped, o, err));
+	return sync_run_ids(o->db, "SELECT record_id FROM sync_waiting WHERE record_id IN", o->ids, o->n,
+			    " AND entity = $2 AND site_id = $3 AND kind = 'grant' AND done_us IS NULL", SYNC_ARGS(name, site),
 			    take_skipped, o, err);
 }
 
@@ -124,21 +134,49 @@ static enum sync_status write_frame(struct offers *o, size_t i, struct sync_erro
 	return sync_frame_of(o->arena, &r, &o->frames[i], err);
 }
 
+/* What a person decided about stands for the same content of the same history, unless that had it later once more. */
 static enum sync_status take_kept(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	struct offers *o = ctx;
 	size_t i = find_offer(o, v[0].s);
+	bool open = v[4].kind != SYNC_INT;
 
 	(void)n, (void)err;
-	if (i < o->n && sync_view_eq(v[1].s, o->frames[i]))
-		o->skip[i] = true;
+	if (i == o->n || o->skip[i] || !sync_view_eq(v[1].s, o->frames[i]) || (!open && !o->history[0]))
+		return SYNC_OK;
+	o->skip[i] = v[3].i >= o->r[i].seq;
+	if (!o->skip[i] && open)
+		o->raise[i] = v[2].i;
 	return SYNC_OK;
 }
 
 static enum sync_status find_kept(struct offers *o, struct sync_error *err)
 {
-	return sync_run_ids(o->db, "SELECT record_id, frame FROM sync_waiting WHERE record_id IN", o->ids, o->n,
-			    " AND entity = $2 AND kind = 'recovered'", SYNC_ARGS(sync_string(o->name)), take_kept, o, err);
+	return sync_run_ids(o->db, "SELECT record_id, frame, id, seq, done_us FROM sync_waiting WHERE record_id IN", o->ids, o->n,
+			    " AND entity = $2 AND kind = 'recovered' AND history = $3",
+			    SYNC_ARGS(sync_string(o->name), sync_text(o->history)), take_kept, o, err);
+}
+
+static enum sync_status raise_kept(struct offers *o, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_waiting SET seq = $1 WHERE id = $2";
+
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->skip[i] || !o->raise[i])
+			continue;
+		TRY(sync_db_run(o->db, set, SYNC_ARGS(sync_int(o->r[i].seq), sync_int(o->raise[i])), NULL, NULL, err));
+		o->skip[i] = true;
+	}
+	return SYNC_OK;
+}
+
+/* A child's is named by what it was, when it is gone. */
+static struct sync_view root_of(const struct offers *o, size_t i)
+{
+	const struct sync_record *r = o->r[i].action == SYNC_PUT ? &o->r[i] : &o->stored[i];
+	int parent = o->e && o->e->parent ? sync_field_find(o->e, sync_view_of(o->e->parent)) : -1;
+
+	return parent >= 0 && r->values && r->values[parent].kind == SYNC_STRING ? r->values[parent].s : o->ids[i];
 }
 
 static struct sync_reason reason_of(const struct offers *o, size_t i)
@@ -155,10 +193,10 @@ static struct sync_reason reason_of(const struct offers *o, size_t i)
 
 static enum sync_status put_rows(const struct offers *o, struct sync_error *err)
 {
-	static const char *const columns[] = { "kind", "site_id", "entity", "record_id", "seq",
-					       "frame", "code",    "text",   "at_us",     "since" };
-	static const enum sync_type types[] = { SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT,   SYNC_BIGINT,
-						SYNC_TEXT, SYNC_TEXT,   SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT };
+	static const char *const columns[] = { "kind", "site_id", "entity", "record_id", "seq",     "frame",      "code",
+					       "text", "at_us",   "since",  "history",   "root_entity", "root_id" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT,
+						SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT, SYNC_TEXT };
 	static const struct sync_table table = { "sync_waiting", columns, types, COUNT(columns), 0, false };
 	struct sync_value *v = sync_arena_get(o->arena, (o->n + 1) * COUNT(columns) * sizeof *v);
 	int64_t now_us = sync_now_us();
@@ -181,6 +219,9 @@ static enum sync_status put_rows(const struct offers *o, struct sync_error *err)
 		v[at++] = sync_text(why.text);
 		v[at++] = sync_int(now_us);
 		v[at++] = sync_int(o->since);
+		v[at++] = sync_text(o->history);
+		v[at++] = o->e ? sync_text(sync_entity_root(o->e)->name) : sync_string(o->name);
+		v[at++] = sync_string(root_of(o, i));
 		rows++;
 	}
 	return sync_db_put_many(o->db, &table, v, rows, err);
@@ -204,6 +245,7 @@ static enum sync_status keep_offers(struct offers *o, struct sync_error *err)
 		if (!o->skip[i])
 			TRY(write_frame(o, i, err));
 	TRY(find_kept(o, err));
+	TRY(raise_kept(o, err));
 	return put_rows(o, err);
 }
 
@@ -255,11 +297,13 @@ static enum sync_status open_offers(struct offers *o, const struct sync_record *
 	o->stored = sync_arena_get(o->arena, n * sizeof *o->stored);
 	o->skip = sync_arena_get(o->arena, n);
 	o->changed = sync_arena_get(o->arena, n);
+	o->raise = sync_arena_get(o->arena, n * sizeof *o->raise);
 	o->frames = sync_arena_get(o->arena, n * sizeof *o->frames);
-	if (!o->ids || !o->stored || !o->skip || !o->changed || !o->frames)
+	if (!o->ids || !o->stored || !o->skip || !o->changed || !o->raise || !o->frames)
 		return sync_fail(err, SYNC_ENOMEM, "%zu offers", n);
 	memset(o->skip, 0, n);
 	memset(o->changed, 0, n);
+	memset(o->raise, 0, n * sizeof *o->raise);
 	memset(o->frames, 0, n * sizeof *o->frames);
 	for (size_t i = 0; i < n; i++)
 		o->ids[i] = r[i].id;
@@ -291,27 +335,52 @@ static enum sync_status take_batch(struct offers *o, const struct sync_batch *b,
 	return SYNC_OK;
 }
 
-static enum sync_status check_room(struct sync_db *db, int64_t site_id, struct sync_error *err)
+static enum sync_status check_room(struct sync_db *db, int64_t site_id, int64_t most, struct sync_error *err)
 {
 	static const char count[] = "SELECT count(*) FROM (SELECT id FROM sync_waiting"
 				    "    WHERE site_id = $1 AND done_us IS NULL AND kind = 'recovered' LIMIT $2) w";
 	int64_t n;
 
-	TRY(sync_db_number(db, count, SYNC_ARGS(sync_int(site_id), sync_int(MOST_OPEN)), 0, &n, err));
-	return n < MOST_OPEN ? SYNC_OK
-			     : sync_fail(err, SYNC_EFULL,
-					 "%" PRId64 " records that this site offered wait at central: central recovered list shows them", n);
+	if (most == 0)
+		return SYNC_OK;
+	TRY(sync_db_number(db, count, SYNC_ARGS(sync_int(site_id), sync_int(FAR * most)), 0, &n, err));
+	if (n < FAR * most)
+		return SYNC_OK;
+	return sync_fail(err, SYNC_EFULL,
+			 "%" PRId64 " records that this site offered wait at central, %d times as many as waiting-max: central recovered list "
+			 "shows them; no more are taken until some are accepted or discarded", n, FAR);
 }
 
-static enum sync_status note_loss(struct sync_db *db, int64_t site_id, int64_t now_us, struct sync_error *err)
+/*
+ * As long as ids of routing transactions begin as those of the lost history, another one begins here: what is routed from now on,
+ * and what may be lost of it, is told from what was lost.
+ */
+static enum sync_status begin_history(const struct offers *o, bool *ret_begun, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_meta SET value = $1 WHERE key = 'history' AND value = $2 RETURNING 1";
+	char history[SYNC_HISTORY + 1];
+	int64_t begun;
+
+	sync_random_hex(history, SYNC_HISTORY);
+	TRY(sync_db_number(o->db, set, SYNC_ARGS(sync_text(history), sync_text(o->history)), 0, &begun, err));
+	*ret_begun = begun != 0;
+	return SYNC_OK;
+}
+
+static enum sync_status note_loss(const struct offers *o, int64_t now_us, struct sync_error *err)
 {
 	static const char set[] = "UPDATE sync_site SET healed_us = $1 WHERE site_id = $2";
 	static const char first[] = "INSERT INTO sync_meta(key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
 	char text[24];
+	bool begun;
 
 	snprintf(text, sizeof text, "%" PRId64, now_us);
-	TRY(sync_db_run(db, first, SYNC_ARGS(sync_text(lost_key), sync_text(text)), NULL, NULL, err));
-	return sync_db_run(db, set, SYNC_ARGS(sync_int(now_us), sync_int(site_id)), NULL, NULL, err);
+	TRY(begin_history(o, &begun, err));
+	if (begun)
+		TRY(sync_meta_put(o->db, lost_key, sync_view_of(text), err));
+	else
+		TRY(sync_db_run(o->db, first, SYNC_ARGS(sync_text(lost_key), sync_text(text)), NULL, NULL, err));
+	return sync_db_run(o->db, set, SYNC_ARGS(sync_int(now_us), sync_int(o->site_id)), NULL, NULL, err);
 }
 
 /* From this place on it is waited for again. */
@@ -328,6 +397,42 @@ static int64_t newest_of(const struct sync_position *at)
 	return at->all.seq > at->own.seq ? at->all.seq : at->own.seq;
 }
 
+/*
+ * What the site held by what central still knows. A site that has no such place was registered after what it received was lost,
+ * or never had any.
+ */
+static enum sync_status find_since(struct offers *o, const struct sync_header *h, const struct sync_position *before,
+				   struct sync_error *err)
+{
+	static const char registered[] =
+	    "SELECT seq FROM sync_routing WHERE at_us <= (SELECT created_us FROM sync_site WHERE site_id = $1)"
+	    "    ORDER BY at_us DESC, seq DESC LIMIT 1";
+	bool known;
+
+	o->since = newest_of(&h->at);
+	if (o->since > 0)
+		return SYNC_OK;
+	TRY(sync_db_number(o->db, registered, SYNC_ARGS(sync_int(o->site_id)), 0, &o->since, err));
+	TRY(sync_pull_known(o->db, before, &known, err));
+	if (known && newest_of(before) > o->since)
+		o->since = newest_of(before);
+	return SYNC_OK;
+}
+
+/* Nothing is lost of a history whose newest place is known. */
+static enum sync_status find_history(struct offers *o, const struct sync_header *h, struct sync_error *err)
+{
+	char id[SYNC_CHECKPOINT_ID + 1];
+
+	if (!h->lost.id[0])
+		return SYNC_OK;
+	snprintf(o->history, sizeof o->history, "%.*s", SYNC_HISTORY, h->lost.id);
+	TRY(sync_routing_id(o->db, h->lost.seq, id, err));
+	if (strcmp(id, h->lost.id) == 0)
+		o->loss &= ~SYNC_LOSS_CENTRAL;
+	return SYNC_OK;
+}
+
 static enum sync_status take(struct offers *o, const struct sync_header *h, struct sync_reader *reader, struct sync_batch *b,
 			     struct sync_seen *seen, bool *ret_took, struct sync_error *err)
 {
@@ -336,14 +441,15 @@ static enum sync_status take(struct offers *o, const struct sync_header *h, stru
 
 	TRY(sync_peer_get(o->db, o->site_id, true, &peer, err));
 	TRY(sync_peer_admit(&peer, h->branch, err));
+	TRY(find_since(o, h, &peer.at, err));
 	if (seen)
 		sync_seen_get(seen, &peer);
 	TRY(sync_peer_check(o->db, &peer, h, &loss, err));
 	*ret_took = !(loss & SYNC_LOSS_CENTRAL) && (o->loss & loss) == loss;
 	if (!*ret_took)
 		return SYNC_OK;
-	TRY(check_room(o->db, o->site_id, err));
-	o->since = newest_of(&h->at) ? newest_of(&h->at) : newest_of(&peer.at); /* what it held by what central still knows */
+	TRY(check_room(o->db, o->site_id, o->most, err));
+	TRY(find_history(o, h, err));
 	sync_batch_open(b);
 	while (!b->ended) {
 		sync_arena_reset(o->arena);
@@ -351,7 +457,7 @@ static enum sync_status take(struct offers *o, const struct sync_header *h, stru
 		TRY(take_batch(o, b, err));
 	}
 	if (o->loss & SYNC_LOSS_CENTRAL)
-		TRY(note_loss(o->db, o->site_id, sync_now_us(), err));
+		TRY(note_loss(o, sync_now_us(), err));
 	TRY(sync_parted_offered(o->db, o->site_id, &h->offered, err));
 	if ((o->loss & SYNC_LOSS_OLD) && b->end.records == 0) /* the last of them */
 		TRY(note_return(o->db, o->site_id, h, err));
@@ -359,10 +465,11 @@ static enum sync_status take(struct offers *o, const struct sync_header *h, stru
 }
 
 enum sync_status sync_offer_take(struct sync_db *db, int64_t site_id, const struct sync_header *h, struct sync_reader *reader,
-				 struct sync_batch *b, struct sync_seen *seen, bool *ret_took, struct sync_error *err)
+				 struct sync_batch *b, struct sync_seen *seen, int64_t waiting_max, bool *ret_took,
+				 struct sync_error *err)
 {
 	defer(sync_arena_clear) struct sync_arena arena = { 0 };
-	struct offers o = { .db = db, .arena = &arena, .site_id = site_id, .loss = h->loss };
+	struct offers o = { .db = db, .arena = &arena, .site_id = site_id, .most = waiting_max, .loss = h->loss };
 	enum sync_status status;
 
 	*ret_took = false;
@@ -385,11 +492,20 @@ static enum sync_status take_number(void *ctx, const struct sync_value *v, size_
 enum sync_status sync_recovered_count(struct sync_db *db, struct sync_recovery *ret, struct sync_error *err)
 {
 	static const char seen[] = "SELECT value FROM sync_meta WHERE key = $1";
-	static const char healed[] = "SELECT count(*) FROM sync_site WHERE healed_us IS NOT NULL";
+	static const char healed[] = "SELECT count(*) FROM sync_site WHERE healed_us >= $1";
+	static const char missing[] =
+	    "SELECT count(*) FROM sync_site WHERE token_hash IS NOT NULL AND revoked_us IS NULL AND lapsed_us IS NULL"
+	    "    AND created_us < $1 AND coalesce(last_seen_us, 0) < $2";
 	static const char open[] = "SELECT count(*) FROM sync_waiting WHERE kind = 'recovered' AND done_us IS NULL";
 
 	*ret = (struct sync_recovery){ 0 };
 	TRY(sync_db_run(db, seen, SYNC_ARGS(sync_text(lost_key)), take_number, &ret->seen_us, err));
-	TRY(sync_db_number(db, healed, SYNC_NOARGS, 0, &ret->sites, err));
-	return sync_db_number(db, open, SYNC_NOARGS, 0, &ret->open, err);
+	if (!ret->seen_us)
+		return SYNC_OK;
+	TRY(sync_db_number(db, healed, SYNC_ARGS(sync_int(ret->seen_us)), 0, &ret->sites, err));
+	TRY(sync_db_number(db, missing, SYNC_ARGS(sync_int(ret->seen_us), sync_int(ret->seen_us)), 0, &ret->missing, err));
+	TRY(sync_db_number(db, open, SYNC_NOARGS, 0, &ret->open, err));
+	if (ret->missing == 0 && ret->open == 0)
+		*ret = (struct sync_recovery){ 0 };
+	return SYNC_OK;
 }

@@ -16,14 +16,16 @@
 struct overtaking {
 	struct sync_lot *lot;
 	struct sync_fork fork; /* of the sender's branch; upto 0: there is none to consider */
+	int64_t above;         /* what came before it has a seq upto this, and waits here since */
 };
 
 static enum sync_status take_fork(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
-	struct sync_fork *f = ctx;
+	struct overtaking *o = ctx;
 
 	(void)n, (void)err;
-	*f = (struct sync_fork){ .sure = v[0].i, .upto = v[1].i, .all_seq = v[2].i, .own_seq = v[3].i };
+	o->fork = (struct sync_fork){ .sure = v[0].i, .upto = v[1].i, .all_seq = v[2].i, .own_seq = v[3].i };
+	o->above = v[4].i;
 	return SYNC_OK;
 }
 
@@ -34,7 +36,7 @@ static enum sync_status take_later(void *ctx, const struct sync_value *v, size_t
 	struct sync_item *item = sync_lot_find(o->lot, v[0].s, v[1].s);
 
 	(void)n, (void)err;
-	if (!item || item->r->seq > o->fork.upto || !sync_item_applies(o->lot, item))
+	if (!item || item->r->seq <= o->above || item->r->seq > o->fork.upto || !sync_item_applies(o->lot, item))
 		return SYNC_OK;
 	if (item->r->seq <= o->fork.sure)
 		item->merit = SYNC_OVERTAKEN;
@@ -57,11 +59,11 @@ static enum sync_status find_later(struct overtaking *o, const struct sync_run *
 
 enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *err)
 {
-	static const char fork[] = "SELECT fork_sure, fork_upto, fork_all, fork_own FROM sync_site WHERE site_id = $1";
+	static const char fork[] = "SELECT fork_sure, fork_upto, fork_all, fork_own, fork_above FROM sync_site WHERE site_id = $1";
 	struct overtaking o = { .lot = lot };
 	struct sync_run run = { 0 };
 
-	TRY(sync_db_run(lot->db, fork, SYNC_ARGS(sync_int(lot->in->source)), take_fork, &o.fork, err));
+	TRY(sync_db_run(lot->db, fork, SYNC_ARGS(sync_int(lot->in->source)), take_fork, &o, err));
 	while (o.fork.upto > 0 && sync_lot_next(lot, &run)) {
 		if (!run.e)
 			continue;

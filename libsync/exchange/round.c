@@ -311,7 +311,7 @@ static enum sync_status heal(struct round *r, struct sync_error *err)
 
 	if (++r->parted > MOST_PARTED)
 		return sync_fail(err, SYNC_EHISTORY,
-				 "central and this site disagreed %d times in a row about what they have in common: its newest checkpoint "
+				 "central and this site disagreed %d times in one round about what they have in common: its newest checkpoint "
 				 "is %" PRId64 " (%s); are several copies of this site at work?",
 				 MOST_PARTED, r->link.out.ordinal, r->link.out.id);
 	forget_ahead(r);
@@ -396,10 +396,12 @@ enum sync_status sync_round_run(struct sync_db *db, const struct sync_transport 
 enum sync_status sync_round_count(struct sync_db *db, struct sync_report *report, struct sync_error *err)
 {
 	static const char waiting[] = "SELECT count(*) FROM sync_inbox";
-	static const char refused[] = "SELECT count(*) FROM sync_verdict WHERE site_id = 0 AND kind <> 'leave'";
+	static const char kept[] = "SELECT count(*) FROM sync_verdict WHERE site_id = 0 AND kind = 'waiting'";
+	static const char refused[] = "SELECT count(*) FROM sync_verdict WHERE site_id = 0 AND kind IN ('refused', 'conflict')";
 	static const char more[] = "SELECT more FROM sync_link";
 
 	TRY(sync_db_number(db, waiting, SYNC_NOARGS, 0, &report->waiting, err));
+	TRY(sync_db_number(db, kept, SYNC_NOARGS, 0, &report->waiting_at_central, err));
 	TRY(sync_db_number(db, refused, SYNC_NOARGS, 0, &report->refused, err));
 	TRY(sync_db_number(db, more, SYNC_NOARGS, 0, &report->more, err));
 	return sync_unpushed(db, &report->unpushed, err);

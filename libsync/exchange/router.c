@@ -111,15 +111,6 @@ static bool needs_values(const struct sync_routed *item)
 	return item->cause != SYNC_CHANGED;
 }
 
-/*
- * Who is to have a record may have changed, though no job has come to it yet: its children go with it, and who does not hold
- * it as it is now is not taken for a holder.
- */
-static bool needs_holders(const struct sync_routed *item)
-{
-	return item->cause != SYNC_CHANGED || item->moved || item->before || item->site > 0;
-}
-
 /* The id of its group's root record; of a child that is gone, as it was last known. */
 static void set_root(struct sync_routed *item)
 {
@@ -133,13 +124,13 @@ static void set_root(struct sync_routed *item)
 		item->root = values[slot].s;
 }
 
-/* Those that pass, gathered for one look-up. */
+/* Those that pass, NULL: all, gathered for one look-up. */
 static void gather(const struct kin *kin, bool (*wanted)(const struct sync_routed *item), struct kin *ret)
 {
 	ret->entity = kin->entity;
 	ret->n = 0;
 	for (size_t i = 0; i < kin->n; i++) {
-		if (!wanted(kin->item[i]))
+		if (wanted && !wanted(kin->item[i]))
 			continue;
 		ret->item[ret->n] = kin->item[i];
 		ret->ids[ret->n++] = kin->item[i]->id;
@@ -213,7 +204,7 @@ static enum sync_status find_out(struct sync_router *r, const struct kin *kin, s
 	TRY(sync_arena_zeros(arena, kin->n, sizeof *some.ids, &some.ids, err));
 	gather(kin, needs_values, &some);
 	TRY(find_values(r, &some, arena, err));
-	gather(kin, needs_holders, &some);
+	gather(kin, NULL, &some);
 	TRY(find_holders(r, &some, arena, err));
 	TRY(find_sites(r, kin, arena, err));
 	for (size_t i = 0; i < kin->n; i++)
@@ -467,10 +458,10 @@ static enum sync_status route_all_children(struct sync_router *r, const struct s
 	return SYNC_OK;
 }
 
-/* Nobody can have had its children before. */
+/* Nobody can have had its children before. That no values of before were kept does not say so: SQLite's REPLACE looks like an insert. */
 static bool is_new(const struct sync_routed *item)
 {
-	return item->cause == SYNC_CHANGED && !item->moved && !item->before;
+	return item->cause == SYNC_CHANGED && !item->moved && !item->before && !item->held.n;
 }
 
 /*

@@ -146,7 +146,8 @@ static bool asks(const struct serving *x)
 
 static enum sync_status take_offer(struct serving *x, struct sync_error *err)
 {
-	return sync_offer_take(x->db, x->site_id, &x->h, x->reader, &x->s->batch, x->s->seen, &x->served.wrote, err);
+	return sync_offer_take(x->db, x->site_id, &x->h, x->reader, &x->s->batch, x->s->seen, x->s->waiting_max,
+			       &x->served.wrote, err);
 }
 
 static enum sync_status take_push(struct serving *x, struct sync_error *err)
@@ -216,6 +217,15 @@ static bool can_be_read(enum sync_status status)
 	return status == SYNC_EDISKFULL || status == SYNC_EREADONLY;
 }
 
+/*
+ * A site that builds on another push than the newest one has more to push than it knows: the edits are not of after this exchange,
+ * and its stores do not go yet.
+ */
+static bool is_mistaken(const struct serving *x)
+{
+	return x->taken.refused || (x->h.made.ordinal == 0 && strcmp(x->h.base.id, x->peer.in.id) != 0);
+}
+
 /* Begin the snapshot of the answer, once everything that it should see is written. */
 static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 {
@@ -230,6 +240,8 @@ static enum sync_status open_snapshot(struct serving *x, struct sync_error *err)
 		TRY(sync_peer_get(x->db, x->site_id, false, &x->peer, err));
 		x->peer.loaded = x->peer.loaded || x->recites;
 		TRY(sync_peer_admit(&x->peer, x->h.branch, err));
+		if (x->h.unpushed == 0 && is_mistaken(x))
+			x->h.unpushed = 1;
 		TRY(find_loss(x, err));
 		if (!routed)
 			TRY(sync_route_queued(x->db, &queued, err));

@@ -19,7 +19,7 @@ enum { MAX_NAME = 100 };
 #define SELECT_SITE                                                                                        \
 	"SELECT site_id, name, coalesce(installation, ''), coalesce(version, ''), branch,"                 \
 	"       revoked_us, loaded, secret_hash, in_ordinal, in_upto, in_id, in_highest, in_integrated, spooled," \
-	"       all_seq, all_id, own_seq, own_id, verdict, verdict_seen, unpushed, created_us, last_seen_us, schema, lapsed_us" \
+	"       all_seq, all_id, own_seq, own_id, verdict, verdict_seen, unpushed, created_us, last_seen_us, schema, lapsed_us, rival" \
 	"    FROM sync_site"
 
 static void copy_text(char *ret, size_t size, const struct sync_value *v)
@@ -60,6 +60,7 @@ static void read_site(struct sync_site *s, const struct sync_value *v)
 	s->last_seen_us = number(&v[22]);
 	s->schema = number(&v[23]);
 	s->lapsed = v[24].kind == SYNC_INT;
+	s->copied = v[25].kind == SYNC_STRING;
 }
 
 static enum sync_status take_site(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)

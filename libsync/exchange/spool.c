@@ -8,6 +8,7 @@
 #include "base/internal.h"
 #include "exchange/batch.h"
 #include "exchange/link.h"
+#include "exchange/lot.h"
 
 /*
  * Messages of a source, oldest first, are read one after another; a slice is what one transaction integrates. Where the next
@@ -46,12 +47,83 @@ enum sync_status sync_spool_put(struct sync_db *db, int64_t source, int64_t n, s
 }
 
 /* Parts are the newest messages: the last one of a group is whole again. */
+#define NEWER_THAN_WHOLE "n > coalesce((SELECT max(n) FROM sync_spool WHERE source = $2 AND part = 0), 0)"
+
 enum sync_status sync_spool_drop_parts(struct sync_db *db, int64_t source, struct sync_error *err)
 {
-	static const char drop[] = "DELETE FROM sync_spool WHERE source = $1"
-				   "    AND n > coalesce((SELECT max(n) FROM sync_spool WHERE source = $2 AND part = 0), 0)";
+	static const char drop[] = "DELETE FROM sync_spool WHERE source = $1 AND " NEWER_THAN_WHOLE;
 
 	return sync_db_run(db, drop, SYNC_ARGS(sync_int(source), sync_int(source)), NULL, NULL, err);
+}
+
+/* One of them. */
+struct part {
+	int64_t n;
+	struct sync_buf body;
+};
+
+static enum sync_status take_part(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct part *part = ctx;
+
+	(void)n;
+	part->n = v[0].i;
+	sync_buf_add_view(&part->body, v[1].s);
+	return sync_buf_check(&part->body, err);
+}
+
+static enum sync_status ask_about(struct sync_lot *lot, struct sync_reader *reader, struct sync_error *err)
+{
+	static const struct sync_reason lost = {
+		.code = "restored",
+		.text = "part of a group of which the rest never came: its site was restored, and lost all of it"
+	};
+	enum sync_frame kind = SYNC_FRAME_RECORD;
+
+	while (kind != SYNC_FRAME_END) {
+		struct sync_record r;
+		struct sync_verdict v;
+		struct sync_end end;
+		struct sync_question q = { .kind = "quarantine", .site = lot->in->source, .r = &r, .why = &lost };
+
+		sync_arena_reset(lot->arena);
+		TRY(sync_reader_next(reader, lot->arena, &kind, &r, &v, &end, &q.frame, err));
+		if (kind == SYNC_FRAME_RECORD)
+			TRY(sync_waiting_put(lot, &q, 1, err));
+	}
+	return SYNC_OK;
+}
+
+static enum sync_status quarantine_part(struct sync_db *db, int64_t source, struct sync_view body, struct sync_error *err)
+{
+	defer(sync_reader_freep) struct sync_reader *reader = NULL;
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	const struct sync_intake in = { .source = source, .now_us = sync_now_us() };
+	struct sync_lot lot = { .db = db, .in = &in, .arena = &arena };
+	struct sync_header h;
+
+	TRY(sync_reader_new(&reader, body, &sync_default_limits, err));
+	TRY(sync_reader_header(reader, &h, true, err));
+	return ask_about(&lot, reader, err);
+}
+
+enum sync_status sync_spool_quarantine_parts(struct sync_db *db, int64_t source, struct sync_error *err)
+{
+	static const char next[] =
+		"SELECT n, body FROM sync_spool WHERE source = $1 AND " NEWER_THAN_WHOLE " AND n > $3 ORDER BY n LIMIT 1";
+	struct part part = { .body.max = MAX_BODY };
+	enum sync_status status;
+	int64_t last;
+
+	do {
+		last = part.n;
+		sync_buf_reset(&part.body);
+		status = sync_db_run(db, next, SYNC_ARGS(sync_int(source), sync_int(source), sync_int(last)), take_part, &part, err);
+		if (status == SYNC_OK && part.n > last)
+			status = quarantine_part(db, source, sync_buf_view(&part.body), err);
+	} while (status == SYNC_OK && part.n > last);
+	sync_buf_clear(&part.body);
+	return status;
 }
 
 enum sync_status sync_spool_pending(struct sync_db *db, int64_t source, bool *ret, struct sync_error *err)

@@ -23,6 +23,11 @@ enum sync_status sync_spool_put(struct sync_db *db, int64_t source, int64_t n, s
                                 int64_t upto, enum sync_spool_part part, struct sync_error *err);
 /** Forget the parts of a group whose rest never came: its sender begins it again. In the caller's transaction. */
 enum sync_status sync_spool_drop_parts(struct sync_db *db, int64_t source, struct sync_error *err);
+/**
+ * Central: put them to a person instead, when their sender has lost them: they exist nowhere else. The parts stay; in the caller's
+ * transaction.
+ */
+enum sync_status sync_spool_quarantine_parts(struct sync_db *db, int64_t source, struct sync_error *err);
 /** A number for messages that have none of their own: central's answers. In the transaction that puts the message. */
 enum sync_status sync_spool_number(struct sync_db *db, int64_t *ret, struct sync_error *err);
 /** Whether anything of this source is spooled. */

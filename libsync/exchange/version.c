@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include <libsync/crypto.h>
 #include <libsync/time.h>
 
 #include "base/internal.h"
@@ -60,17 +62,21 @@ enum sync_status sync_versions_had(struct sync_db *db, const struct sync_version
 
 /* central's own */
 
-enum sync_status sync_own_open(struct sync_own_version *ret, struct sync_db *db, struct sync_error *err)
-{
-	defer(sync_buf_clear) struct sync_buf instance = { .max = SYNC_VERSION_TEXT / 2 };
-	bool found;
+/* Sequence numbers come back with a backup, for other edits; the random part does not. */
+struct own_version {
+	char text[SYNC_VERSION_TEXT];
+	size_t prefix;
+};
 
-	TRY(sync_meta_get(db, "instance", &instance, &found, err));
-	ret->prefix = (size_t)snprintf(ret->text, sizeof ret->text, "0.%.*s.", SYNC_VIEW(sync_buf_view(&instance)));
-	return SYNC_OK;
+static void draw(struct own_version *v)
+{
+	char random[SYNC_BRANCH + 1];
+
+	sync_random_hex(random, SYNC_BRANCH);
+	v->prefix = (size_t)snprintf(v->text, sizeof v->text, "0.%s.", random);
 }
 
-struct sync_view sync_own_version(struct sync_own_version *v, int64_t seq)
+static struct sync_view version_of(struct own_version *v, int64_t seq)
 {
 	int len = snprintf(v->text + v->prefix, sizeof v->text - v->prefix, "%" PRId64, seq);
 
@@ -90,7 +96,7 @@ struct making {
 	struct sync_own_edit *edits;
 	struct sync_version *version;
 	struct sync_view *ids;
-	size_t n, prefix; /* how many; the length of "0.INSTANCE." */
+	size_t n;
 };
 
 static size_t place_of(const struct making *m, struct sync_view id)
@@ -131,12 +137,13 @@ static enum sync_status take_made(void *ctx, const struct sync_value *v, size_t 
 {
 	const struct making *m = ctx;
 	size_t at = place_of(m, v[0].s);
+	const char *point = memrchr(v[1].s.data, '.', v[1].s.len), *end = v[1].s.data + v[1].s.len;
 	char seq[24];
 
 	(void)n, (void)err;
 	if (at == m->n)
 		return SYNC_OK;
-	snprintf(seq, sizeof seq, "%.*s", (int)(v[1].s.len - m->prefix), v[1].s.data + m->prefix);
+	snprintf(seq, sizeof seq, "%.*s", (int)(end - point - 1), point + 1);
 	if (strtoll(seq, NULL, 10) >= m->edits[at].seq)
 		m->version[at].version = (struct sync_view){ 0 };
 	return SYNC_OK;
@@ -145,14 +152,10 @@ static enum sync_status take_made(void *ctx, const struct sync_value *v, size_t 
 /* Leaves out those that are made already. */
 static enum sync_status leave_out(struct sync_db *db, struct making *m, struct sync_error *err)
 {
-	struct sync_view first = m->version->version;
-	char like[SYNC_VERSION_TEXT + 2];
 	size_t n = 0;
 
-	snprintf(like, sizeof like, "%.*s%%", (int)m->prefix, first.data);
 	TRY(sync_run_ids(db, "SELECT record_id, version FROM sync_seen WHERE record_id IN", m->ids, m->n,
-	                 " AND entity = $2 AND version LIKE $3",
-	                 SYNC_ARGS(sync_text(m->edits->entity->name), sync_text(like)), take_made, m, err));
+	                 " AND entity = $2 AND version LIKE '0.%'", SYNC_ARGS(sync_text(m->edits->entity->name)), take_made, m, err));
 	for (size_t i = 0; i < m->n; i++)
 		if (m->version[i].version.data)
 			m->version[n++] = m->version[i];
@@ -160,20 +163,18 @@ static enum sync_status leave_out(struct sync_db *db, struct making *m, struct s
 	return SYNC_OK;
 }
 
-static enum sync_status fill_in(struct sync_db *db, struct sync_arena *arena, struct making *m, int64_t now_us,
-                                struct sync_error *err)
+static enum sync_status fill_in(struct sync_arena *arena, struct making *m, int64_t now_us, struct sync_error *err)
 {
-	struct sync_own_version own;
+	struct own_version own;
 
-	TRY(sync_own_open(&own, db, err));
-	m->prefix = own.prefix;
+	draw(&own);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct sync_own_edit *edit = &m->edits[i];
 
 		m->ids[i] = edit->id;
 		m->version[i] = (struct sync_version){
 			.entity = sync_view_of(edit->entity->name), .id = edit->id,
-			.version = sync_arena_copy(arena, sync_own_version(&own, edit->seq)),
+			.version = sync_arena_copy(arena, version_of(&own, edit->seq)),
 			.edited_us = edit->at_us, .received_us = now_us, .deleted = edit->gone,
 		};
 		if (!m->version[i].version.data)
@@ -203,9 +204,9 @@ enum sync_status sync_own_versions(struct sync_db *db, struct sync_own_edit *edi
 	if (!n)
 		return SYNC_OK;
 	qsort(edits, n, sizeof *edits, by_record);
-	TRY(fill_in(db, &arena, &all, now_us, err));
+	TRY(fill_in(&arena, &all, now_us, err));
 	for (size_t i = 0, len; i < n; i += len) {
-		struct making m = { edits + i, all.version + i, all.ids + i, 0, all.prefix };
+		struct making m = { edits + i, all.version + i, all.ids + i, 0 };
 
 		for (len = 0; i + len < n && edits[i + len].entity == edits[i].entity; len++)
 			;

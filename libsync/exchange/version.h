@@ -28,17 +28,9 @@ struct sync_own_edit {
 	bool gone;
 };
 
-/** The version that such an edit makes, "0.INSTANCE.SEQ"; made from what sync_own_open() has read. */
-struct sync_own_version {
-	char text[SYNC_VERSION_TEXT];
-	size_t prefix;
-};
-enum sync_status sync_own_open(struct sync_own_version *ret, struct sync_db *db, struct sync_error *err);
-struct sync_view sync_own_version(struct sync_own_version *v, int64_t seq);
-
 /**
- * Make the versions of n edits, each record once, in the caller's transaction: a site that has not seen them edits something
- * else, and central notices. Whoever created a record stays its creator.
+ * Make the versions "0.RANDOM.SEQ" of n edits, each record once, in the caller's transaction: a site that has not seen them edits
+ * something else, and central notices. Whoever created a record stays its creator.
  *
  * @param edits  is put into order
  */

@@ -61,13 +61,13 @@ enum sync_status sync_waiting_each(struct sync_db *db,
 	return status;
 }
 
-enum sync_status sync_recovered_each(struct sync_db *db,
+enum sync_status sync_recovered_each(struct sync_db *db, int64_t after, int64_t limit,
                                      enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err), void *ctx,
                                      struct sync_error *err)
 {
-	static const char open[] = SELECT_OPEN "= 'recovered' ORDER BY w.id";
+	static const char open[] = SELECT_OPEN "= 'recovered' AND w.id > $1 ORDER BY w.id LIMIT $2";
 	struct each each = { .fn = fn, .ctx = ctx };
-	enum sync_status status = sync_db_run(db, open, SYNC_NOARGS, show, &each, err);
+	enum sync_status status = sync_db_run(db, open, SYNC_ARGS(sync_int(after), sync_int(limit)), show, &each, err);
 
 	sync_arena_clear(&each.arena);
 	return status;
@@ -76,6 +76,7 @@ enum sync_status sync_recovered_each(struct sync_db *db,
 /* One row that waits, read again in the transaction that decides it. */
 struct wait {
 	int64_t id, site_id;
+	bool recovered; /* it is to be one that was offered; else none of those */
 	bool found, done;
 	struct sync_view kind, line;
 	struct sync_record record;
@@ -107,8 +108,9 @@ static enum sync_status read_wait(struct sync_db *db, struct wait *w, struct syn
 	static const char find[] = "SELECT site_id, kind, frame, done_us FROM sync_waiting WHERE id = $1";
 
 	TRY(sync_db_run(db, find, SYNC_ARGS(sync_int(w->id)), take_wait, w, err));
-	if (!w->found)
-		return sync_fail(err, SYNC_ENOTFOUND, "nothing waits as %" PRId64 ": central waiting list shows what does", w->id);
+	if (!w->found || sync_view_is(w->kind, "recovered") != w->recovered)
+		return sync_fail(err, SYNC_ENOTFOUND, "nothing waits as %" PRId64 ": central %s list shows what does", w->id,
+		                 w->recovered ? "recovered" : "waiting");
 	if (w->done)
 		return sync_fail(err, SYNC_EINVALID, "%" PRId64 " has been decided before", w->id);
 	return sync_record_read(&w->record, &w->arena, w->line, &sync_default_limits, err);
@@ -266,7 +268,7 @@ static enum sync_status accept(struct sync_db *db, struct wait *w, struct sync_e
 
 enum sync_status sync_waiting_try(struct sync_db *db, int64_t id, bool *ret_done, struct sync_error *err)
 {
-	defer(clear_wait) struct wait w = { .id = id };
+	defer(clear_wait) struct wait w = { .id = id, .recovered = true };
 	const struct sync_record *r = &w.record;
 	enum sync_status possible;
 
@@ -286,31 +288,35 @@ static enum sync_status discard(struct sync_db *db, struct wait *w, struct sync_
 	return tell_site(db, w, "discarded", "central has decided against this edit", err);
 }
 
-static enum sync_status decide(struct sync_db *db, int64_t id,
+static enum sync_status decide(struct sync_db *db, int64_t id, bool recovered,
                                enum sync_status (*how)(struct sync_db *db, struct wait *w, struct sync_error *err),
                                struct sync_error *err)
 {
-	defer(clear_wait) struct wait w = { .id = id };
-	enum sync_status status;
+	defer(clear_wait) struct wait w = { .id = id, .recovered = recovered };
 
 	TRY(sync_db_begin(db, true, err));
-	status = how(db, &w, err);
-	if (status != SYNC_OK) {
-		sync_db_rollback(db);
-		return status;
-	}
-	TRY(sync_db_commit(db, err));
+	TRY(sync_db_finish(db, how(db, &w, err), err));
 	return sync_route(db, err);
 }
 
 enum sync_status sync_waiting_accept(struct sync_db *db, int64_t id, struct sync_error *err)
 {
-	return decide(db, id, accept, err);
+	return decide(db, id, false, accept, err);
 }
 
 enum sync_status sync_waiting_discard(struct sync_db *db, int64_t id, struct sync_error *err)
 {
-	return decide(db, id, discard, err);
+	return decide(db, id, false, discard, err);
+}
+
+enum sync_status sync_recovered_accept(struct sync_db *db, int64_t id, struct sync_error *err)
+{
+	return decide(db, id, true, accept, err);
+}
+
+enum sync_status sync_recovered_discard(struct sync_db *db, int64_t id, struct sync_error *err)
+{
+	return decide(db, id, true, discard, err);
 }
 
 enum sync_status sync_waiting_count(struct sync_db *db, int64_t site_id, int64_t limit, int64_t *ret_arriving, int64_t *ret_deciding,

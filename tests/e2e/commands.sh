@@ -5,6 +5,9 @@
 name_database sqlite
 refused "no command" 64 "no command given" central
 refused "an unknown one" 64 "no command 'fly'" central fly
+refused "whose arguments are no part of its name" 64 "no command 'explan'" remote x.db explan a b
+holds "import reads standard input" grep -q "standard input" <(central import --help)
+same "export does not" 0 "$(central export --help | grep -c "standard input")"
 refused "an unknown option" 64 "unrecognized option" central status --fly
 refused "an option of another command" 64 "unrecognized option" central status --force
 refused "too few arguments" 64 "arguments are missing" central store move s1
@@ -56,13 +59,21 @@ refused "one that a newer version made" 1 "newer" central status --database sqli
 refused "a scheme that is none" 64 "mysql" central status --database mysql:x
 refused "remote has no PostgreSQL" 64 "postgres" remote x status --database postgres:dbname=x
 refused "a site that is not registered" 64 "not registered yet" remote new.db init
+refused "a secret that is not there" 64 "secret-file nowhere" remote new.db init --url http://127.0.0.1:1 --site Post --secret-file nowhere
+same "neither makes a file" 0 "$(find . -name 'new.db*' | wc -l)"
 refused "status of it" 1 "remote init" remote new.db status
 
 refused "serve: no port" 64 "ADDR:PORT" central serve --listen localhost
 refused "serve: no address" 64 "IPv4" central serve --listen fridge:80
+refused "serve: a folder that is not there" 1 "not-there/x.db-central: .*: the folder of the database is not there: make it first" central serve --database sqlite:not-there/x.db
+refused "serve: another machine's address" 1 "this machine has no such address" central serve --listen 192.0.2.1:8440 --allow-plain
+if [ "$(id -u)" = 0 ] && [ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 1001 ]; then
+	refused "serve: a port that is root's" 1 "permission denied: ports below 1024" \
+		setpriv --bounding-set=-net_bind_service --inh-caps=-net_bind_service "$CENTRAL" serve --listen 127.0.0.1:1001
+fi
 refused "serve: plain HTTP for all" 64 "allow-plain" central serve --listen 0.0.0.0:0
 serve main
-refused "serve: a port that is taken" 1 "cannot listen" central serve --database sqlite:second.db --listen "${url#http://}"
+refused "serve: a port that is taken" 1 "cannot listen on .*: something else listens there" central serve --database sqlite:second.db --listen "${url#http://}"
 refused "serve: a file that another one serves" 1 "another central serves" central serve --listen 127.0.0.1:0
 same "health" '{"ok":true,"version"' "$(curl -s "$url/sync/v1/health" | head -c 20)"
 stop "$pid_main"

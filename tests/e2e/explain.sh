@@ -59,7 +59,7 @@ for kind in $(kinds); do
 		central explain location bad
 	told "is refused at its site" "central said: refused: " remote d.db explain location bad
 
-	refused "an entity that is none" 1 "no entity is called 'locaton'; alike are .*location" central explain locaton x
+	refused "an entity that is none" 64 "no entity is called 'locaton': is it location?" central explain locaton x
 	refused "an id of another entity" 1 "of that id there is: requisition" central explain invoice r1
 	refused "a shortened id" 1 "ids that begin so are: r1" central explain requisition r
 	refused "a site that is none" 1 "no site is called 'Nowhere'" central explain requisition r1 --site Nowhere

@@ -123,6 +123,8 @@ for kind in $(kinds); do
 	location d.db of-a2 s1
 	refused "$kind: a copy is found" 1 "two copies of this site's database are in use" remote d.db sync
 	refused "$kind: and both are stopped" 1 "central site keep NAME BRANCH" remote copy.db sync
+	same "$kind: that is the site's state at central" copied "$(central site show District --json | sed 's/.*"state":"\([a-z]*\)".*/\1/')"
+	eventually 5 "$kind: which status says in short" eval 'central status | grep -q "^District  copied .*  copied: two copies of this site are in use$"'
 	branch=$(remote d.db status | sed -n 's/.*branch //p')
 	holds "$kind: one is chosen" central site keep District "$branch"
 	holds "$kind: it goes on" remote d.db sync

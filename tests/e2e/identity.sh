@@ -19,7 +19,7 @@ for kind in $(kinds); do
 	refused "and an unknown site look alike" 1 "name or its secret is wrong" remote p.db init --url "$url" --site Nobody --secret-file wrong
 	refused "https to a server without TLS" 1 "is it plain http" remote p.db init --url "https://${url#http://}" --site Post --secret-file secret
 	refused "plain HTTP goes to this machine only" 64 "--allow-plain" remote p.db init --url http://192.0.2.1 --site Post --secret-file secret
-	holds "the right secret" remote p.db init --url "$url" --site Post --secret-file secret
+	holds "the right secret, which may come by standard input" remote p.db init --url "$url" --site Post --secret-file - <secret
 	same "no secret stays at the site" 0 "$(at p.db .dump | grep -c -f secret || true)"
 	refused "a second installation" 1 "another installation is registered as 'Post'" remote second.db init --url "$url" --site Post --secret-file secret
 	refused "one file is one site" 1 "is site 'Post' already" remote p.db init --url "$url" --site District --secret-file secret

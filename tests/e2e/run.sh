@@ -36,6 +36,7 @@ holds "but status may look" remote p.db status
 stop "$pid_main"
 location p.db down1
 eventually 10 "a link that is down is told" grep -q 'round failed.*again_in_ms' run.log
+holds "and that nothing is lost" grep -q 'round failed.*nothing is lost, remote run tries again by itself' run.log
 failures=$(grep -c 'round failed' run.log)
 for i in 2 3 4; do location p.db "down$i"; sleep 0.3; done
 same "edits meanwhile do not hammer" "$failures" "$(grep -c 'round failed' run.log)"

@@ -14,6 +14,8 @@ for kind in $(kinds); do
 	new_site Post p.db s2
 	same "a first load brings stores, names and items" "2 2 1" "$(at p.db 'SELECT (SELECT count(*) FROM store), (SELECT count(*) FROM name), (SELECT count(*) FROM item)' | tr '|' ' ')"
 	holds "init again finds nothing to do" remote p.db init
+	holds "it is the site's last exchange" grep -q "^exchange .*, 0 pushed, 5 pulled" <(remote p.db status)
+	eventually 5 "and central's" eval 'central status | grep -q "^Post .* 0 up, 5 down"'
 
 	requisition p.db r1
 	location p.db l1
@@ -36,7 +38,7 @@ for kind in $(kinds); do
 	same "the deleted record is gone at central" 0 "$(sql "SELECT count(*) FROM location")"
 
 	at p.db "UPDATE item SET name = 'mine' WHERE id = 'i1'"
-	refused "a site may not edit what central owns" 1 "1 edit waiting at central or not taken" remote p.db sync
+	refused "a site may not edit what central owns" 1 "0 edits waiting at central, 1 not taken" remote p.db sync
 	same "central keeps its own" "BCG 20 doses" "$(sql "SELECT name FROM item WHERE id = 'i1'")"
 	refused "what is left makes a round incomplete" 1 '"error":"incomplete"' remote p.db sync --json
 	same "and sends it back" "BCG 20 doses" "$(at p.db "SELECT name FROM item WHERE id = 'i1'")"

@@ -208,7 +208,8 @@ static inline struct sync_value sync_null(void)
 
 /** Days: unless they were set; at most. */
 enum { SYNC_KEEP_DAYS = 90, SYNC_KEEP_MOST = 36500 };
-/** For how many days central keeps tombstones and what is settled. A site that is away for longer must begin anew. */
+/** For how many days central keeps tombstones and what is settled. A site that is away for longer shows all that it holds when it
+ *  comes back. */
 enum sync_status sync_keep_get(struct sync_db *db, int64_t *ret_days, struct sync_error *err);
 /** Set it. @retval SYNC_EINVALID  not 1 to SYNC_KEEP_MOST */
 enum sync_status sync_keep_put(struct sync_db *db, int64_t days, struct sync_error *err);

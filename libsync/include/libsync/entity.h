@@ -137,6 +137,8 @@ struct sync_entity {
 const struct sync_entity *const *sync_entities(size_t *ret_n);
 /** The entity of that name, or NULL. */
 const struct sync_entity *sync_entity_find(struct sync_view name);
+/** The same for what a person has typed. @retval SYNC_EUSAGE  there is none: the text has the nearest one */
+enum sync_status sync_entity_named(const char *name, const struct sync_entity **ret, struct sync_error *err);
 /** Its place in the integration order. */
 size_t sync_entity_order(const struct sync_entity *e);
 /** Index of the field of that name, or -1. */

@@ -22,7 +22,8 @@ struct sync_report {
 	int64_t pulled;      /* records received */
 	int64_t integrated;  /* of them applied here */
 	int64_t waiting;     /* records here that wait in the inbox, after the round */
-	int64_t refused;     /* open verdicts against edits of this site, after the round */
+	int64_t waiting_at_central; /* edits that central keeps until what they need arrives, after the round */
+	int64_t refused;     /* edits that central did not take, after the round */
 	int64_t unpushed;    /* edits not yet at central, after the round */
 	int64_t more;        /* records at central for this site, not yet pulled */
 	int64_t dangling;    /* after a first load: references that must hold here, to records that central did not send */
@@ -69,6 +70,7 @@ struct sync_link {
 	struct sync_fork fork;
 	int loss;               /* enum sync_loss: what was received is offered to central first */
 	struct sync_checkpoint offered; /* messages of that which central has, and a random id; empty once what it sent again has come */
+	struct sync_checkpoint lost; /* the newest place that was held of it; without id when that is not known */
 };
 /** @retval SYNC_ENOTFOUND  not registered yet: remote init */
 enum sync_status sync_link_get(struct sync_db *db, struct sync_link *ret, struct sync_error *err);

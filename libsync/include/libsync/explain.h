@@ -43,7 +43,8 @@ struct sync_explanation {
  * @param entity  any name
  * @param site    central: only this site; NULL: all
  * @param ret     zeroed; cleared by the caller, also after a failure
- * @retval SYNC_ENOTFOUND  no such entity (the text has those that look alike), site, or record (the text has what was probably meant)
+ * @retval SYNC_EUSAGE     no such entity: sync_entity_named()
+ * @retval SYNC_ENOTFOUND  no such site or record: the text has what was probably meant
  */
 enum sync_status sync_explain(struct sync_db *db, const char *entity, const char *record_id, const char *site,
                               struct sync_explanation *ret, struct sync_error *err);

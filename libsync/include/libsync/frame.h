@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SYNC_PROTOCOL = 1, SYNC_CHECKPOINT_ID = 16, SYNC_BRANCH = 8, SYNC_VERSION_TEXT = 64, SYNC_REST = 384 };
+enum { SYNC_PROTOCOL = 1, SYNC_CHECKPOINT_ID = 16, SYNC_BRANCH = 8, SYNC_VERSION_TEXT = 64, SYNC_REST = 384, SYNC_HISTORY = 8 };
 
 /** A put, a delete, or a drop: no longer this site's, but it exists. */
 enum sync_action { SYNC_PUT = 'P', SYNC_DELETE = 'D', SYNC_DROP = 'X' };
@@ -95,6 +95,7 @@ struct sync_header {
 	char rest[SYNC_REST];        /* what the site has of a group that goes on; as sync_end.rest gave it */
 	struct sync_load load;       /* in both */
 	int loss;                    /* enum sync_loss; request: its records are what the site received, an offer; answer: of what the request says */
+	struct sync_checkpoint lost; /* request with loss: the newest place that the site held */
 	/* answer */
 	struct sync_checkpoint stored; /* central's newest of this site */
 	int64_t integrated;            /* seq upto which the site's records are integrated */
@@ -198,6 +199,8 @@ enum sync_status sync_record_read(struct sync_record *r, struct sync_arena *aren
  * An empty view is an empty object. Both are well-formed, as sync_record_read() leaves them.
  */
 void sync_json_merge(struct sync_buf *ret, struct sync_view older, struct sync_view newer);
+/** Whether that would change a value of the older one; either may be empty. True when memory is out. */
+bool sync_json_changes(struct sync_view older, struct sync_view newer);
 /**
  * Set r->root (for puts, from the parent field; roots: the id) and r->fault, after r->values were filled in. Besides wrong values a
  * fault is what no reader would take, "too_big"; so a record without fault spoils no message.

@@ -13,7 +13,8 @@ struct sync_site {
 	char version[32];
 	char branch[SYNC_BRANCH + 1];
 	bool revoked, loaded, secret; /* secret: a one-time secret is still good */
-	bool lapsed;                  /* it was away for longer than deletes are kept, and must begin anew */
+	bool lapsed;                  /* it was away for longer than deletes are kept: it shows all that it holds when it comes back */
+	bool copied;                  /* two copies of its database are in use, and both are refused: sync_site_keep() */
 	struct sync_checkpoint stored; /* newest push checkpoint */
 	int64_t highest, integrated, spooled;
 	struct sync_position at; /* what it holds */
@@ -135,9 +136,10 @@ struct sync_exchanged {
 };
 enum { SYNC_EXCHANGES_KEPT = 100 /* per site */ };
 
-/** Keep what n exchanges did, in one transaction; the oldest of their sites beyond SYNC_EXCHANGES_KEPT go. */
+/** Keep what n exchanges did, in one transaction; the oldest of their sites beyond SYNC_EXCHANGES_KEPT go. One that went well and
+ *  carried nothing is kept only where it ends a failure. */
 enum sync_status sync_exchanged_put(struct sync_db *db, const struct sync_exchanged *x, size_t n, struct sync_error *err);
-/** The newest exchange of a site that carried anything or failed. *ret_found false: there was none. */
+/** The newest that is kept of a site. *ret_found false: there was none. */
 enum sync_status sync_exchanged_last(struct sync_db *db, int64_t site_id, struct sync_exchanged *ret, bool *ret_found,
                                      struct sync_error *err);
 /** Append it to a report, as the member "last_exchange". */
@@ -206,21 +208,28 @@ struct sync_recovered {
 	int64_t equal; /* central had them again by itself */
 	int64_t left;  /* still open */
 };
-/** Those that are open, oldest first: kind is "recovered", code missing, older, changed or deleted. */
-enum sync_status sync_recovered_each(struct sync_db *db, enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err),
+/** At most limit of those that are open, from behind a number: kind is "recovered", code missing, older, changed or deleted. */
+enum sync_status sync_recovered_each(struct sync_db *db, int64_t after, int64_t limit, enum sync_status (*fn)(void *ctx, const struct sync_waiting *w, struct sync_error *err),
                                      void *ctx, struct sync_error *err);
 /** Close those that central has by now. */
 enum sync_status sync_recovered_settle(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
 /**
- * Accept all that are possible, of each record the latest version, in integration order. What central has changed since the loss is left
- * to a person: sync_waiting_accept(), sync_waiting_discard().
+ * Accept all that are possible, whole groups, of each record the latest version. What central has changed since the loss, and versions of
+ * which nobody knows which is the latest, are left to a person, with their group.
  */
-enum sync_status sync_recovered_accept(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
+enum sync_status sync_recovered_accept_all(struct sync_db *db, struct sync_recovered *ret, struct sync_error *err);
+/** Close all without effect. @param ret_n  how many */
+enum sync_status sync_recovered_discard_all(struct sync_db *db, int64_t *ret_n, struct sync_error *err);
+/** As sync_waiting_accept(), of one that was offered. */
+enum sync_status sync_recovered_accept(struct sync_db *db, int64_t id, struct sync_error *err);
+/** As sync_waiting_discard(), of one that was offered. */
+enum sync_status sync_recovered_discard(struct sync_db *db, int64_t id, struct sync_error *err);
 
-/** Whether central has lost history, as far as its sites have said. */
+/** Whether central has lost history, as far as its sites have said; until all of them were here and nothing is open. */
 struct sync_recovery {
-	int64_t seen_us; /* when that was first seen; 0: never */
+	int64_t seen_us; /* when that was first seen; 0: never, or it is over */
 	int64_t sites;   /* that have offered what they had of it */
+	int64_t missing; /* that were not here since */
 	int64_t open;    /* records that wait for a person */
 };
 /** Count them. */

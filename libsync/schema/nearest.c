@@ -1,4 +1,4 @@
-#include "central.h"
+#include <libsync/entity.h>
 
 #include <string.h>
 
@@ -44,7 +44,7 @@ static const struct sync_entity *nearest(const char *name)
 	return found;
 }
 
-enum sync_status central_entity(const char *name, const struct sync_entity **ret, struct sync_error *err)
+enum sync_status sync_entity_named(const char *name, const struct sync_entity **ret, struct sync_error *err)
 {
 	const struct sync_entity *near;
 
