@@ -36,6 +36,9 @@ static const struct sync_command commands[] = {
 	{ "explain", "ENTITY ID", cmd_explain, "a record's journey as this site knows it" },
 	{ "bundle", "FILE", cmd_bundle, "write unpushed edits into a file for central accept" },
 	{ "accept", "FILE", cmd_accept, "take what is new from a file that central bundle wrote" },
+	{ "salvage", "FILE", cmd_salvage, "write what can be read of unpushed edits of a damaged database into a file for central accept",
+	  "Nothing is written to the database. Stop remote and the applications that use it first. Exit code 1 also when some edits "
+	  "are lost: FILE has the others, and each one that is lost is named." },
 	{ "show", NULL, cmd_show, "the records that the next round would push, a JSON line each" },
 	{ 0 },
 };

@@ -33,6 +33,10 @@ bool site_exists(const struct sync_call *call);
 /** @param exclusive  false: only read, whoever has it @retval SYNC_EBUSY  another remote has it
  *  @retval SYNC_ECORRUPT  it is damaged, or was and still is */
 enum sync_status site_open(struct site *ret, const struct sync_call *call, bool create, bool exclusive, struct sync_error *err);
+/** Its file alone, unopened, while no other remote has it. @retval SYNC_EBUSY  another remote has it */
+enum sync_status site_hold(struct site *ret, const struct sync_call *call, struct sync_error *err);
+/** What is to be written must not replace the database. @retval SYNC_EUSAGE  it would */
+enum sync_status site_spare(const struct site *s, const char *path, struct sync_error *err);
 /** Close it; a zeroed one as well. */
 void site_close(struct site *s);
 /** Read the whole file when a week has gone by. @retval SYNC_ECORRUPT  it is damaged @retval SYNC_EBUSY  a signal */
@@ -40,6 +44,6 @@ enum sync_status site_check_weekly(struct site *s, struct sync_error *err);
 /** What troubles the database's file: what whoever has it keeps, and what can be seen; up to 2. */
 size_t site_troubles(const struct site *s, struct sync_trouble ret[static 2]);
 
-sync_command_fn cmd_init, cmd_sync, cmd_run, cmd_status, cmd_show, cmd_verify, cmd_explain, cmd_bundle, cmd_accept;
+sync_command_fn cmd_init, cmd_sync, cmd_run, cmd_status, cmd_show, cmd_verify, cmd_explain, cmd_bundle, cmd_accept, cmd_salvage;
 
 #endif

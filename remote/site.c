@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libsync/crypto.h>
@@ -61,14 +62,17 @@ static enum sync_status lock_name(const struct site *s, bool create, struct sync
 }
 
 /* The database itself is locked by SQLite in its own way, so a file beside it is. */
-static enum sync_status lock(struct site *s, bool create, struct sync_error *err)
+static enum sync_status lock(struct site *s, bool create, int flags, struct sync_error *err)
 {
 	defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
 
 	TRY(lock_name(s, create, &name, err));
-	s->lock = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	s->lock = open(name.data, flags | O_CLOEXEC, 0600);
+	if (s->lock < 0 && errno == ENOENT && !(flags & O_CREAT))
+		return SYNC_OK;
 	if (s->lock < 0)
-		return sync_fail(err, sync_status_of_errno(errno), "%s: %s: remote needs to write beside the database", name.data, strerror(errno));
+		return sync_fail(err, sync_status_of_errno(errno), "%s: %s: %s", name.data, strerror(errno),
+		                 flags & O_CREAT ? "remote needs to write beside the database" : "be the user whose service it is");
 	if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
 		return SYNC_OK;
 	if (errno != EWOULDBLOCK)
@@ -107,6 +111,12 @@ static enum sync_status check_open(struct site *s, enum sync_status status, bool
 	return status;
 }
 
+static enum sync_status name_file(struct site *ret, const struct sync_call *call, struct sync_error *err)
+{
+	ret->file = strdup(file_of(call));
+	return ret->file ? SYNC_OK : sync_fail(err, SYNC_ENOMEM, "opening %s", file_of(call));
+}
+
 enum sync_status site_open(struct site *ret, const struct sync_call *call, bool create, bool exclusive, struct sync_error *err)
 {
 	static const struct sync_db_ops *const drivers[] = { &sync_sqlite, NULL };
@@ -115,17 +125,47 @@ enum sync_status site_open(struct site *ret, const struct sync_call *call, bool 
 
 	ret->lock = -1;
 	TRY(sync_crypto_init(err));
-	ret->file = strdup(file_of(call));
-	if (!ret->file)
-		return sync_fail(err, SYNC_ENOMEM, "opening %s", settings->database);
+	TRY(name_file(ret, call, err));
 	if (exclusive && (create || site_exists(call)))
-		TRY(lock(ret, create, err));
+		TRY(lock(ret, create, O_RDWR | O_CREAT, err));
 	sync_guard_open(&ret->guard, ret->lock);
 	status = sync_db_open(&ret->db, settings->database, drivers, SYNC_SITE, create, err);
 	status = check_open(ret, status, exclusive, err);
 	if (status == SYNC_ENOTFOUND)
 		return sync_fail(err, status, "%s: remote init makes one; is --database or --config missing?", err->text);
 	return status;
+}
+
+/* Nothing is written beside a file whose disk may be damaged or read-only; nobody has had it who left no lock. */
+enum sync_status site_hold(struct site *ret, const struct sync_call *call, struct sync_error *err)
+{
+	ret->lock = -1;
+	TRY(sync_crypto_init(err));
+	TRY(name_file(ret, call, err));
+	return site_exists(call) ? lock(ret, false, O_RDONLY, err) : SYNC_OK;
+}
+
+static bool is_same(const char *path, const struct stat *st)
+{
+	struct stat other;
+
+	return stat(path, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
+}
+
+enum sync_status site_spare(const struct site *s, const char *path, struct sync_error *err)
+{
+	static const char *const own[] = { "", "-wal", "-shm", "-remote" };
+	struct stat st;
+
+	for (size_t i = 0; stat(path, &st) == 0 && i < COUNT(own); i++) {
+		defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
+
+		sync_buf_addf(&name, "%s%s", s->file, own[i]);
+		TRY(sync_buf_check(&name, err));
+		if (is_same(name.data, &st))
+			return sync_fail(err, SYNC_EUSAGE, "%s is a file of the database itself: name another for the bundle", path);
+	}
+	return SYNC_OK;
 }
 
 size_t site_troubles(const struct site *s, struct sync_trouble ret[static 2])

@@ -1,5 +1,6 @@
 #include <libsync/bundle.h>
 
+#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -409,6 +410,24 @@ static void what_went_over_the_network_meanwhile_is_known(void **state)
 	country_close(&c);
 }
 
+static void an_edit_that_no_bundle_can_carry_is_told_at_the_site(void **state)
+{
+	struct country c;
+
+	open_settled(&c, state);
+	put_location(site_db(&c), "l2", 1, "Shelf");
+	run(site_db(&c), "UPDATE location SET volume = 9e999 WHERE id = 'l2'");
+	put_location(site_db(&c), "l3", 1, "Shelf");
+	assert_int_equal(1, pack(&c, "edits").records);
+	assert_int_equal(1, number(site_db(&c), "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND record_id = 'l2'"));
+	run(site_db(&c), "UPDATE location SET volume = 1 WHERE id = 'l2'");
+	assert_int_equal(2, pack(&c, "edits").records);
+	assert_int_equal(0, number(site_db(&c), "SELECT count(*) FROM sync_verdict"));
+	accept(&c, "edits");
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
 /* A page at a time is taken, so central may stop between any two messages, and another bundle may come then. */
 static void many_edits_are_taken_wherever_central_stopped(void **state)
 {
@@ -472,6 +491,7 @@ static void edits_of_a_restored_site_are_refused(void **state)
 	assert_ok(sync_bundle_pack(restored, path("first"), &done, err));
 	put_location(restored, "l5", 1, "new");
 	assert_ok(sync_bundle_pack(restored, path("second"), &done, err));
+	REFUSED(SYNC_EBASE, "as after a restore at the site", try_accept(&c, path("first"), ignored, err));
 	REFUSED(SYNC_EBASE, "as after a restore at the site", try_accept(&c, path("second"), ignored, err));
 	assert_int_equal(2, number(c.central->db, "SELECT count(*) FROM location"));
 	sync_db_close(restored);
@@ -567,6 +587,28 @@ static void news_of_a_central_that_lost_what_the_site_holds_are_refused(void **s
 	assert_int_equal(1, number(site_db(&c), "SELECT count(*) FROM item WHERE name = 'first'"));
 	country_settle(&c);
 	assert_converged(&c, 0);
+	country_close(&c);
+}
+
+/* By the rule the site has forgotten by then that it made the push at which central is. */
+static void of_many_bundles_central_may_have_taken_an_early_one(void **state)
+{
+	struct country c;
+	char id[8];
+	int64_t taken;
+
+	open_settled(&c, state);
+	for (int i = 0; i < 90; i++) {
+		(void)snprintf(id, sizeof id, "n%d", i);
+		put_location(site_db(&c), id, 1, "Shelf");
+		pack(&c, i == 1 ? "taken" : "lost");
+	}
+	accept(&c, "taken");
+	taken = number(c.central->db, "SELECT in_ordinal FROM sync_site");
+	assert_int_equal(0, number(site_db(&c), "SELECT count(*) FROM sync_checkpoint WHERE ordinal = %" PRId64, taken));
+	country_settle(&c);
+	assert_converged(&c, 0);
+	assert_int_equal(91, number(c.central->db, "SELECT count(*) FROM location"));
 	country_close(&c);
 }
 
@@ -843,6 +885,7 @@ int main(void)
 		ON_SQLITE(a_bundle_is_its_owners_and_whole_or_not_there),
 		TESTDB_BOTH(edits_may_come_twice_and_in_any_order),
 		TESTDB_BOTH(a_lost_bundle_harms_nobody),
+		TESTDB_BOTH(an_edit_that_no_bundle_can_carry_is_told_at_the_site),
 		TESTDB_BOTH(what_went_over_the_network_meanwhile_is_known),
 		ON_SQLITE(many_edits_are_taken_wherever_central_stopped),
 		TESTDB_BOTH(edits_of_a_restored_site_are_refused),
@@ -852,6 +895,7 @@ int main(void)
 		TESTDB_BOTH(news_of_a_central_that_lost_what_the_site_holds_are_refused),
 		TESTDB_BOTH(news_from_before_the_sites_edit_was_taken_do_not_undo_it),
 		TESTDB_BOTH(an_edit_made_while_a_bundle_travels_is_protected),
+		TESTDB_BOTH(of_many_bundles_central_may_have_taken_an_early_one),
 		TESTDB_BOTH(a_bundle_brings_what_central_made_of_edits),
 		TESTDB_BOTH(a_store_waits_until_its_old_site_says_that_it_lets_go),
 		TESTDB_BOTH(a_load_that_was_interrupted_goes_on),

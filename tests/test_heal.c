@@ -1,5 +1,8 @@
 #include "country.h"
 
+#include <unistd.h>
+
+#include <libsync/bundle.h>
 #include <libsync/site.h>
 
 #include "db/driver.h"
@@ -597,7 +600,7 @@ static void what_a_site_says_that_central_lost_is_kept_only_if_it_did(void **sta
 	begin(&x, state, 1);
 	put_unit(central(&x), "unit1", "newer");
 	run(site(&x, 0), "INSERT INTO sync_offer(entity, record_id, action, seq) VALUES ('unit', 'unit1', 'P', 2)");
-	run(site(&x, 0), "UPDATE sync_link SET offer = 1, offer_lost_seq = all_seq, offer_lost_id = all_id");
+	run(site(&x, 0), "UPDATE sync_link SET offer = 1, offered_id = '0123456789abcdef', offer_lost_seq = all_seq, offer_lost_id = all_id");
 	assert_healed(&x);
 	assert_int_equal(0, open_offers(&x));
 	assert_ok(sync_recovered_count(central(&x), &seen, err));
@@ -1140,6 +1143,321 @@ static void a_failure_of_the_sites_database_while_healing_is_survived(void **sta
 	end(&x);
 }
 
+/* the site's changelog, when central has changed the record since */
+
+/* Over the thinned list of pushes, and with nothing to do with the record at hand. */
+static void push_often(struct ill *x, int times)
+{
+	for (int i = 0; i < times; i++) {
+		put_location(site(x, 0), "often", 1, i % 2 ? "odd" : "even");
+		assert_int_equal(SYNC_OK, country_round(&x->c, 0));
+	}
+}
+
+static void what_was_made_again_elsewhere_is_not_deleted_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	run(site(&x, 0), "DELETE FROM location WHERE id = 'l1'");
+	country_settle(&x.c);
+	put_location(central(&x), "l1", 1, "made again");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'made again'"));
+	end(&x);
+}
+
+static void a_restored_site_does_not_delete_what_was_made_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	run(site(&x, 0), "DELETE FROM location WHERE id = 'l1'");
+	country_settle(&x.c);
+	put_location(central(&x), "l1", 1, "made again");
+	country_settle(&x.c);
+	old = save_site(&x, 0);
+	push_often(&x, 200);
+	restore_site(&x, 0, old);
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1'"));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	end(&x);
+}
+
+static void what_was_deleted_elsewhere_is_not_put_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	country_settle(&x.c);
+	run(central(&x), "DELETE FROM location WHERE id = 'l1'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l1'"));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM sync_verdict"));
+	end(&x);
+}
+
+/* Where central has not changed its mind, the site gets the record back; its edit went with it. */
+static void what_was_taken_from_the_site_is_neither_put_nor_deleted_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	country_settle(&x.c);
+	run(central(&x), "UPDATE location SET store_id = 'store2' WHERE id = 'l1'");
+	country_settle(&x.c);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l1'"));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM sync_changelog WHERE record_id = 'l1'"));
+	put_location(site(&x, 0), "l2", 1, "new");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'before'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM sync_verdict"));
+	assert_recovered(&x, "location", "l1", "older");
+	end(&x);
+}
+
+/* Nothing but the log, or a comparison, tells central that the site has not got the record any more. */
+static void what_was_taken_from_the_site_comes_back(bool forgotten, void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	put_location(central(&x), "l7", 1, "moved");
+	put_location(central(&x), "l8", 1, "deleted");
+	country_settle(&x.c);
+	put_location(site(&x, 0), "l2", 1, "place");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "UPDATE location SET store_id = 'store2' WHERE id = 'l7'");
+	run(central(&x), "DELETE FROM location WHERE id = 'l8'");
+	country_settle(&x.c);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM location WHERE id IN ('l7', 'l8')"));
+	if (forgotten)
+		run(site(&x, 0), "UPDATE sync_pulled SET ids = NULL, records = 0");
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(2, number(site(&x, 0), "SELECT count(*) FROM location WHERE id IN ('l7', 'l8')"));
+	end(&x);
+}
+
+static void what_a_restored_central_had_taken_from_a_site_comes_back(void **state)
+{
+	what_was_taken_from_the_site_comes_back(false, state);
+}
+
+static void what_went_from_a_site_beyond_its_log_comes_back(void **state)
+{
+	what_was_taken_from_the_site_comes_back(true, state);
+}
+
+/* The number of an edit whose record was dropped is the newest of all. */
+static void numbers_are_given_above_what_was_dropped(void **state)
+{
+	struct ill x;
+
+	begin(&x, state, SITES);
+	run(central(&x), "UPDATE location SET store_id = 'store2' WHERE id = 'l1'");
+	run(site(&x, 0), "DELETE FROM sync_changelog WHERE record_id = 'b1'");
+	country_settle(&x.c);
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	end(&x);
+}
+
+/* several restores of central */
+
+/* Central is restored for the second time before it gets the offers, the last of them, or the request that pulls. */
+static void central_may_be_restored_again_before_the_site_pulls(void **state)
+{
+	struct ill x;
+	size_t older, newer;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit2", "before");
+	country_settle(&x.c);
+	older = save_central(&x);
+	put_unit(central(&x), "unit4", "lost");
+	country_settle(&x.c);
+	newer = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	put_unit(central(&x), "unit3", "lost");
+	country_settle(&x.c);
+	for (int i = 0; i < 6; i++) {
+		restore_central(&x, older);
+		loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3 + i / 2, 0);
+		assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+		restore_central(&x, i % 2 ? older : newer);
+		loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+		assert_healed(&x);
+		assert_recovered(&x, "unit", "unit2", "older");
+		assert_recovered(&x, "unit", "unit3", "missing");
+		assert_int_equal(i % 2 ? 3 : 2, accept_all(&x).accepted);
+		assert_healed(&x);
+		assert_int_equal(3, number(site(&x, 0), "SELECT count(*) FROM unit WHERE name = 'lost'"));
+	}
+	end(&x);
+}
+
+/* A file that central has written since it was restored fits the place that both know. */
+static void news_in_a_file_wait_until_the_site_has_offered(void **state)
+{
+	char folder[] = "/tmp/test_heal.XXXXXX", path[40];
+	struct sync_bundled done;
+	struct sync_error seen = { 0 };
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	put_unit(central(&x), "unit2", "new");
+	loopback_work(&x.c.site[0].line);
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(path, sizeof path, "%s/news", folder);
+	assert_ok(sync_bundle_give(central(&x), "post1", path, NULL, &done, err));
+	assert_int_equal(SYNC_EBUSY, sync_bundle_take(site(&x, 0), path, &x.c.o, &done, &x.c.site[0].report, &seen));
+	assert_non_null(strstr(seen.text, "exchange over the network first"));
+	assert_int_equal(0, unlink(path) + rmdir(folder));
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "changed");
+	end(&x);
+}
+
+static void what_is_yet_to_be_replaced_is_offered_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	for (int i = 0; i < 9; i++)
+		put_unit(central(&x), (char[]){ 'u', (char)('0' + i), 0 }, "before");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "UPDATE unit SET name = 'lost'");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	sync_server_chunk(x.c.site[0].line.server, 2);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 6, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_true(number(site(&x, 0), "SELECT count(*) FROM unit WHERE name = 'before'") > 0);
+	assert_true(number(site(&x, 0), "SELECT count(*) FROM unit WHERE name = 'lost'") > 0);
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_true(open_offers(&x) > 0);
+	end(&x);
+}
+
+/* The deletes that it may have missed are no reason not to keep what central lost. */
+static void a_loss_found_while_old_records_are_offered_is_kept(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	run(central(&x), "UPDATE sync_site SET lapsed_us = 1");
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_true(number(site(&x, 0), "SELECT count(*) FROM sync_offer WHERE seq = 0") > 0);
+	run(site(&x, 0), "DELETE FROM sync_pulled");
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "missing");
+	end(&x);
+}
+
+static void a_site_that_lapsed_is_waited_for_once_all_is_offered(void **state)
+{
+	struct ill x;
+
+	begin(&x, state, 1);
+	run(central(&x), "UPDATE sync_site SET lapsed_us = 1");
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 4, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_site WHERE lapsed_us IS NOT NULL"));
+	end(&x);
+}
+
+/* branches */
+
+/* A central of another branch has lost the edits of this one: that it had confirmed them says nothing any more. */
+static void edits_that_central_lost_are_not_older_than_what_it_has(void **state)
+{
+	struct ill x;
+	size_t image, old;
+
+	begin(&x, state, 1);
+	image = save_site(&x, 0);
+	put_location(site(&x, 0), "l1", 1, "of the first branch");
+	country_settle(&x.c);
+	old = save_central(&x);
+	push_often(&x, 3);
+	restore_site(&x, 0, image);
+	assert_healed(&x);
+	put_location(site(&x, 0), "l1", 1, "of the second branch");
+	country_settle(&x.c);
+	push_often(&x, 12);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'of the second branch'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE code = 'restored' AND frame LIKE '%%first branch%%'"));
+	end(&x);
+}
+
+static void no_version_is_named_twice_when_both_are_restored(void **state)
+{
+	struct ill x;
+	size_t old_central, old_site;
+
+	begin(&x, state, SITES);
+	old_central = save_central(&x);
+	put_barcode(site(&x, 0), "b2", "between");
+	country_settle(&x.c);
+	old_site = save_site(&x, 0);
+	put_barcode(site(&x, 0), "b1", "lost");
+	country_settle(&x.c);
+	run(site(&x, 1), "CREATE TABLE was AS SELECT version FROM sync_version WHERE record_id = 'b1'");
+	restore_central(&x, old_central);
+	restore_site(&x, 0, old_site);
+	put_barcode(site(&x, 0), "b1", "another");
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 1), "SELECT count(*) FROM barcode WHERE id = 'b1' AND gtin = 'another'"));
+	assert_int_equal(0, number(site(&x, 1), "SELECT count(*) FROM was JOIN sync_version v ON v.version = was.version"));
+	end(&x);
+}
+
 #define ON_SQLITE(test) TESTDB_ON(test, TESTDB_SQLITE, "SQLite")
 
 int main(void)
@@ -1182,6 +1500,20 @@ int main(void)
 		TESTDB_BOTH(faults_while_healing_do_no_harm),
 		ON_SQLITE(healing_cut_at_any_byte_goes_on),
 		ON_SQLITE(a_failure_of_the_sites_database_while_healing_is_survived),
+		TESTDB_BOTH(what_was_made_again_elsewhere_is_not_deleted_again),
+		TESTDB_BOTH(a_restored_site_does_not_delete_what_was_made_again),
+		TESTDB_BOTH(what_was_deleted_elsewhere_is_not_put_again),
+		TESTDB_BOTH(what_was_taken_from_the_site_is_neither_put_nor_deleted_again),
+		TESTDB_BOTH(what_a_restored_central_had_taken_from_a_site_comes_back),
+		TESTDB_BOTH(what_went_from_a_site_beyond_its_log_comes_back),
+		TESTDB_BOTH(central_may_be_restored_again_before_the_site_pulls),
+		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
+		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),
+		TESTDB_BOTH(a_site_that_lapsed_is_waited_for_once_all_is_offered),
+		TESTDB_BOTH(news_in_a_file_wait_until_the_site_has_offered),
+		TESTDB_BOTH(edits_that_central_lost_are_not_older_than_what_it_has),
+		TESTDB_BOTH(no_version_is_named_twice_when_both_are_restored),
+		TESTDB_BOTH(numbers_are_given_above_what_was_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

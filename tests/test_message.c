@@ -216,6 +216,7 @@ static const struct sync_header a_question = {
 	.echo = true,
 	.fork = { .common = { 3, 120, "00112233445566aa" }, .sure = 125, .upto = 130, .all_seq = 50, .own_seq = 40, .made = true },
 	.inquiry = { some_made, COUNT(some_made), some_held, COUNT(some_held), true },
+	.offered = { 0, 3, "ffeeddccbbaa9988" },
 	.loss = SYNC_LOSS_OLD,
 	.lost = { 0, 9007199254740993, "aaaaaaaaaaaaaaaa" },
 };

@@ -123,6 +123,7 @@ CREATE TABLE sync_changelog (
 	PRIMARY KEY (entity, record_id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX sync_changelog_seq ON sync_changelog(seq);
+CREATE INDEX sync_changelog_deleted ON sync_changelog(entity) WHERE action = 'D';
 CREATE INDEX sync_changelog_root ON sync_changelog(root_id) WHERE root_id IS NOT NULL;
 CREATE INDEX sync_changelog_old_root ON sync_changelog(old_root_id) WHERE old_root_id IS NOT NULL;
 
@@ -166,7 +167,11 @@ CREATE TABLE sync_link (
 	offer_lost_seq bigint NOT NULL DEFAULT 0, -- the newest place that was held when it was lost
 	offer_lost_id  text NOT NULL DEFAULT '',
 	offer_entity   @id,                       -- then what is in the tables from here on; null: they are not gone through
-	offer_id       @id
+	offer_id       @id,
+	offered        bigint NOT NULL DEFAULT 0, -- messages of offers that central has taken,
+	offered_id     text NOT NULL DEFAULT '',  -- random id of the offering; empty: there is none, or all that central sent again has come
+	offered_entity text NOT NULL DEFAULT '',  -- in them is what is in sync_offer upto here
+	offered_record text NOT NULL DEFAULT ''
 );
 
 CREATE TABLE sync_pulled (
@@ -181,9 +186,9 @@ CREATE TABLE sync_pulled (
 );
 
 CREATE TABLE sync_offer (
-	entity    @id NOT NULL,          -- received since a place that central lost: to be offered
+	entity    @id NOT NULL,          -- received since a place that central lost: offered, and kept until central's answer has come
 	record_id @id NOT NULL,
-	action    text NOT NULL,         -- as received last: P put, D delete
+	action    text NOT NULL,         -- as received last: P put, D delete, X drop
 	seq       bigint NOT NULL,       -- central's, of then; 0: unknown
 	PRIMARY KEY (entity, record_id)
 ) WITHOUT ROWID;
@@ -238,6 +243,8 @@ CREATE TABLE sync_site (
 	fork_above     bigint NOT NULL DEFAULT 0, -- edits upto here came before the branch began
 	rival          text,             -- branch of a second copy of its database: both are refused until a person says which lives
 	stopped        text,             -- branch that a person has stopped
+	offered        bigint NOT NULL DEFAULT 0, -- messages of offers that were taken
+	offered_id     text NOT NULL DEFAULT '',  -- in the offering with this id
 	healed_us      bigint            -- when it last offered what central had lost
 ) @updated;
 CREATE UNIQUE INDEX sync_site_token ON sync_site(token_hash);

@@ -112,6 +112,56 @@ static enum sync_status run_steps(struct sync_db *db, int64_t source, const stru
 	return SYNC_OK;
 }
 
+/*
+ * What a site pushed it pushes again should central lose it, and then as it is by then. So the changelog is to know what became of
+ * the record since: put again, deleted elsewhere, or only taken from this site, which then has nothing to push. Before the change,
+ * for what an application's trigger does in answer is an edit that comes later.
+ */
+static enum sync_status log_alike(struct sync_db *db, const struct step *steps, size_t n, enum sync_action action,
+                                  struct sync_error *err)
+{
+	static const char put[] = "UPDATE sync_changelog SET action = 'P' WHERE action = 'D' AND record_id IN";
+	static const char deleted[] = "UPDATE sync_changelog SET action = 'D' WHERE action = 'P' AND record_id IN";
+	static const char dropped[] = "DELETE FROM sync_changelog WHERE record_id IN";
+	const char *head = action == SYNC_PUT ? put : action == SYNC_DELETE ? deleted : dropped;
+	defer(freep) struct sync_view *ids = malloc(n * sizeof *ids);
+	size_t n_ids = 0;
+
+	if (!ids)
+		return sync_fail(err, SYNC_ENOMEM, "noting %zu records of %.*s", n, SYNC_VIEW(steps->r->name));
+	for (size_t i = 0; i < n; i++)
+		if (steps[i].r->action == action)
+			ids[n_ids++] = steps[i].r->id;
+	return sync_run_ids(db, head, ids, n_ids, " AND entity = $2", SYNC_ARGS(sync_string(steps->r->name)), NULL, NULL, err);
+}
+
+/* Most of what comes is put, and few entities have deletes. */
+static enum sync_status any_deleted(struct sync_db *db, struct sync_view entity, bool *ret, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_changelog WHERE action = 'D' AND entity = $1 LIMIT 1";
+	int64_t some;
+
+	TRY(sync_db_number(db, any, SYNC_ARGS(sync_string(entity)), 0, &some, err));
+	*ret = some != 0;
+	return SYNC_OK;
+}
+
+static enum sync_status log_received(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
+{
+	bool deleted;
+
+	for (size_t i = 0, len; i < n; i += len) {
+		for (len = 1; i + len < n && together(&steps[i], &steps[i + len]);)
+			len++;
+		TRY(any_deleted(db, steps[i].r->name, &deleted, err));
+		if (deleted)
+			TRY(log_alike(db, &steps[i], len, SYNC_PUT, err));
+		TRY(log_alike(db, &steps[i], len, SYNC_DELETE, err));
+		TRY(log_alike(db, &steps[i], len, SYNC_DROP, err));
+	}
+	return SYNC_OK;
+}
+
 /* SQLite: the first trigger that fires for a marked record takes the mark; what an application's own triggers do has none. */
 static enum sync_status mark(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
                              struct sync_error *err)
@@ -178,6 +228,8 @@ enum sync_status sync_apply(struct sync_db *db, int64_t source, const struct syn
 		TRY(run_named(db, source, steps, n, err));
 		return sync_altered_queue(db, source, r, n, err);
 	}
+	if (sync_db_role(db) == SYNC_SITE)
+		TRY(log_received(db, steps, n, err));
 	TRY(mark(db, source, r, SYNC_FAULT(echo_not_marked) ? 0 : n, err));
 	TRY(run_steps(db, source, steps, n, err));
 	return unmark(db, err);

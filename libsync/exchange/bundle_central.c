@@ -367,13 +367,18 @@ static enum sync_status out_of_place(const struct accepting *a, struct sync_erro
 	                 a->in->path, a->in->clear.made_at, a->in->clear.site, in->ordinal);
 }
 
-/* *ret: what counts as its base, or NULL. Ordinals of one site rise with every push, so a later one has all that this one has. */
+/*
+ * *ret: what counts as its base, or NULL. Ordinals of one site rise with every push, so a later one has all that this one has; another
+ * push of the same ordinal is of another history.
+ */
 static enum sync_status find_place(struct accepting *a, bool *ret_known, const struct sync_checkpoint **ret, struct sync_error *err)
 {
 	const struct sync_checkpoint *made = &a->h.made, *in = &a->peer.in;
 
 	*ret = NULL;
 	*ret_known = made->ordinal > 0 ? made->ordinal <= in->ordinal : is_old_news(a);
+	if (made->ordinal > 0 && made->ordinal == in->ordinal && strcmp(made->id, in->id) != 0)
+		return out_of_place(a, err);
 	if (*ret_known || made->ordinal == 0 || !strcmp(a->h.base.id, in->id))
 		return SYNC_OK;
 	if (!sync_words_have(a->in->head.pushes, in->id))

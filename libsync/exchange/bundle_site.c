@@ -65,6 +65,13 @@ static enum sync_status read_pushes(struct packing *p, struct sync_bundle_head *
 	return sync_db_run(p->db, get, SYNC_ARGS(sync_int(p->link.out.ordinal)), take_push, ret, err);
 }
 
+/* What cannot be sent is told here: no answer will come that could be taken together with it. */
+static enum sync_status settle(struct packing *p, struct sync_error *err)
+{
+	TRY(sync_db_begin(p->db, true, err));
+	return sync_db_finish(p->db, sync_push_settle(&p->push, p->db, err), err);
+}
+
 /* Each message as if central had stored the one before; none asks for records. */
 static enum sync_status pack_message(struct packing *p, bool *ret_more, struct sync_error *err)
 {
@@ -79,6 +86,7 @@ static enum sync_status pack_message(struct packing *p, bool *ret_more, struct s
 	if (h.made.ordinal == 0)
 		return SYNC_OK;
 	p->link.out = h.made;
+	TRY(settle(p, err));
 	return sync_push_done(&p->push, err);
 }
 
@@ -335,6 +343,10 @@ static enum sync_status take_news(struct taking *t, struct sync_error *err)
 	TRY(survey(t, err));
 	if (!t->link.operational)
 		return sync_fail(err, SYNC_EBUSY, "the first load of site '%s' is not over: remote init goes on with it", t->link.name);
+	if (t->link.offered.id[0])
+		return sync_fail(err, SYNC_EBUSY,
+		                 "this site has yet to tell central what that lost when it was restored, before anything here is replaced: exchange "
+		                 "over the network first");
 	TRY(sync_round_drain(t->db, &t->link, &t->o, t->report, err)); /* what an earlier attempt has left */
 	if (!t->later) {
 		t->ret->known = t->ret->messages;

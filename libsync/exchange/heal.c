@@ -45,8 +45,8 @@ static enum sync_status check_own(const struct sync_checkpoint *stored, const st
 }
 
 /*
- * A checkpoint that the rule has dropped here is of this site all the same: one that it did not make is of a push after it was
- * copied, so it is hardly older than its own newest, and would be kept.
+ * A checkpoint that the rule has dropped here is of this site all the same, as when central took an early one of many bundles: one
+ * that it did not make is of a push after it was copied, so it is hardly older than its own newest, and would be kept.
  */
 static enum sync_status find_course(struct sync_db *db, const struct sync_link *link, const struct sync_checkpoint *stored,
 				    enum course *ret, struct sync_error *err)
@@ -54,17 +54,12 @@ static enum sync_status find_course(struct sync_db *db, const struct sync_link *
 	struct sync_checkpoint own;
 	bool found;
 
-	*ret = GOES_ON;
-	if (same(stored, &link->out))
-		return SYNC_OK;
-	*ret = GOES_BACK;
-	if (!stored->id[0])
+	*ret = same(stored, &link->out) || stored->ordinal > link->out.ordinal ? GOES_ON : GOES_BACK;
+	if (same(stored, &link->out) || !stored->id[0])
 		return SYNC_OK;
 	TRY(sync_checkpoint_find(db, 0, stored->id, &own, &found, err));
-	if (found) {
-		*ret = own.ordinal < link->out.ordinal ? GOES_BACK : GOES_ON;
+	if (found)
 		return check_own(stored, &own, err);
-	}
 	if (stored->ordinal >= link->made.ordinal || sync_checkpoint_kept(stored->ordinal, link->made.ordinal))
 		*ret = BRANCHES;
 	return SYNC_OK;
@@ -129,7 +124,6 @@ static enum sync_status go_back_with_pulls(struct healing *x, struct sync_error 
 	x->link->at = *at;
 	x->link->more = 0;
 	x->link->rest[0] = '\0';
-	x->link->loss |= x->a->loss;
 	return SYNC_OK;
 }
 
@@ -162,18 +156,22 @@ static enum sync_status put_pushes(struct healing *x, struct sync_error *err)
 			   NULL, NULL, err);
 }
 
-/* A central that has lost edits of this branch may have lost what it was told of it. */
+/*
+ * A central that has lost edits of this branch may have lost what it was told of it. If this site was restored as well, it gives
+ * numbers again that it lost: a version is named by its branch, too.
+ */
 static enum sync_status go_back_with_pushes(struct healing *x, struct sync_error *err)
 {
-	static const char tell[] = "UPDATE sync_link SET fork = 1 WHERE fork_upto > $1";
+	static const char set[] = "UPDATE sync_link SET branch = $1, fork = $2";
 	const struct sync_checkpoint *stored = &x->a->stored, *out = &x->link->out;
 
 	if (stored->ordinal > out->ordinal || stored->seq > out->seq)
 		return sync_fail(err, SYNC_EBADFRAME,
 				 "central has checkpoint %" PRId64 " upto %" PRId64 ", before it confirmed %" PRId64 " upto %" PRId64,
 				 stored->ordinal, stored->seq, out->ordinal, out->seq);
+	sync_random_hex(x->link->branch, SYNC_BRANCH);
 	x->link->fork.made |= x->link->fork.upto > stored->seq;
-	TRY(sync_db_run(x->db, tell, SYNC_ARGS(sync_int(stored->seq)), NULL, NULL, err));
+	TRY(sync_db_run(x->db, set, SYNC_ARGS(sync_text(x->link->branch), sync_int(x->link->fork.made)), NULL, NULL, err));
 	return put_pushes(x, err);
 }
 
@@ -211,29 +209,20 @@ static enum sync_status move_edits(const struct healing *x, int64_t common, int6
 	return sync_db_run(x->db, move, SYNC_ARGS(sync_int(*ret_by), sync_int(common)), NULL, NULL, err);
 }
 
-/* New edits are numbered above the newest one that is here, and have to be above what counts as pushed. */
-static enum sync_status raise_newest(const struct healing *x, int64_t newest, struct sync_error *err)
-{
-	static const char raise[] = "UPDATE sync_changelog SET seq = $1 WHERE seq = $2";
-
-	if (newest >= x->a->stored.seq)
-		return SYNC_OK;
-	return sync_db_run(x->db, raise, SYNC_ARGS(sync_int(x->a->stored.seq), sync_int(newest)), NULL, NULL, err);
-}
-
 /*
  * A branch that central was never told of began where it began, and what one branch has still to push was overtaken since it
- * began.
+ * began. What central had confirmed is older than whatever it has besides, unless it has lost that.
  */
 static void set_fork(struct healing *x, const struct sync_checkpoint *common, int64_t newest, int64_t by)
 {
 	struct sync_fork *f = &x->link->fork;
 	const struct sync_position *at = &x->link->at;
-	int64_t sure = x->link->out.seq;
+	bool lost = x->a->stored.ordinal < x->link->out.ordinal || (x->a->loss & SYNC_LOSS_CENTRAL);
+	int64_t sure = lost ? 0 : x->link->out.seq;
 
 	if (!f->made)
 		f->common = *common;
-	if (!f->made && sure >= f->upto) {
+	if (!f->made && x->link->out.seq >= f->upto) {
 		f->all_seq = at->all.seq;
 		f->own_seq = at->own.seq;
 	}
@@ -268,7 +257,8 @@ static enum sync_status branch(struct healing *x, struct sync_error *err)
 
 	TRY(find_common(x, &common, err));
 	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, &newest, err));
-	TRY(newest > common.seq ? move_edits(x, common.seq, newest, &by, err) : raise_newest(x, newest, err));
+	if (newest > common.seq)
+		TRY(move_edits(x, common.seq, newest, &by, err));
 	TRY(sync_checkpoint_drop(x->db, 0, common.ordinal, err));
 	TRY(sync_checkpoint_put(x->db, 0, stored, x->link->made.ordinal, err));
 	set_fork(x, &common, newest, by);
@@ -327,9 +317,11 @@ enum sync_status sync_heal_apply(struct sync_db *db, struct sync_link *link, con
 enum sync_status sync_heal_load(struct sync_db *db, int loss, struct sync_error *err)
 {
 	static const struct sync_load nothing = { 0 };
-	struct sync_link link = { 0 };
 	enum sync_status status;
+	struct sync_link link;
 
+	TRY(sync_link_get(db, &link, err));
+	memset(&link.at, 0, sizeof link.at); /* pages of a load are of no place */
 	TRY(sync_db_begin(db, true, err));
 	status = sync_offer_begin(db, &link, loss, 0, false, err);
 	if (status == SYNC_OK)

@@ -39,7 +39,8 @@ static enum sync_status take_link(void *ctx, const struct sync_value *v, size_t 
 			  .all_seq = v[31].i,
 			  .own_seq = v[32].i },
 		.loss = (int)v[33].i & SYNC_LOSS_BOTH,
-		.lost.seq = v[34].i,
+		.offered.seq = v[34].i,
+		.lost.seq = v[36].i,
 	};
 	take_text(l->name, sizeof l->name, &v[1]);
 	take_text(l->url, sizeof l->url, &v[2]);
@@ -52,7 +53,8 @@ static enum sync_status take_link(void *ctx, const struct sync_value *v, size_t 
 	take_text(l->at.own.id, sizeof l->at.own.id, &v[17]);
 	take_text(l->rest, sizeof l->rest, &v[23]);
 	take_text(l->fork.common.id, sizeof l->fork.common.id, &v[27]);
-	take_text(l->lost.id, sizeof l->lost.id, &v[35]);
+	take_text(l->offered.id, sizeof l->offered.id, &v[35]);
+	take_text(l->lost.id, sizeof l->lost.id, &v[37]);
 	return SYNC_OK;
 }
 
@@ -62,7 +64,7 @@ static enum sync_status find_link(struct sync_db *db, struct sync_link *ret, str
 				  "out_ordinal, out_id, out_upto,"
 				  "    out_integrated, unanswered, all_seq, all_id, own_seq, own_id, verdict, load, "
 				  "load_total, load_done, more, rest, echo, fork, fork_ordinal, fork_id, fork_seq, fork_sure,"
-				  "    fork_upto, fork_all, fork_own, offer, offer_lost_seq, offer_lost_id FROM sync_link";
+				  "    fork_upto, fork_all, fork_own, offer, offered, offered_id, offer_lost_seq, offer_lost_id FROM sync_link";
 
 	*ret = (struct sync_link){ 0 };
 	return sync_db_run(db, get, SYNC_NOARGS, take_link, ret, err);
@@ -263,6 +265,7 @@ struct sync_header sync_link_header(const struct sync_link *link)
 		.verdict = link->verdict,
 		.echo = link->echo,
 		.fork = link->fork,
+		.offered = link->offered,
 	};
 
 	if (!h.fork.made) /* central knows it */

@@ -4,17 +4,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <libsync/crypto.h>
 #include <libsync/records.h>
 #include <libsync/time.h>
 
 #include "base/internal.h"
 #include "exchange/link.h"
 #include "exchange/pulled.h"
+#include "exchange/verify.h"
 
 /*
  * sync_pulled, behind the place that both know -> sync_offer        a row per transaction
  * the tables, where the log does not reach     -> sync_offer        a page per transaction
- * sync_offer -> request {loss}, records, end;  answer: they leave sync_offer
+ * sync_offer -> request {loss, offered}, records, end;  answer: what is in it counts as offered
+ *            -> request {loss, offered}, end;  answer: ordinary requests again, with offered
+ * the answer to the last of them brings all that is left: sync_offer is emptied
  */
 
 enum {
@@ -24,27 +28,30 @@ enum {
 	MAX_SQL = 1024,
 };
 
-/* What is offered of two histories is of neither. */
+/* What is offered of two histories is of neither. While offers are kept nothing else has come: they are of the one they were of. */
 static void note_lost(struct sync_link *link, int loss)
 {
 	const struct sync_position *at = &link->at;
 	const struct sync_checkpoint none = { 0 };
 
-	if (loss & SYNC_LOSS_CENTRAL)
+	if ((loss & SYNC_LOSS_CENTRAL) && !link->offered.id[0])
 		link->lost = link->loss & SYNC_LOSS_CENTRAL ? none : at->all.seq > at->own.seq ? at->all : at->own;
 }
 
 enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, int loss, int64_t after, bool whole,
 				  struct sync_error *err)
 {
-	static const char begin[] =
-	    "UPDATE sync_link SET offer = offer | $1, offer_after = $2, offer_lost_seq = $3, offer_lost_id = $4";
+	static const char begin[] = "UPDATE sync_link SET offer = offer | $1, offer_after = $2, offered = 0, offered_id = $3,"
+				    "    offered_entity = '', offered_record = '', offer_lost_seq = $4, offer_lost_id = $5";
 	static const char rest[] = "UPDATE sync_link SET offer = offer | $1, offer_entity = '', offer_id = ''";
 
 	note_lost(link, loss);
+	link->loss |= loss;
+	link->offered.seq = 0;
+	sync_random_hex(link->offered.id, SYNC_CHECKPOINT_ID);
 	TRY(sync_db_run(db, begin,
-			SYNC_ARGS(sync_int(loss), sync_int(after), sync_int(link->lost.seq), sync_text(link->lost.id)), NULL, NULL,
-			err));
+			SYNC_ARGS(sync_int(loss), sync_int(after), sync_text(link->offered.id), sync_int(link->lost.seq),
+				  sync_text(link->lost.id)), NULL, NULL, err));
 	if (whole && !(loss & SYNC_LOSS_OLD))
 		return SYNC_OK;
 	return sync_db_run(db, rest, SYNC_ARGS(sync_int(whole ? 0 : SYNC_OFFER_REST)), NULL, NULL, err);
@@ -52,20 +59,16 @@ enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, in
 
 /* collecting */
 
-/* What came last is what counts. What was dropped was none of this site's business any more. */
+/* What came last is what counts. */
 static enum sync_status collect(void *ctx, struct sync_view entity, struct sync_view id, enum sync_action action, int64_t seq,
 				struct sync_error *err)
 {
 	static const char put[] = "INSERT INTO sync_offer(entity, record_id, action, seq) VALUES ($1, $2, $3, $4)"
 				  "    ON CONFLICT (entity, record_id) DO UPDATE SET action = excluded.action, seq = excluded.seq";
-	static const char drop[] = "DELETE FROM sync_offer WHERE entity = $1 AND record_id = $2";
+	const char text[] = { (char)action, '\0' };
 
-	if (action == SYNC_DROP)
-		return sync_db_run(ctx, drop, SYNC_ARGS(sync_string(entity), sync_string(id)), NULL, NULL, err);
-	return sync_db_run(ctx, put,
-			   SYNC_ARGS(sync_string(entity), sync_string(id), sync_text(action == SYNC_PUT ? "P" : "D"),
-				     sync_int(seq)),
-			   NULL, NULL, err);
+	return sync_db_run(ctx, put, SYNC_ARGS(sync_string(entity), sync_string(id), sync_text(text), sync_int(seq)), NULL, NULL,
+			   err);
 }
 
 /* How far collecting is. */
@@ -120,7 +123,7 @@ static enum sync_status collect_unknown(struct sync_db *db, const struct collect
 {
 	static const char put[] = "INSERT INTO sync_offer(entity, record_id, action, seq)"
 				  "    SELECT entity, record_id, 'P', $1 FROM sync_extra WHERE true"
-				  "    ON CONFLICT (entity, record_id) DO NOTHING";
+				  "    ON CONFLICT (entity, record_id) DO UPDATE SET seq = max(seq, excluded.seq)";
 
 	TRY(sync_db_run(db, put, SYNC_ARGS(sync_int(c->seq)), NULL, NULL, err));
 	return keep_place(db, NULL, NULL, err);
@@ -147,7 +150,7 @@ static enum sync_status collect_page(struct sync_db *db, const struct collecting
 	sync_buf_addf(&put,
 		      "INSERT INTO sync_offer(entity, record_id, action, seq)"
 		      "    SELECT '%s', id, 'P', $1 FROM (SELECT id FROM \"%s\" WHERE id > $2 ORDER BY id LIMIT $3) page WHERE true"
-		      "    ON CONFLICT (entity, record_id) DO NOTHING",
+		      "    ON CONFLICT (entity, record_id) DO UPDATE SET seq = max(seq, excluded.seq)",
 		      e->name, e->name);
 	sync_buf_addf(&last, "SELECT max(id) FROM (SELECT id FROM \"%s\" WHERE id > $1 ORDER BY id LIMIT $2) page", e->name);
 	TRY(sync_buf_check(&put, err));
@@ -206,7 +209,7 @@ static enum sync_status take_row(void *ctx, const struct sync_value *v, size_t n
 	(void)n;
 	*row = (struct row){ .entity = sync_arena_copy(&run->arena, v[0].s),
 			     .id = sync_arena_copy(&run->arena, v[1].s),
-			     .action = sync_view_is(v[2].s, "D") ? SYNC_DELETE : SYNC_PUT,
+			     .action = (enum sync_action)v[2].s.data[0],
 			     .seq = v[3].i,
 			     .edited = v[4].kind == SYNC_INT };
 	if (v[5].kind == SYNC_STRING)
@@ -234,7 +237,7 @@ static enum sync_status read_rows(struct sync_db *db, const struct sync_link *li
 
 static bool is_wanted(const struct row *row)
 {
-	return !row->edited && !row->frame.len && row->action == SYNC_PUT;
+	return !row->edited && !row->frame.len;
 }
 
 /* The records of all rows of one entity, by one statement; those that are not in the table have no values. */
@@ -264,22 +267,23 @@ static bool exists(const struct sync_record *r)
 	return r->values || (!r->entity && r->extra.len > 0);
 }
 
-/* What is neither here nor known to be deleted went in a way that a later row tells. */
+/*
+ * What waits here came in the history that is lost, whatever was edited since. What is neither here nor known to be gone went in a
+ * way that a later row tells.
+ */
 static enum sync_status write_row(struct run *run, const struct row *row, struct sync_record *r, struct sync_writer *w,
 				  struct sync_error *err)
 {
-	if (row->edited)
-		return SYNC_OK;
 	if (row->frame.len)
 		TRY(sync_record_read(r, &run->arena, row->frame, &sync_default_limits, err));
-	else if (row->action == SYNC_DELETE)
-		*r = (struct sync_record){
-			.entity = sync_entity_find(row->entity), .name = row->entity, .id = row->id, .action = SYNC_DELETE
-		};
+	else if (row->edited)
+		return SYNC_OK;
+	else if (!exists(r) && row->action == SYNC_PUT)
+		return SYNC_OK;
 	else if (!exists(r))
-		return SYNC_OK;
-	if (r->action == SYNC_DROP)
-		return SYNC_OK;
+		*r = (struct sync_record){
+			.entity = sync_entity_find(row->entity), .name = row->entity, .id = row->id, .action = row->action
+		};
 	r->seq = row->seq;
 	r->age_ms = -1;
 	r->version = r->base = (struct sync_view){ 0 };
@@ -301,19 +305,30 @@ static enum sync_status write_run(struct sync_db *db, struct run *run, struct sy
 	return SYNC_OK;
 }
 
-/* The last row that a message has; empty: it has none. */
+/* The last row that was offered; empty: none was. */
 struct place {
 	char entity[64], id[SYNC_MAX_ID + 1];
-	bool last; /* and there are none behind it */
 };
+
+static enum sync_status take_place(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct place *p = ctx;
+
+	(void)n, (void)err;
+	snprintf(p->entity, sizeof p->entity, "%.*s", SYNC_VIEW(v[0].s));
+	snprintf(p->id, sizeof p->id, "%.*s", SYNC_VIEW(v[1].s));
+	return SYNC_OK;
+}
 
 static enum sync_status write_rows(struct sync_db *db, const struct sync_link *link, struct sync_writer *w, size_t want,
 				   struct place *ret, struct sync_error *err)
 {
+	static const char get[] = "SELECT offered_entity, offered_record FROM sync_link";
 	defer(free_run) struct run *run = calloc(1, sizeof *run);
 
 	if (!run)
 		return sync_fail(err, SYNC_ENOMEM, "writing offers");
+	TRY(sync_db_run(db, get, SYNC_NOARGS, take_place, ret, err));
 	do {
 		struct row after = { .entity = sync_view_of(ret->entity), .id = sync_view_of(ret->id) };
 
@@ -323,20 +338,18 @@ static enum sync_status write_rows(struct sync_db *db, const struct sync_link *l
 			snprintf(ret->entity, sizeof ret->entity, "%.*s", SYNC_VIEW(run->row[run->n - 1].entity));
 			snprintf(ret->id, sizeof ret->id, "%.*s", SYNC_VIEW(run->row[run->n - 1].id));
 		}
-		ret->last = run->n < RUN;
-	} while (!ret->last && sync_writer_size(w) < want && sync_writer_records(w) < MOST);
+	} while (run->n == RUN && sync_writer_size(w) < want && sync_writer_records(w) < MOST);
 	return SYNC_OK;
 }
 
 static enum sync_status write_message(struct sync_db *db, const struct sync_link *link, struct sync_talk *talk, struct place *ret,
-				      struct sync_view *ret_message, struct sync_error *err)
+				      bool *ret_last, struct sync_view *ret_message, struct sync_error *err)
 {
 	struct sync_header h = sync_link_header(link);
 	struct sync_end end = { 0 };
 	struct sync_writer *w;
 	enum sync_status status;
 
-	*ret = (struct place){ 0 };
 	h.loss = link->loss;
 	h.lost = link->lost;
 	TRY(sync_unpushed(db, &h.unpushed, err));
@@ -346,6 +359,7 @@ static enum sync_status write_message(struct sync_db *db, const struct sync_link
 	status = write_rows(db, link, w, talk->size, ret, err);
 	sync_db_rollback(db);
 	TRY(status);
+	*ret_last = sync_writer_records(w) == 0;
 	return sync_writer_end(w, &end, ret_message, err);
 }
 
@@ -363,7 +377,19 @@ static enum sync_status read_answer(const struct sync_talk *talk, const struct s
 		return sync_fail(err, SYNC_EBADFRAME, "the answer is for site %" PRId64 ", this is site %" PRId64, h.site,
 				 link->site_id);
 	*ret_parted = h.loss != SYNC_LOSS_NONE;
+	if (h.refused && !*ret_parted)
+		return sync_fail(err, SYNC_EBASE, "central was changed while it looked at what this site offers, and did not take it");
 	return SYNC_OK;
+}
+
+/* Who went through the tables has not told what is no longer in them: what that was shows in a comparison. */
+static enum sync_status ask_to_verify(struct sync_db *db, struct sync_error *err)
+{
+	static const char get[] = "SELECT offer & $1 FROM sync_link";
+	int64_t tables;
+
+	TRY(sync_db_number(db, get, SYNC_ARGS(sync_int(SYNC_OFFER_REST | SYNC_LOSS_OLD)), 0, &tables, err));
+	return tables ? sync_verify_asked_set(db, true, err) : SYNC_OK;
 }
 
 /* The log goes on from the place that both know, which may have no row of its own. */
@@ -373,17 +399,29 @@ static enum sync_status end_offers(struct sync_db *db, struct sync_link *link, s
 	int64_t n;
 	bool whole;
 
+	TRY(ask_to_verify(db, err));
 	TRY(sync_db_run(db, end, SYNC_NOARGS, NULL, NULL, err));
 	TRY(sync_pulled_find(db, &link->at, &n, &whole, err));
 	return n ? SYNC_OK : sync_pulled_put(db, &link->at, NULL, 0, (struct sync_view){ 0 }, err);
 }
 
-static enum sync_status settle(struct sync_db *db, struct sync_link *link, const struct place *sent, struct sync_error *err)
+static enum sync_status settle(struct sync_db *db, struct sync_link *link, const struct place *sent, bool last,
+			       struct sync_error *err)
 {
-	static const char drop[] = "DELETE FROM sync_offer WHERE (entity, record_id) <= ($1, $2)";
+	static const char set[] = "UPDATE sync_link SET offered = offered + 1, offered_entity = $1, offered_record = $2";
 
-	TRY(sync_db_run(db, drop, SYNC_ARGS(sync_text(sent->entity), sync_text(sent->id)), NULL, NULL, err));
-	return sent->last ? end_offers(db, link, err) : SYNC_OK;
+	TRY(sync_db_run(db, set, SYNC_ARGS(sync_text(sent->entity), sync_text(sent->id)), NULL, NULL, err));
+	return last ? end_offers(db, link, err) : SYNC_OK;
+}
+
+enum sync_status sync_offer_end(struct sync_db *db, struct sync_link *link, struct sync_error *err)
+{
+	static const char drop[] = "DELETE FROM sync_offer";
+	static const char end[] = "UPDATE sync_link SET offered = 0, offered_id = ''";
+
+	link->offered = (struct sync_checkpoint){ 0 };
+	TRY(sync_db_run(db, drop, SYNC_NOARGS, NULL, NULL, err));
+	return sync_db_run(db, end, SYNC_NOARGS, NULL, NULL, err);
 }
 
 /* A message, and once more without the dictionary if central has another one. */
@@ -393,9 +431,10 @@ static enum sync_status send_some(struct sync_db *db, struct sync_link *link, st
 	enum sync_status status = SYNC_EDICTIONARY;
 	struct sync_view message;
 	struct place sent;
+	bool last;
 
 	for (int i = 0; i < 2 && status == SYNC_EDICTIONARY; i++) {
-		TRY(write_message(db, link, talk, &sent, &message, err));
+		TRY(write_message(db, link, talk, &sent, &last, &message, err));
 		TRY(sync_talk_start(talk, message, err));
 		status = sync_talk_finish(talk, err);
 	}
@@ -404,8 +443,9 @@ static enum sync_status send_some(struct sync_db *db, struct sync_link *link, st
 	if (*ret_parted)
 		return SYNC_OK;
 	TRY(sync_db_begin(db, true, err));
-	TRY(sync_db_finish(db, settle(db, link, &sent, err), err));
-	if (sent.last)
+	TRY(sync_db_finish(db, settle(db, link, &sent, last, err), err));
+	link->offered.seq++;
+	if (last)
 		link->loss = SYNC_LOSS_NONE;
 	return SYNC_OK;
 }

@@ -20,11 +20,18 @@ enum { SYNC_OFFER_REST = 4 };
 enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, int loss, int64_t after, bool whole, struct sync_error *err);
 
 /**
- * A step while link->loss is set: collect more, or send some and have them acknowledged. After the last one it is cleared.
+ * A step while link->loss is set: collect more, or send some and have them acknowledged. After the last one, which has nothing
+ * left to offer, it is cleared.
  *
  * @param ret_parted  central has lost history again: nothing was acknowledged
  */
 enum sync_status sync_offer_step(struct sync_db *db, struct sync_link *link, struct sync_talk *talk, bool *ret_parted,
 				 struct sync_error *err);
+
+/**
+ * All that central had to send has come from one that has the offers: they are forgotten. Until then they are kept, for central
+ * may be restored again, and has lost them then. In the caller's transaction.
+ */
+enum sync_status sync_offer_end(struct sync_db *db, struct sync_link *link, struct sync_error *err);
 
 #endif

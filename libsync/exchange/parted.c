@@ -100,6 +100,17 @@ enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, con
 	return put_fork(db, p, &h->fork, err);
 }
 
+/* offers */
+
+enum sync_status sync_parted_offered(struct sync_db *db, int64_t site_id, const struct sync_checkpoint *offered,
+				     struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_site SET offered = $1, offered_id = $2 WHERE site_id = $3";
+
+	return sync_db_run(db, set, SYNC_ARGS(sync_int(offered->seq + 1), sync_text(offered->id), sync_int(site_id)), NULL, NULL,
+			   err);
+}
+
 /* what a person says */
 
 static enum sync_status keep(struct sync_db *db, const char *name, const char *branch, struct sync_error *err)

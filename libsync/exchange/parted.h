@@ -18,4 +18,8 @@ enum sync_status sync_parted_answer(struct sync_db *db, const struct sync_peer *
 enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, const struct sync_header *h, bool *ret_copied,
 				    struct sync_error *err);
 
+/** A message of offers was taken, in its transaction. @param offered  the messages before it, as it says itself */
+enum sync_status sync_parted_offered(struct sync_db *db, int64_t site_id, const struct sync_checkpoint *offered,
+				     struct sync_error *err);
+
 #endif

@@ -38,6 +38,8 @@ static enum sync_status take_peer(void *ctx, const struct sync_value *v, size_t 
 	take_id(p->in.id, &v[2]);
 	take_id(p->at.all.id, &v[8]);
 	take_id(p->at.own.id, &v[10]);
+	p->offered.seq = v[20].i;
+	take_id(p->offered.id, &v[21]);
 	snprintf(p->branch, sizeof p->branch, "%.*s", SYNC_VIEW(v[16].s));
 	if (v[18].kind == SYNC_STRING)
 		snprintf(p->rival, sizeof p->rival, "%.*s", SYNC_VIEW(v[18].s));
@@ -48,7 +50,8 @@ static enum sync_status take_peer(void *ctx, const struct sync_value *v, size_t 
 
 #define SELECT_PEER                                                                                                         \
 	"SELECT site_id, in_ordinal, in_id, in_upto, in_highest, in_integrated, spooled, all_seq, all_id, own_seq, own_id," \
-	"    verdict, verdict_seen, unpushed, last_seen_us, loaded, branch, lapsed_us, rival, stopped FROM sync_site"           \
+	"    verdict, verdict_seen, unpushed, last_seen_us, loaded, branch, lapsed_us, rival, stopped, offered, offered_id"     \
+	"    FROM sync_site"                                                                                                \
 	"    WHERE site_id = $1"
 
 enum sync_status sync_peer_get(struct sync_db *db, int64_t site_id, bool lock, struct sync_peer *ret, struct sync_error *err)
@@ -108,11 +111,18 @@ enum sync_status sync_peer_check_position(struct sync_db *db, const struct sync_
 	return check_stream(db, p, &at->own, p->at.own.seq, ret_loss, err);
 }
 
+/* What the site believes to be taken of its offers; of the message after that it may not have had the answer. */
+static bool has_offers(const struct sync_peer *p, const struct sync_checkpoint *offered)
+{
+	return offered->seq == 0 || (strcmp(p->offered.id, offered->id) == 0 &&
+				     (p->offered.seq == offered->seq || p->offered.seq == offered->seq + 1));
+}
+
 enum sync_status sync_peer_check(struct sync_db *db, const struct sync_peer *p, const struct sync_header *h, int *ret_loss,
 				 struct sync_error *err)
 {
 	TRY(sync_peer_check_position(db, p, &h->at, ret_loss, err));
-	if (h->verdict > p->verdict)
+	if (h->verdict > p->verdict || !has_offers(p, &h->offered))
 		*ret_loss |= SYNC_LOSS_CENTRAL;
 	return SYNC_OK;
 }

@@ -16,6 +16,7 @@ struct sync_peer {
 	int64_t unpushed;
 	int64_t last_seen_us; /* 0: never */
 	bool loaded, lapsed;
+	struct sync_checkpoint offered; /* messages of its offers that were taken, and the id of the offering */
 	char branch[SYNC_BRANCH + 1]; /* of the last stored push */
 	char rival[SYNC_BRANCH + 1], stopped[SYNC_BRANCH + 1]; /* of copies; or empty */
 };

@@ -8,6 +8,7 @@
 
 #include "base/internal.h"
 #include "exchange/heal.h"
+#include "exchange/offer.h"
 #include "exchange/pulled.h"
 #include "exchange/spool.h"
 #include "exchange/verify.h"
@@ -164,13 +165,18 @@ static const char *rest_of(const struct applying *x)
 	return x->a->spool || waits(x) ? x->b->end.rest : "";
 }
 
-/* After a restore: this site has all that it lost, once nothing is left to come or to be decided. */
-static bool has_caught_up(const struct applying *x)
+/* Central has nothing left for this site, and would have said so. */
+static bool has_all(const struct applying *x)
 {
 	const struct sync_header *asked = x->asked, *h = &x->a->h;
 
-	return asked->echo && asked->want > 0 && asked->unpushed == 0 && !asked->part && !h->refused && x->b->end.more == 0 &&
-	       h->integrated >= h->stored.seq;
+	return asked->want > 0 && !asked->part && !h->refused && x->b->end.more == 0 && h->integrated >= h->stored.seq;
+}
+
+/* After a restore: this site has all that it lost, once nothing is left to come or to be decided. */
+static bool has_caught_up(const struct applying *x)
+{
+	return x->asked->echo && x->asked->unpushed == 0 && has_all(x);
 }
 
 static void advance(struct applying *x)
@@ -263,7 +269,7 @@ static enum sync_status find_changes(const struct applying *x, bool *ret, struct
 	int64_t leaving;
 
 	TRY(count_confirmed(x, &leaving, err));
-	*ret = leaving > 0 || l->echo || x->b->n > 0 || x->a->spool || l->verdict != x->a->h.verdict || l->unanswered ||
+	*ret = leaving > 0 || l->echo || l->offered.id[0] || x->b->n > 0 || x->a->spool || l->verdict != x->a->h.verdict || l->unanswered ||
 	       !same(&l->out, &x->a->h.stored) || l->integrated != x->a->h.integrated || l->more != x->b->end.more ||
 	       strcmp(l->rest, rest_of(x)) != 0 || !same_place(&l->at, &x->b->end.at);
 	return SYNC_OK;
@@ -276,6 +282,8 @@ static enum sync_status apply(struct applying *x, struct sync_error *err)
 	advance(x);
 	TRY(put_link(x, err));
 	TRY(note_pulled(x, err));
+	if (x->link->offered.id[0] && has_all(x))
+		TRY(sync_offer_end(x->db, x->link, err));
 	if (x->pushed)
 		TRY(sync_push_settle(x->push, x->db, err));
 	return take_records(x, err);

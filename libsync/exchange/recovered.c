@@ -15,6 +15,7 @@
 #include "exchange/altered.h"
 #include "exchange/integrate.h"
 #include "exchange/lot.h"
+#include "exchange/parted.h"
 #include "exchange/push.h"
 #include "exchange/route.h"
 
@@ -249,13 +250,14 @@ static enum sync_status keep_offers(struct offers *o, struct sync_error *err)
 }
 
 /*
- * A site that may have missed deletes holds records that are rightly gone. What it received since the loss it knows from its log,
+ * That a record was taken from the site says nothing of its content. A site that may have missed deletes holds records that are
+ * rightly gone. What it received since the loss it knows from its log,
  * and names the seq.
  */
 static void pass_over_old(struct offers *o)
 {
 	for (size_t i = 0; i < o->n; i++)
-		o->skip[i] |= !(o->loss & SYNC_LOSS_CENTRAL) || ((o->loss & SYNC_LOSS_OLD) && o->r[i].seq == 0);
+		o->skip[i] |= o->r[i].action == SYNC_DROP || !(o->loss & SYNC_LOSS_CENTRAL) || ((o->loss & SYNC_LOSS_OLD) && o->r[i].seq == 0);
 }
 
 /* Those that differ get a new seq for the site, so that it converges to what central has. */
@@ -308,13 +310,10 @@ static enum sync_status open_offers(struct offers *o, const struct sync_record *
 	return SYNC_OK;
 }
 
-/* An offer is of a record, once; a drop is none. */
+/* An offer is of a record, once. */
 static enum sync_status check_offers(const struct sync_record *r, size_t n, struct sync_error *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (r[i].action == SYNC_DROP)
-			return sync_fail(err, SYNC_EBADFRAME, "a drop of %.*s %.*s is offered", SYNC_VIEW(r[i].name),
-					 SYNC_VIEW(r[i].id));
 		if (i > 0 && sync_view_eq(r[i].name, r[i - 1].name) && sync_view_cmp(r[i].id, r[i - 1].id) <= 0)
 			return sync_fail(err, SYNC_EBADFRAME, "offers of %.*s are not in the order of their ids at %.*s",
 					 SYNC_VIEW(r[i].name), SYNC_VIEW(r[i].id));
@@ -459,7 +458,8 @@ static enum sync_status take(struct offers *o, const struct sync_header *h, stru
 	}
 	if (o->loss & SYNC_LOSS_CENTRAL)
 		TRY(note_loss(o, sync_now_us(), err));
-	if (o->loss & SYNC_LOSS_OLD)
+	TRY(sync_parted_offered(o->db, o->site_id, &h->offered, err));
+	if ((o->loss & SYNC_LOSS_OLD) && b->end.records == 0) /* the last of them */
 		TRY(note_return(o->db, o->site_id, h, err));
 	return sync_route_within(o->db, err);
 }

@@ -189,7 +189,7 @@ static enum sync_status note_in_transaction(struct serving *x, struct sync_error
 
 static bool needs_note(const struct serving *x)
 {
-	if (x->recites || asks(x) || x->served.wrote || x->taken.refused || x->loss != SYNC_LOSS_NONE)
+	if (x->recites || asks(x) || x->served.wrote || x->taken.refused || x->loss != SYNC_LOSS_NONE || x->h.loss != SYNC_LOSS_NONE)
 		return false;
 	return x->h.verdict != x->peer.verdict_seen || !x->peer.loaded;
 }
@@ -203,8 +203,11 @@ static bool is_routed_later(const struct serving *x)
 static enum sync_status find_loss(struct serving *x, struct sync_error *err)
 {
 	sync_seen_get(x->s->seen, &x->peer);
-	if (!x->h.load.active)
-		return sync_peer_check(x->db, &x->peer, &x->h, &x->loss, err);
+	if (!x->h.load.active) {
+		TRY(sync_peer_check(x->db, &x->peer, &x->h, &x->loss, err));
+		x->loss &= ~(x->h.loss & SYNC_LOSS_OLD); /* which it offers for already */
+		return SYNC_OK;
+	}
 	return x->h.load.entity[0] ? sync_peer_check_position(x->db, &x->peer, &x->h.load.at, &x->loss, err) : SYNC_OK;
 }
 
@@ -267,7 +270,7 @@ static struct sync_header answer_header(const struct serving *x)
 		.integrated = x->peer.integrated,
 		.highest = x->peer.highest,
 		.verdict = x->peer.verdict,
-		.refused = x->taken.refused,
+		.refused = x->taken.refused || (x->h.loss != SYNC_LOSS_NONE && !x->served.wrote),
 		.loss = x->loss,
 	};
 
@@ -475,7 +478,7 @@ static enum sync_status serve(struct serving *x, struct sync_error *err)
 	TRY(find_jobs(x, err));
 	x->served.pulled = sync_writer_records(x->w);
 	sync_db_rollback(x->db);
-	if (asks(x) || x->recites || x->loss != SYNC_LOSS_NONE)
+	if (asks(x) || x->recites || x->loss != SYNC_LOSS_NONE || x->h.loss != SYNC_LOSS_NONE)
 		return SYNC_OK;
 	return sync_seen_put(x->s->seen, x->site_id, &x->h, x->now_us, !x->served.wrote, err);
 }

@@ -29,7 +29,7 @@ enum sync_status sync_verify_repair(struct sync_db *db, int64_t site, const stru
 enum sync_status sync_verify_note(struct sync_db *db, int64_t site, struct sync_reader *reader, int64_t now_us,
 				  struct sync_error *err);
 
-/** At a site: whether a verification that central asked for is due; that it asked, or has been answered; not within the next hour. */
+/** At a site: whether a verification that central, or healing, asked for is due; that it was asked for, or has been answered; not within the next hour. */
 enum sync_status sync_verify_asked(struct sync_db *db, bool *ret, struct sync_error *err);
 enum sync_status sync_verify_put_off(struct sync_db *db, struct sync_error *err);
 enum sync_status sync_verify_asked_set(struct sync_db *db, bool asked, struct sync_error *err);

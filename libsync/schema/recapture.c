@@ -99,7 +99,7 @@ static void log_puts(struct sync_buf *b, const struct sync_entity *e)
 		sync_buf_addf(b, "(SELECT version FROM sync_version WHERE entity = '%s' AND record_id = t.id)", name);
 	else
 		sync_buf_add_text(b, "NULL");
-	sync_buf_addf(b, "\n  FROM (SELECT coalesce(max(seq), (SELECT out_upto FROM sync_link), 0) AS seq FROM sync_changelog) top CROSS JOIN \"%s\" t\n WHERE ", name);
+	sync_buf_addf(b, "\n  FROM (SELECT " SYNC_NEWEST_SEQ " AS seq) top CROSS JOIN \"%s\" t\n WHERE ", name);
 	add_editable(b, e, "t");
 	sync_buf_add_text(b, "\n    ON CONFLICT (entity, record_id) DO UPDATE\n"
 	                     "   SET seq = excluded.seq, action = excluded.action, root_id = excluded.root_id,\n"
@@ -107,21 +107,16 @@ static void log_puts(struct sync_buf *b, const struct sync_entity *e)
 	                     "       at_us = max(at_us, excluded.at_us), base = coalesce(base, excluded.base);\n");
 }
 
-/*
- * What was edited here and is gone. A record that any site may edit may also have been dropped, because it is not visible here
- * any more; but not before central had the edit.
- */
+/* What was edited here and is gone. Of what was only dropped the changelog has nothing. */
 static void log_deletes(struct sync_buf *b, const struct sync_entity *e)
 {
 	sync_buf_addf(b,
 	              "INSERT INTO sync_changelog(entity, record_id, seq, action, root_id, old_root_id, at_us, base)\n"
 	              "SELECT c.entity, c.record_id, top.seq + row_number() OVER (ORDER BY c.seq), 'D', c.root_id, c.old_root_id,"
 	              " c.at_us, c.base\n"
-	              "  FROM (SELECT coalesce(max(seq), (SELECT out_upto FROM sync_link), 0) AS seq FROM sync_changelog) top CROSS JOIN sync_changelog c\n"
+	              "  FROM (SELECT " SYNC_NEWEST_SEQ " AS seq) top CROSS JOIN sync_changelog c\n"
 	              " WHERE c.entity = '%s' AND c.action = 'P' AND NOT EXISTS (SELECT 1 FROM \"%s\" t WHERE t.id = c.record_id)",
 	              e->name, e->name);
-	if (e->owner == SYNC_OWNER_ANY)
-		sync_buf_add_text(b, "\n   AND c.seq > coalesce((SELECT out_integrated FROM sync_link), 0)");
 	sync_buf_add_text(b, "\n    ON CONFLICT (entity, record_id) DO UPDATE SET seq = excluded.seq, action = excluded.action;\n");
 }
 

@@ -146,14 +146,13 @@ static void add_old_root(const struct capture *c, enum event event)
 
 /*
  * A site keeps one row per record. The action is what is true when the trigger fires, because an application's own triggers
- * may have undone or repeated the change before. The base stays that of the first edit. The first number of all is above what
- * central has: the site may have lost what it pushed.
+ * may have undone or repeated the change before. The base stays that of the first edit.
  */
 static void add_site_row(const struct capture *c, enum event event, const char *row)
 {
 	static const char insert[] =
 		"\tINSERT INTO sync_changelog(entity, record_id, seq, action, root_id, old_root_id, at_us, base)\n"
-		"\tSELECT '%s', %s.id, coalesce((SELECT max(seq) FROM sync_changelog), (SELECT out_upto FROM sync_link), 0) + 1,\n"
+		"\tSELECT '%s', %s.id, " SYNC_NEWEST_SEQ " + 1,\n"
 		"\t       CASE WHEN EXISTS (SELECT 1 FROM \"%s\" WHERE id = %s.id) THEN 'P' ELSE 'D' END,\n"
 		"\t       ";
 	static const char upsert[] =

@@ -60,4 +60,27 @@ struct sync_bundle_site {
 enum sync_status sync_bundle_init(struct sync_db *db, const char *path, const struct sync_bundle_site *site, const struct sync_options *o,
                                   struct sync_bundled *ret, struct sync_report *report, struct sync_error *err);
 
+/** What was saved of a damaged database. */
+struct sync_salvaged {
+	struct sync_bundled bundle; /* its records are the edits that were saved */
+	int64_t lost;               /* edits that are known, and of which the record cannot be read or sent */
+	bool incomplete;            /* what names edits is damaged as well: there may have been others */
+};
+/** Sees an edit that is lost; borrowed until it returns. */
+typedef enum sync_status sync_lost_fn(void *ctx, struct sync_view entity, struct sync_view id, const char *why, struct sync_error *err);
+/**
+ * Write what can still be read of the unpushed edits of a site's damaged database into a bundle for central. Nothing is written to
+ * the database, and nobody may have it open; memory grows with the edits.
+ *
+ * @param file  of SQLite; its -wal is read as well
+ * @param o     progress and stop count; may be NULL
+ * @param fn    may be NULL
+ * @retval SYNC_OK         the bundle is there; ret says what is not in it
+ * @retval SYNC_ENOTFOUND  there is no such file, or it is of no site
+ * @retval SYNC_EWRONGDB   it is central's
+ * @retval SYNC_ECORRUPT   not even who the site is can be read
+ */
+enum sync_status sync_salvage(const char *file, const char *path, const struct sync_options *o, sync_lost_fn *fn, void *ctx,
+                              struct sync_salvaged *ret, struct sync_error *err);
+
 #endif

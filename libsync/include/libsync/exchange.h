@@ -69,6 +69,7 @@ struct sync_link {
 	bool echo;              /* restored, and not caught up yet */
 	struct sync_fork fork;
 	int loss;               /* enum sync_loss: what was received is offered to central first */
+	struct sync_checkpoint offered; /* messages of that which central has, and a random id; empty once what it sent again has come */
 	struct sync_checkpoint lost; /* the newest place that was held of it; without id when that is not known */
 };
 /** @retval SYNC_ENOTFOUND  not registered yet: remote init */

@@ -89,6 +89,7 @@ struct sync_header {
 	bool echo;                   /* what this site made is wanted, too */
 	struct sync_fork fork;
 	struct sync_inquiry inquiry;         /* a request with it has nothing else to ask; borrowed from the reader */
+	struct sync_checkpoint offered;      /* messages of this offering that central has taken (seq), and the id of the offering */
 	bool part;                   /* all of it is of one group that goes on in the next request */
 	bool cont;                   /* its first group goes on from the request before */
 	char rest[SYNC_REST];        /* what the site has of a group that goes on; as sync_end.rest gave it */
