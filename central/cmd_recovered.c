@@ -37,32 +37,32 @@ static enum sync_status list_row(void *ctx, const struct sync_waiting *w, struct
 	return l->row(l->ctx, w, err);
 }
 
-static enum sync_status list_json(struct listing *l, struct sync_buf *b, struct sync_error *err)
+static enum sync_status list_json(struct listing l, struct sync_buf *b, struct sync_error *err)
 {
-	l->row = waiting_json;
-	l->ctx = b;
+	l.row = waiting_json;
+	l.ctx = b;
 	sync_show_open(b, NULL, '{');
 	sync_show_bool(b, "ok", true);
 	sync_show_open(b, "recovered", '[');
-	TRY(sync_recovered_each(l->db, l->after, l->limit, list_row, l, err));
+	TRY(sync_recovered_each(l.db, l.after, l.limit, list_row, &l, err));
 	sync_show_close(b, ']');
-	sync_show_bool(b, "more", l->n == l->limit);
+	sync_show_bool(b, "more", l.n == l.limit);
 	sync_show_close(b, '}');
 	return SYNC_OK;
 }
 
-static enum sync_status list_text(struct listing *l, struct sync_buf *b, struct sync_error *err)
+static enum sync_status list_text(struct listing l, struct sync_buf *b, struct sync_error *err)
 {
 	static const char *const heads[] = { "ID", "FROM SITE", "ENTITY", "RECORD", "CODE", "SINCE", "WHY", NULL };
 	defer(table_clear) struct table t;
 
-	l->row = row_text;
-	l->ctx = &t;
+	l.row = row_text;
+	l.ctx = &t;
 	table_open(&t, heads);
-	TRY(sync_recovered_each(l->db, l->after, l->limit, list_row, l, err));
+	TRY(sync_recovered_each(l.db, l.after, l.limit, list_row, &l, err));
 	table_write(&t, b);
-	if (l->n == l->limit)
-		sync_buf_addf(b, "what follows: central recovered list --after %" PRId64 "\n", l->last);
+	if (l.n == l.limit)
+		sync_buf_addf(b, "what follows: central recovered list --after %" PRId64 "\n", l.last);
 	return SYNC_OK;
 }
 
@@ -79,7 +79,7 @@ enum sync_status cmd_recovered_list(const struct sync_call *call, struct sync_er
 	if (s->after == 0)
 		TRY(sync_recovered_settle(db, &r, err));
 	l.db = db;
-	TRY((call->json ? list_json : list_text)(&l, &b, err));
+	TRY((call->json ? list_json : list_text)(l, &b, err));
 	return sync_show_print(&b, err);
 }
 

@@ -80,12 +80,16 @@ enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const str
 	static const char *const columns[] = { "entity", "record_id", "action", "source", "at_us", "new" };
 	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_TEXT };
 	static const struct sync_table table = { "sync_changelog", columns, types, COUNT(columns), 0, false };
-	defer(freep) struct sync_value *v = malloc((n + 1) * COUNT(columns) * sizeof *v);
-	int64_t now_us = sync_now_us();
+	defer(freep) struct sync_value *v = NULL;
+	int64_t now_us;
 	size_t at = 0;
 
+	if (n == 0)
+		return SYNC_OK;
+	v = malloc(n * COUNT(columns) * sizeof *v);
 	if (!v)
 		return sync_fail(err, SYNC_ENOMEM, "sending %zu records again", n);
+	now_us = sync_now_us();
 	for (size_t i = 0; i < n; i++) {
 		v[at++] = sync_string(r[i]->name);
 		v[at++] = sync_string(r[i]->id);
