@@ -74,8 +74,9 @@ static void a_group_of_which_an_edit_waits_at_central_stays_as_it_is_here(void *
 	RECEIVE(db, in, { SYNC_PUT, "stocktake", "t1", { "description", "old" } });
 	run_sql(db, "UPDATE stocktake SET description = 'mine'"); /* seq 1 */
 	RECEIVE(db, in, { SYNC_PUT, "stocktake_line", "l1", { "stocktake_id", "t1" } });
-	in.integrated = 3;
-	integrated(db, 3);
+	run_sql(db, "UPDATE stocktake_line SET comment = 'mine'"); /* seq 2 */
+	in.integrated = 2;
+	integrated(db, 2);
 	run_sql(db, "INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, text, at_us)"
 	            " VALUES (0, 1, 'waiting', 'stocktake_line', 'l1', 2, 'missing_reference', '', 0)");
 	RECEIVE(db, in, { SYNC_PUT, "stocktake", "t1", { "description", "older" } }, { SYNC_PUT, "location", "o1" },
@@ -92,6 +93,22 @@ static void a_group_of_which_an_edit_waits_at_central_stays_as_it_is_here(void *
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM stocktake WHERE description = 'mine'"));
 	RECEIVE(db, in, { SYNC_PUT, "stocktake", "t1", { "description", "decided" } });
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM stocktake WHERE description = 'decided'"));
+}
+
+static void what_is_deleted_here_stays_so_while_that_waits_at_central(void **state)
+{
+	struct sync_db *db = site(state);
+	struct sync_intake in = from(0);
+
+	RECEIVE(db, in, { SYNC_PUT, "location", "o1", { "code", "old" } });
+	run_sql(db, "DELETE FROM location"); /* seq 1 */
+	in.integrated = 1;
+	integrated(db, 1);
+	run_sql(db, "INSERT INTO sync_verdict(site_id, n, kind, entity, record_id, seq, code, text, at_us)"
+	            " VALUES (0, 1, 'waiting', 'location', 'o1', 1, 'referenced', '', 0)");
+	RECEIVE(db, in, { SYNC_PUT, "location", "o1", { "code", "old" } });
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM location"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_inbox WHERE code = 'waiting_edit'"));
 }
 
 static void a_group_of_which_an_edit_waits_at_central_can_be_deleted(void **state)
@@ -128,6 +145,7 @@ int main(void)
 		TESTDB_ON(what_was_pulled_is_not_captured_but_what_triggers_do_about_it_is, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(an_own_edit_is_safe_until_central_has_it, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_group_of_which_an_edit_waits_at_central_stays_as_it_is_here, TESTDB_SQLITE, "SQLite"),
+		TESTDB_ON(what_is_deleted_here_stays_so_while_that_waits_at_central, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(a_group_of_which_an_edit_waits_at_central_can_be_deleted, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(what_waited_does_not_undo_an_edit_made_meanwhile, TESTDB_SQLITE, "SQLite"),
 		TESTDB_ON(the_version_of_what_was_pulled_is_the_base_of_the_next_edit, TESTDB_SQLITE, "SQLite"),

@@ -2,13 +2,9 @@
 
 #include <string.h>
 
-#include <libsync/records.h>
-
 #include "base/internal.h"
 
 /* A site: what comes from central meets edits that were made here. */
-
-enum { PAGE = 500 };
 
 static bool waited_for_edit(const struct sync_item *item)
 {
@@ -70,73 +66,34 @@ static enum sync_status check_edits(struct sync_lot *lot, struct sync_error *err
 
 /* edits that wait at central */
 
-struct page {
-	struct sync_lot *lot;
-	struct sync_view id[PAGE];
-	size_t n;
-};
-
-static enum sync_status take_id(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
-{
-	struct page *page = ctx;
-
-	(void)n;
-	return sync_keep_text(page->lot->arena, &v[0], &page->id[page->n++], err);
-}
-
 /* What is deleted or dropped goes all the same: nothing of it is left that could be half. */
-static void hold_group(struct sync_lot *lot, const struct sync_record *edited)
+static void hold_group(struct sync_lot *lot, uint32_t group, struct sync_reason why)
 {
-	const struct sync_reason why = {
-		.code = "waiting_edit", .needs_entity = edited->name, .needs_id = edited->id,
-		.text = "an edit of its group that was made here waits at central"
-	};
-	struct sync_view entity, id;
-	const uint32_t *group;
-
-	sync_root_of(edited, &entity, &id);
-	group = sync_set_find(&lot->roots, entity, id);
-	for (size_t i = 0; group && i < lot->n; i++)
-		if (lot->items[i].group == *group && lot->items[i].r->action == SYNC_PUT)
+	for (size_t i = 0; i < lot->n; i++)
+		if (lot->items[i].group == group && lot->items[i].r->action == SYNC_PUT)
 			sync_item_fail(lot, &lot->items[i], SYNC_WAITS, why);
 }
 
-static enum sync_status hold_groups_of(struct sync_lot *lot, const struct sync_entity *e, struct sync_error *err)
+/* An edit, of which the changelog knows the group, also when it is a delete. */
+static enum sync_status take_waiting_edit(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
-	static const char told[] =
-		"SELECT DISTINCT record_id FROM sync_verdict WHERE site_id = 0 AND kind = 'waiting' AND entity = $1 AND record_id > $2"
-		"    ORDER BY record_id LIMIT $3";
-	struct page page = { .lot = lot };
-	struct sync_view after = sync_view_of("");
-	struct sync_record *r;
-
-	do {
-		page.n = 0;
-		TRY(sync_db_run(lot->db, told, SYNC_ARGS(sync_text(e->name), sync_string(after), sync_int(PAGE)), take_id, &page, err));
-		TRY(sync_arena_zeros(lot->arena, page.n, sizeof *r, &r, err));
-		TRY(sync_records_get(lot->db, e, sync_view_of(e->name), page.id, page.n, lot->arena, r, err));
-		for (size_t i = 0; i < page.n; i++)
-			if (r[i].values)
-				hold_group(lot, &r[i]);
-		if (page.n)
-			after = page.id[page.n - 1];
-	} while (page.n == PAGE);
-	return SYNC_OK;
-}
-
-struct told {
-	const struct sync_entity **e; /* in the order of declaration; room for all */
-	size_t n;
-};
-
-static enum sync_status take_entity(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
-{
-	struct told *told = ctx;
+	struct sync_lot *lot = ctx;
 	const struct sync_entity *e = sync_entity_find(v[0].s);
+	const struct sync_record edited = {
+		.entity = e, .name = v[0].s, .id = v[1].s, .root = v[2].kind == SYNC_STRING ? v[2].s : (struct sync_view){ 0 }
+	};
+	struct sync_reason why = { .code = "waiting_edit", .text = "an edit of its group that was made here waits at central" };
+	struct sync_view entity, id;
+	const uint32_t *group;
 
-	(void)n, (void)err;
-	if (e)
-		told->e[told->n++] = e;
+	(void)n;
+	sync_root_of(&edited, &entity, &id);
+	group = sync_set_find(&lot->roots, entity, id);
+	if (!group)
+		return SYNC_OK;
+	TRY(sync_keep_text(lot->arena, &v[0], &why.needs_entity, err));
+	TRY(sync_keep_text(lot->arena, &v[1], &why.needs_id, err));
+	hold_group(lot, *group, why);
 	return SYNC_OK;
 }
 
@@ -146,16 +103,12 @@ static enum sync_status take_entity(void *ctx, const struct sync_value *v, size_
  */
 static enum sync_status check_waiting_edits(struct sync_lot *lot, struct sync_error *err)
 {
-	static const char entities[] = "SELECT DISTINCT entity FROM sync_verdict WHERE site_id = 0 AND kind = 'waiting'";
-	struct told told = { 0 };
-	size_t n;
+	static const char waiting[] =
+		"SELECT DISTINCT v.entity, v.record_id, c.root_id FROM sync_verdict v"
+		"    LEFT JOIN sync_changelog c ON c.entity = v.entity AND c.record_id = v.record_id"
+		"    WHERE v.site_id = 0 AND v.kind = 'waiting'";
 
-	sync_entities(&n);
-	TRY(sync_arena_zeros(lot->arena, n, sizeof(*told.e), &told.e, err));
-	TRY(sync_db_run(lot->db, entities, SYNC_NOARGS, take_entity, &told, err));
-	for (size_t i = 0; i < told.n; i++)
-		TRY(hold_groups_of(lot, told.e[i], err));
-	return SYNC_OK;
+	return sync_db_run(lot->db, waiting, SYNC_NOARGS, take_waiting_edit, lot, err);
 }
 
 enum sync_status sync_check_local_edits(struct sync_lot *lot, struct sync_error *err)
