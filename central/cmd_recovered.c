@@ -11,12 +11,7 @@ static enum sync_status row_text(void *ctx, const struct sync_waiting *w, struct
 
 	(void)err;
 	table_int(t, w->id);
-	table_text(t, w->site);
-	table_text(t, w->entity);
-	table_text(t, w->record_id);
-	table_text(t, w->code);
-	table_time(t, w->at_us);
-	table_text(t, w->text);
+	waiting_cells(t, w);
 	return SYNC_OK;
 }
 

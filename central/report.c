@@ -1,4 +1,5 @@
 #include "report.h"
+#include "table.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -83,6 +84,16 @@ enum sync_status site_show(struct sync_db *db, const struct sync_site *s, struct
 	else
 		sync_show_null(b, "last_exchange");
 	return SYNC_OK;
+}
+
+void waiting_cells(struct table *t, const struct sync_waiting *w)
+{
+	table_text(t, w->site);
+	table_text(t, w->entity);
+	table_text(t, w->record_id);
+	table_text(t, w->code);
+	table_time(t, w->at_us);
+	table_text(t, w->text);
 }
 
 enum sync_status waiting_json(void *ctx, const struct sync_waiting *w, struct sync_error *err)

@@ -30,6 +30,9 @@ enum sync_status figures_get(struct sync_db *db, const struct sync_site *s, stru
 
 /** The members of a site's JSON object: what is in its row, and the figures. */
 enum sync_status site_show(struct sync_db *db, const struct sync_site *s, struct sync_buf *b, struct sync_error *err);
+struct table;
+/** What a list shows of each that waits, from its site on. */
+void waiting_cells(struct table *t, const struct sync_waiting *w);
 /** For fn of sync_waiting_each(): append an object to the report in ctx, a struct sync_buf. */
 enum sync_status waiting_json(void *ctx, const struct sync_waiting *w, struct sync_error *err);
 
