@@ -41,6 +41,12 @@ size_t central_troubles(const char *url, struct sync_trouble ret[static 2]);
 /** Whoever serves PostgreSQL without a registry is told. */
 void central_warn_of_no_registry(const struct central_settings *s);
 
+/** How one thing that waits is decided. */
+typedef enum sync_status decide_fn(struct sync_db *db, int64_t id, struct sync_error *err);
+extern const char decided_accepted[], decided_discarded[]; /* texts for it */
+/** Decide what the arguments number in "central LIST list", one after the other until one is impossible; see cmd_waiting.c. */
+enum sync_status decide_each(const struct sync_call *call, const char *list, decide_fn *how, const char *what, struct sync_error *err);
+
 sync_command_fn cmd_serve;
 sync_command_fn cmd_site_add, cmd_site_list, cmd_site_show, cmd_site_reset, cmd_site_keep, cmd_site_revoke;
 sync_command_fn cmd_store_move;

@@ -2,7 +2,6 @@
 #include "report.h"
 #include "table.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
 static enum sync_status row_text(void *ctx, const struct sync_waiting *w, struct sync_error *err)
@@ -103,38 +102,9 @@ static enum sync_status accept_all(const struct sync_call *call, struct sync_err
 	defer(sync_db_closep) struct sync_db *db = NULL;
 	struct sync_recovered r;
 
-	TRY(central_open(&db, call, false, err));
+	TRY(central_edit(&db, call, false, err));
 	TRY(sync_recovered_accept_all(db, &r, err));
 	return print_accepted(&r, call->json, err);
-}
-
-static enum sync_status read_id(const char *text, int64_t *ret, struct sync_error *err)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoll(text, &end, 10);
-	if (errno || *end || end == text || *ret <= 0)
-		return sync_fail(err, SYNC_EUSAGE, "'%s' is no number of central recovered list", text);
-	return SYNC_OK;
-}
-
-/* All of them or those before the first that is impossible. */
-static enum sync_status decide(const struct sync_call *call, enum sync_status (*how)(struct sync_db *db, int64_t id, struct sync_error *err),
-                               const char *what, struct sync_error *err)
-{
-	defer(sync_db_closep) struct sync_db *db = NULL;
-	int64_t id;
-
-	for (size_t i = 0; i < call->n_args; i++)
-		TRY(read_id(call->args[i], &id, err));
-	TRY(central_open(&db, call, false, err));
-	for (size_t i = 0; i < call->n_args; i++) {
-		TRY(read_id(call->args[i], &id, err));
-		TRY(how(db, id, err));
-		TRY(report_done("id", call->args[i], what, call->json, err));
-	}
-	return SYNC_OK;
 }
 
 static enum sync_status check_what(const struct sync_call *call, const char *what, struct sync_error *err)
@@ -151,8 +121,7 @@ enum sync_status cmd_recovered_accept(const struct sync_call *call, struct sync_
 	const struct central_settings *s = call->settings;
 
 	TRY(check_what(call, "accept", err));
-	return s->all ? accept_all(call, err)
-		      : decide(call, sync_recovered_accept, "accepted: it goes to its sites with their next exchange", err);
+	return s->all ? accept_all(call, err) : decide_each(call, "recovered", sync_recovered_accept, decided_accepted, err);
 }
 
 static enum sync_status discard_all(const struct sync_call *call, struct sync_error *err)
@@ -161,7 +130,7 @@ static enum sync_status discard_all(const struct sync_call *call, struct sync_er
 	defer(sync_buf_clear) struct sync_buf b = { .max = MAX_REPORT };
 	int64_t n;
 
-	TRY(central_open(&db, call, false, err));
+	TRY(central_edit(&db, call, false, err));
 	TRY(sync_recovered_discard_all(db, &n, err));
 	if (call->json) {
 		sync_show_open(&b, NULL, '{');
@@ -179,5 +148,5 @@ enum sync_status cmd_recovered_discard(const struct sync_call *call, struct sync
 	const struct central_settings *s = call->settings;
 
 	TRY(check_what(call, "discard", err));
-	return s->all ? discard_all(call, err) : decide(call, sync_recovered_discard, "discarded", err);
+	return s->all ? discard_all(call, err) : decide_each(call, "recovered", sync_recovered_discard, decided_discarded, err);
 }

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 
+const char decided_accepted[] = "accepted: it goes to its sites with their next exchange";
+const char decided_discarded[] = "discarded";
+
 static enum sync_status row_text(void *ctx, const struct sync_waiting *w, struct sync_error *err)
 {
 	struct table *t = ctx;
@@ -47,36 +50,39 @@ enum sync_status cmd_waiting_list(const struct sync_call *call, struct sync_erro
 	return sync_show_print(&b, err);
 }
 
-static enum sync_status read_id(const char *text, int64_t *ret, struct sync_error *err)
+static enum sync_status read_id(const char *text, const char *list, int64_t *ret, struct sync_error *err)
 {
 	char *end;
 
 	errno = 0;
 	*ret = strtoll(text, &end, 10);
 	if (errno || *end || end == text || *ret <= 0)
-		return sync_fail(err, SYNC_EUSAGE, "'%s' is no number of central waiting list", text);
+		return sync_fail(err, SYNC_EUSAGE, "'%s' is no number of central %s list", text, list);
 	return SYNC_OK;
 }
 
-static enum sync_status decide(const struct sync_call *call,
-                               enum sync_status (*how)(struct sync_db *db, int64_t id, struct sync_error *err), const char *what,
-                               struct sync_error *err)
+enum sync_status decide_each(const struct sync_call *call, const char *list, decide_fn *how, const char *what, struct sync_error *err)
 {
 	defer(sync_db_closep) struct sync_db *db = NULL;
 	int64_t id;
 
-	TRY(read_id(call->args[0], &id, err));
+	for (size_t i = 0; i < call->n_args; i++)
+		TRY(read_id(call->args[i], list, &id, err));
 	TRY(central_edit(&db, call, false, err));
-	TRY(how(db, id, err));
-	return report_done("id", call->args[0], what, call->json, err);
+	for (size_t i = 0; i < call->n_args; i++) {
+		TRY(read_id(call->args[i], list, &id, err));
+		TRY(how(db, id, err));
+		TRY(report_done("id", call->args[i], what, call->json, err));
+	}
+	return SYNC_OK;
 }
 
 enum sync_status cmd_waiting_accept(const struct sync_call *call, struct sync_error *err)
 {
-	return decide(call, sync_waiting_accept, "accepted: it goes to its sites with their next exchange", err);
+	return decide_each(call, "waiting", sync_waiting_accept, decided_accepted, err);
 }
 
 enum sync_status cmd_waiting_discard(const struct sync_call *call, struct sync_error *err)
 {
-	return decide(call, sync_waiting_discard, "discarded", err);
+	return decide_each(call, "waiting", sync_waiting_discard, decided_discarded, err);
 }

@@ -19,7 +19,6 @@ enum sync_status cmd_bundle(const struct sync_call *call, struct sync_error *err
 	struct sync_bundled done;
 
 	TRY(site_open(&site, call, false, true, err));
-	TRY(site_spare(&site, call->args[0], err));
 	TRY(sync_bundle_pack(site.db, call->args[0], &done, err));
 	if (call->json) {
 		sync_show_open(&b, NULL, '{');

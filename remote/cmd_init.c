@@ -158,6 +158,7 @@ static enum sync_status init_bundle(struct session *s, const struct sync_call *c
 
 	if (settings->secret_file)
 		TRY(sync_secret_read(settings->secret_file, secret, err));
+	TRY(sync_bundle_look(settings->bundle, &done, err)); /* a call that is none makes no file */
 	TRY(site_open(&s->site, call, true, true, err));
 	session_options(s);
 	status = sync_bundle_init(s->site.db, settings->bundle, &site, &s->options, &done, &report, err);

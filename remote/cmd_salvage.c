@@ -89,7 +89,6 @@ enum sync_status cmd_salvage(const struct sync_call *call, struct sync_error *er
 
 	remote_catch_signals();
 	TRY(site_hold(&s.site, call, err));
-	TRY(site_spare(&s.site, file, err));
 	session_options(&s);
 	TRY(sync_salvage(s.site.file, file, &s.options, list, &l, &x, err));
 	sync_progress_end(&s.progress);

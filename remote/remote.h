@@ -35,8 +35,6 @@ bool site_exists(const struct sync_call *call);
 enum sync_status site_open(struct site *ret, const struct sync_call *call, bool create, bool exclusive, struct sync_error *err);
 /** Its file alone, unopened, while no other remote has it. @retval SYNC_EBUSY  another remote has it */
 enum sync_status site_hold(struct site *ret, const struct sync_call *call, struct sync_error *err);
-/** What is to be written must not replace the database. @retval SYNC_EUSAGE  it would */
-enum sync_status site_spare(const struct site *s, const char *path, struct sync_error *err);
 /** Close it; a zeroed one as well. */
 void site_close(struct site *s);
 /** Read the whole file when a week has gone by. @retval SYNC_ECORRUPT  it is damaged @retval SYNC_EBUSY  a signal */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libsync/crypto.h>
@@ -143,29 +142,6 @@ enum sync_status site_hold(struct site *ret, const struct sync_call *call, struc
 	TRY(sync_crypto_init(err));
 	TRY(name_file(ret, call, err));
 	return site_exists(call) ? lock(ret, false, O_RDONLY, err) : SYNC_OK;
-}
-
-static bool is_same(const char *path, const struct stat *st)
-{
-	struct stat other;
-
-	return stat(path, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
-}
-
-enum sync_status site_spare(const struct site *s, const char *path, struct sync_error *err)
-{
-	static const char *const own[] = { "", "-wal", "-shm", "-remote" };
-	struct stat st;
-
-	for (size_t i = 0; stat(path, &st) == 0 && i < COUNT(own); i++) {
-		defer(sync_buf_clear) struct sync_buf name = { .max = 4096 };
-
-		sync_buf_addf(&name, "%s%s", s->file, own[i]);
-		TRY(sync_buf_check(&name, err));
-		if (is_same(name.data, &st))
-			return sync_fail(err, SYNC_EUSAGE, "%s is a file of the database itself: name another for the bundle", path);
-	}
-	return SYNC_OK;
 }
 
 size_t site_troubles(const struct site *s, struct sync_trouble ret[static 2])

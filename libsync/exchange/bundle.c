@@ -8,6 +8,7 @@
 #include <libsync/command.h>
 #include <libsync/time.h>
 
+#include "base/file.h"
 #include "base/internal.h"
 #include "codec/members.h"
 
@@ -177,10 +178,24 @@ static enum sync_status write_head(struct sync_bundle_out *b, const struct sync_
 	return sync_bundle_put(b, sync_buf_view(&line), err);
 }
 
+enum sync_status sync_bundle_spare(const char *path, struct sync_error *err)
+{
+	char text[sizeof magic] = "";
+	FILE *f = fopen(path, "re");
+	bool is_bundle;
+
+	if (!f)
+		return errno == ENOENT ? SYNC_OK : sync_file_failed(path, err);
+	is_bundle = fgets(text, sizeof text, f) && strcmp(text, magic) == 0;
+	fclose(f);
+	return is_bundle ? SYNC_OK : sync_fail(err, SYNC_EINVALID, "%s exists and is no bundle: name another file, or remove it", path);
+}
+
 enum sync_status sync_bundle_new(struct sync_bundle_out **ret, const char *path, struct sync_error *err)
 {
 	defer(sync_bundle_freep) struct sync_bundle_out *b = calloc(1, sizeof *b);
 
+	TRY(sync_bundle_spare(path, err));
 	if (!b)
 		return sync_fail(err, SYNC_ENOMEM, "writing %s", path);
 	TRY(sync_part_open(&b->part, path, err));
@@ -294,6 +309,16 @@ enum sync_status sync_bundle_open(struct sync_bundle_in **ret, const char *path,
 	TRY(read_magic(b, err));
 	TRY(read_clear(b, err));
 	*ret = steal(b);
+	return SYNC_OK;
+}
+
+enum sync_status sync_bundle_look(const char *path, struct sync_bundled *ret, struct sync_error *err)
+{
+	defer(sync_bundle_closep) struct sync_bundle_in *b = NULL;
+
+	*ret = (struct sync_bundled){ 0 };
+	TRY(sync_bundle_open(&b, path, err));
+	sync_bundle_tell(ret, &b->clear);
 	return SYNC_OK;
 }
 

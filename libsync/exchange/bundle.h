@@ -59,7 +59,9 @@ struct sync_bundle_out {
 void sync_bundle_sign(struct sync_bundle_clear *c);
 /** What it says of itself, for the report. */
 void sync_bundle_tell(struct sync_bundled *ret, const struct sync_bundle_clear *c);
-/** Begin one. @param path  outlives it */
+/** What is to be written must not take the place of anything else. @retval SYNC_EINVALID  path is there, and is no bundle */
+enum sync_status sync_bundle_spare(const char *path, struct sync_error *err);
+/** Begin one. @param path  outlives it @retval SYNC_EINVALID  see sync_bundle_spare */
 enum sync_status sync_bundle_new(struct sync_bundle_out **ret, const char *path, struct sync_error *err);
 /** Its front. @param clear  signed; its key is in b */
 enum sync_status sync_bundle_front(struct sync_bundle_out *b, const struct sync_bundle_clear *clear, const struct sync_bundle_head *head,

@@ -9,6 +9,7 @@
 #include "codec/json.h"
 #include "db/driver.h"
 #include "db/wreck.h"
+#include "exchange/bundle.h"
 #include "exchange/link.h"
 #include "schema/capture.h"
 
@@ -555,6 +556,7 @@ enum sync_status sync_salvage(const char *file, const char *path, const struct s
 	struct sync_salvaged done = { 0 };
 	defer(close_salvage) struct salvage s = { .file = file, .o = sync_options_of(o), .fn = fn, .ctx = ctx, .ret = &done };
 
+	TRY(sync_bundle_spare(path, err));
 	TRY(open_all(&s, err));
 	TRY(sync_db_begin(s.db, true, err));
 	TRY(sync_db_finish(s.db, read_all(&s, err), err));

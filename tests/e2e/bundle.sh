@@ -31,6 +31,10 @@ for kind in $(kinds); do
 	holds "central writes a first load" central bundle Post load.bundle --secret-file p.secret
 	same "for its owner alone" 600 "$(stat -c %a load.bundle)"
 	same "in which nothing can be read" 0 "$(grep -c -a BCG load.bundle || true)"
+	refused "over nothing but a bundle" 1 "exists and is no bundle" central bundle Post names.csv --secret-file p.secret
+	refused "a site needs the file that it names" 1 "nowhere: No such file" remote p.db init --bundle nowhere --secret-file p.secret
+	refused "and that it is a bundle" 1 "is not a bundle" remote p.db init --bundle names.csv --secret-file p.secret
+	same "without them it makes no database" "" "$(ls | grep 'p\.db' || true)"
 	refused "which another site cannot take" 1 "is of site 'Post'" remote d.db init --bundle load.bundle --site District --secret-file d.secret
 	refused "nor another secret open" 1 "another secret" remote d.db init --bundle load.bundle --secret-file d.secret
 	alter load.bundle 60
@@ -41,7 +45,6 @@ for kind in $(kinds); do
 	refused "or cut short" 1 "cut short" remote p.db init --bundle cut --secret-file p.secret
 	sed '1s/1/2/' load.bundle >newer
 	refused "and a newer format is told from a damaged one" 1 "newer version" remote p.db init --bundle newer --secret-file p.secret
-	refused "other files are no bundles" 1 "is not a bundle" remote p.db init --bundle names.csv --secret-file p.secret
 	same "after all that the site is not registered" 0 "$(at p.db "SELECT count(*) FROM sync_link")"
 	holds "it registers and loads from the file" remote p.db init --bundle load.bundle --secret-file p.secret
 	same "it has the item" BCG "$(at p.db "SELECT name FROM item WHERE id = 'i1'")"

@@ -43,7 +43,8 @@ holds "JSON lines as well" central import name out.jsonl
 same "and change nothing" "$(cat out.jsonl)" "$(central export name --format json)"
 
 refused "waiting accept takes a number" 64 "is no number" central waiting accept x
-refused "that is there" 1 "nothing waits as 7" central waiting accept 7
+refused "all of them, before any is decided" 64 "'x' is no number of central waiting list" central waiting discard 7 x
+refused "that are there" 1 "nothing waits as 7" central waiting accept 7 8
 refused "a store that is not there" 1 "no store has the id 's9'" central site add Post --store s9
 refused "a site that is not there" 1 "no site is called 'Nowhere'" central store move s1 Nowhere
 refused "a site's name may not be odd" 1 "another character at 5" central site add 'Post/1'

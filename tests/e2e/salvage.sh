@@ -63,8 +63,8 @@ for kind in $(kinds); do
 	cp p.db damaged.db
 	beside=$(echo p.db*)
 	refused "nor is it read while another remote has it" 1 "another remote is at work" flock p.db-remote env SYNC_DATABASE=sqlite:p.db "$REMOTE" salvage edits
-	refused "the bundle takes the place of no part of it" 64 "is a file of the database itself" remote p.db salvage ./p.db
-	refused "of no live one either" 64 "is a file of the database itself" remote whole.db bundle whole.db
+	refused "the bundle takes the place of no part of it" 1 "exists and is no bundle" remote p.db salvage ./p.db
+	refused "of no live one either" 1 "exists and is no bundle" remote whole.db bundle whole.db
 	refused "its folder must be there" 1 "No such file" remote p.db salvage nowhere/edits
 	rm edits
 	refused "and its disk have room" 1 diskfull bash -c 'trap "" XFSZ; ulimit -f 1; SYNC_DATABASE=sqlite:p.db exec "$0" salvage edits --json' "$REMOTE"

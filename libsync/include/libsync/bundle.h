@@ -14,6 +14,8 @@ struct sync_bundled {
 	int64_t bytes;
 };
 
+/** What a file says of itself. @retval SYNC_EBADFRAME  no bundle @retval SYNC_EIO  it cannot be read */
+enum sync_status sync_bundle_look(const char *path, struct sync_bundled *ret, struct sync_error *err);
 /** Append it, as members of a JSON object. */
 void sync_bundled_json(struct sync_buf *b, const struct sync_bundled *x);
 
@@ -21,10 +23,11 @@ void sync_bundled_json(struct sync_buf *b, const struct sync_bundled *x);
  * Central writes a file for a site: its first load, or what is new since what it said that it holds.
  *
  * @param db      central's, opened to change something
- * @param path    replaced when all of it is written
+ * @param path    written when all of it is there; what it takes the place of is a bundle
  * @param secret  of a site that never registered: it is spent, and the file makes the site's installation; else NULL
  * @retval SYNC_EUNAUTHORIZED  a secret is needed, or is the wrong one
  * @retval SYNC_ETAKEN         a secret, but the site is at work already
+ * @retval SYNC_EINVALID       path is there, and is no bundle
  */
 enum sync_status sync_bundle_give(struct sync_db *db, const char *site, const char *path, const char *secret, struct sync_bundled *ret,
                                   struct sync_error *err);
