@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "db/driver.h"
+#include "db/keys.h"
 #include "testdb.h"
 
 static const char *const things_columns[] = { "id", "n", "ok", "size", "note" };
@@ -158,9 +159,39 @@ static void a_list_of_texts_is_one_parameter(void **state)
 	put_thing(db, "a", 1);
 	put_thing(db, "b\"", 2);
 	put_thing(db, "c", 3);
-	(void)snprintf(sql, sizeof(sql), "SELECT id FROM things WHERE id IN %s", sync_db_dialect(db)->in_list);
+	(void)snprintf(sql, sizeof(sql), "SELECT id FROM things WHERE id %s", sync_db_dialect(db)->in_list);
 	assert_ok(sync_db_run_text(db, sql, SYNC_ARGS(sync_text("[\"b\\\"\", \"c\", \"d\"]")), take_row, &r, err));
 	assert_int_equal(2, r.rows);
+}
+
+/* What the plan says of going through the table. */
+static enum sync_status refuse_scan(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	const struct sync_value *line = &v[n - 1];
+
+	(void)ctx;
+	if (memmem(line->s.data, line->s.len, "Seq Scan on things", 18) || memmem(line->s.data, line->s.len, "SCAN t", 6))
+		return sync_fail(err, SYNC_EINVALID, "%.*s", SYNC_VIEW(line->s));
+	return SYNC_OK;
+}
+
+/* Keys of a table that was empty when it was last analyzed */
+static void many_keys_are_looked_up_whatever_is_known_of_the_table(void **state)
+{
+	static const char many[] = "WITH RECURSIVE i(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM i WHERE n < 5000)"
+				   " INSERT INTO things(id, n) SELECT 't' || n, n FROM i";
+	struct sync_db *db = open_things(testdb_of(state));
+	const char *explain = sync_db_dialect(db)->postgres ? "EXPLAIN" : "EXPLAIN QUERY PLAN";
+	defer(sync_buf_clear) struct sync_buf list = { .max = 1000 }, keys = { .max = 1000 };
+	const struct sync_value one = sync_text("[\"t7\"]");
+
+	assert_ok(sync_db_script(db, "ANALYZE", err));
+	assert_ok(sync_db_script(db, many, err));
+	sync_buf_addf(&list, "%s SELECT t.n FROM things t WHERE t.id %s", explain, sync_db_dialect(db)->in_list);
+	assert_ok(sync_db_run_text(db, list.data, &one, 1, refuse_scan, NULL, err));
+	sync_buf_addf(&keys, "%s SELECT k.key, t.n FROM %s", explain, sync_keys_sql(db));
+	sync_keys_look(&keys, db, "things", "t", "t.id = k.value AND t.n > %d", 0);
+	assert_ok(sync_db_run_text(db, keys.data, &one, 1, refuse_scan, NULL, err));
 }
 
 struct nested {
@@ -577,6 +608,7 @@ int contract_db_run(void)
 		TESTDB_BOTH(sums_and_counts_are_whole_numbers),
 		TESTDB_BOTH(the_first_text_is_appended),
 		TESTDB_BOTH(a_list_of_texts_is_one_parameter),
+		TESTDB_BOTH(many_keys_are_looked_up_whatever_is_known_of_the_table),
 		TESTDB_BOTH(a_statement_runs_inside_itself),
 		TESTDB_BOTH(a_row_function_stops_the_statement_and_harms_nothing),
 		TESTDB_BOTH(what_is_rolled_back_is_gone_and_what_is_committed_stays),

@@ -9,56 +9,9 @@
 
 #include "country.h"
 #include "faulty_db.h"
+#include "folder.h"
 
 enum { UNITS = 30000, MANY = 25000, LINES = 12000, MOST_FILE = 1 << 24 };
-
-/* Files of one test, in a folder of its own. */
-static char folder[] = "/tmp/test_bundle.XXXXXX";
-
-static const char *path(const char *name)
-{
-	static char paths[4][128];
-	static size_t next;
-	char *at = paths[next++ % COUNT(paths)];
-
-	snprintf(at, sizeof paths[0], "%s/%s", folder, name);
-	return at;
-}
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : 1;
-}
-
-static int drop_folder(void **state)
-{
-	char command[160];
-
-	(void)state;
-	snprintf(command, sizeof command, "rm -r %s", folder);
-	return system(command);
-}
-
-static void read_file(struct sync_buf *ret, const char *name)
-{
-	FILE *f = fopen(name, "re");
-	char *to = sync_buf_room(ret, MOST_FILE);
-
-	assert_non_null(f);
-	assert_non_null(to);
-	ret->len += fread(to, 1, MOST_FILE, f);
-	fclose(f);
-}
-
-static void write_file(const char *name, struct sync_view v)
-{
-	FILE *f = fopen(name, "we");
-
-	assert_non_null(f);
-	assert_int_equal(v.len, fwrite(v.data, 1, v.len, f));
-	fclose(f);
-}
 
 static struct sync_db *site_db(const struct country *c)
 {
@@ -69,7 +22,7 @@ static struct sync_bundled give(struct country *c, const char *name)
 {
 	struct sync_bundled done;
 
-	assert_ok(sync_bundle_give(c->central->db, "post1", path(name), NULL, &done, err));
+	assert_ok(sync_bundle_give(c->central->db, "post1", folder_path(name), NULL, &done, err));
 	return done;
 }
 
@@ -77,7 +30,7 @@ static struct sync_bundled pack(struct country *c, const char *name)
 {
 	struct sync_bundled done;
 
-	assert_ok(sync_bundle_pack(site_db(c), path(name), &done, err));
+	assert_ok(sync_bundle_pack(site_db(c), folder_path(name), &done, err));
 	return done;
 }
 
@@ -90,7 +43,7 @@ static struct sync_bundled accept(struct country *c, const char *name)
 {
 	struct sync_bundled done;
 
-	assert_ok(try_accept(c, path(name), &done, err));
+	assert_ok(try_accept(c, folder_path(name), &done, err));
 	return done;
 }
 
@@ -104,7 +57,7 @@ static struct sync_bundled take(struct country *c, const char *name)
 {
 	struct sync_bundled done;
 
-	assert_ok(try_take(c, path(name), &done, err));
+	assert_ok(try_take(c, folder_path(name), &done, err));
 	return done;
 }
 
@@ -160,7 +113,7 @@ static void a_site_lives_by_bundles_alone(void **state)
 	country_open(&c, testdb_of(state), 1);
 	put_barcode(c.central->db, "b1", "123");
 	assert_string_equal("load", give(&c, "load").kind);
-	assert_ok(try_init(&c, path("load"), err));
+	assert_ok(try_init(&c, folder_path("load"), err));
 	assert_converged(&c, 0);
 	put_location(site_db(&c), "l1", 1, "Fridge");
 	put_barcode(site_db(&c), "b1", "456");
@@ -193,26 +146,26 @@ static void a_first_load_registers_with_the_secret_and_spends_it(void **state)
 
 	country_open(&c, testdb_of(state), 1);
 	assert_ok(sync_site_add(c.central->db, "lake", NULL, 0, secret, &id, err));
-	REFUSED(SYNC_EUNAUTHORIZED, "one-time secret is needed", sync_bundle_give(c.central->db, "lake", path("new"), NULL, ignored, err));
-	REFUSED(SYNC_EUNAUTHORIZED, "secret is wrong", sync_bundle_give(c.central->db, "lake", path("new"), "ABCDE", ignored, err));
-	assert_ok(sync_bundle_give(c.central->db, "lake", path("void"), secret, &done, err));
-	assert_ok(sync_bundle_give(c.central->db, "lake", path("new"), secret, &done, err));
+	REFUSED(SYNC_EUNAUTHORIZED, "one-time secret is needed", sync_bundle_give(c.central->db, "lake", folder_path("new"), NULL, ignored, err));
+	REFUSED(SYNC_EUNAUTHORIZED, "secret is wrong", sync_bundle_give(c.central->db, "lake", folder_path("new"), "ABCDE", ignored, err));
+	assert_ok(sync_bundle_give(c.central->db, "lake", folder_path("void"), secret, &done, err));
+	assert_ok(sync_bundle_give(c.central->db, "lake", folder_path("new"), secret, &done, err));
 	testdb_make(&fresh, TESTDB_SQLITE);
 	testdb_open(&fresh, SYNC_SITE);
-	assert_ok(sync_bundle_init(fresh.db, path("new"), &site, &c.o, &done, &report, err));
+	assert_ok(sync_bundle_init(fresh.db, folder_path("new"), &site, &c.o, &done, &report, err));
 	assert_same(c.central->db, fresh.db, "item", NULL);
 	assert_ok(sync_link_get(fresh.db, &link, err));
 	assert_true(link.operational);
 	assert_string_equal("lake", link.name);
 	assert_ok(sync_site_find(c.central->db, "lake", &row, err));
 	assert_string_equal(row.installation, link.installation);
-	assert_ok(sync_bundle_pack(fresh.db, path("hello"), &done, err));
+	assert_ok(sync_bundle_pack(fresh.db, folder_path("hello"), &done, err));
 	accept(&c, "hello");
-	REFUSED(SYNC_ETAKEN, "at work already", sync_bundle_give(c.central->db, "lake", path("new"), secret, ignored, err));
+	REFUSED(SYNC_ETAKEN, "at work already", sync_bundle_give(c.central->db, "lake", folder_path("new"), secret, ignored, err));
 	REFUSED(SYNC_ETAKEN, "another installation",
 	        sync_site_register(c.central->db, sync_view_of("lake"), sync_view_of(secret), sync_view_of(row.installation),
 	                           sync_view_of("0"), token, &id, err));
-	REFUSED(SYNC_ETAKEN, "remote accept", sync_bundle_init(fresh.db, path("new"), &site, &c.o, ignored, &report, err));
+	REFUSED(SYNC_ETAKEN, "remote accept", sync_bundle_init(fresh.db, folder_path("new"), &site, &c.o, ignored, &report, err));
 	testdb_drop(&fresh);
 	country_close(&c);
 }
@@ -222,19 +175,19 @@ static void assert_guarded(struct country *c, const char *file, enum sync_status
                                                                                        struct sync_error *),
                            struct sync_db *db, const char *watched)
 {
-	struct sync_buf b = { .max = 2 * MOST_FILE };
+	struct sync_buf b = { .max = MOST_FILE };
 	int64_t before = number(db, "%s", watched);
 	struct sync_bundled done;
 
-	read_file(&b, file);
+	file_read(&b, file);
 	for (size_t i = 0; i < b.len; i++) {
 		b.data[i] = (char)(b.data[i] ^ 1 << i % 8);
-		write_file(path("harmed"), sync_buf_view(&b));
-		if (fn(c, path("harmed"), &done, NULL) == SYNC_OK)
+		file_write(folder_path("harmed"), sync_buf_view(&b));
+		if (fn(c, folder_path("harmed"), &done, NULL) == SYNC_OK)
 			fail_msg("byte %zu was altered unseen", i);
 		b.data[i] = (char)(b.data[i] ^ 1 << i % 8);
-		write_file(path("harmed"), (struct sync_view){ b.data, i });
-		if (fn(c, path("harmed"), &done, NULL) == SYNC_OK)
+		file_write(folder_path("harmed"), (struct sync_view){ b.data, i });
+		if (fn(c, folder_path("harmed"), &done, NULL) == SYNC_OK)
 			fail_msg("cut unseen at byte %zu", i);
 	}
 	assert_int_equal(before, number(db, "%s", watched));
@@ -248,11 +201,11 @@ static void no_byte_can_be_altered_or_cut_off(void **state)
 	open_settled(&c, state);
 	put_location(site_db(&c), "l2", 1, "Shelf");
 	pack(&c, "edits");
-	assert_guarded(&c, path("edits"), try_accept, c.central->db, "SELECT in_ordinal FROM sync_site WHERE site_id = 1");
+	assert_guarded(&c, folder_path("edits"), try_accept, c.central->db, "SELECT in_ordinal FROM sync_site WHERE site_id = 1");
 	accept(&c, "edits");
 	run(c.central->db, "UPDATE item SET name = 'OPV'");
 	give(&c, "news");
-	assert_guarded(&c, path("news"), try_take, site_db(&c), "SELECT all_seq + own_seq + out_ordinal FROM sync_link");
+	assert_guarded(&c, folder_path("news"), try_take, site_db(&c), "SELECT all_seq + own_seq + out_ordinal FROM sync_link");
 	take(&c, "news");
 	assert_converged(&c, 0);
 	country_close(&c);
@@ -261,22 +214,22 @@ static void no_byte_can_be_altered_or_cut_off(void **state)
 /* Chunks are whole, so a file of several may end at the end of one. */
 static void a_large_bundle_is_guarded_in_every_chunk(void **state)
 {
-	struct sync_buf b = { .max = 2 * MOST_FILE };
+	struct sync_buf b = { .max = MOST_FILE };
 	struct country c;
 	size_t front;
 
 	country_open(&c, testdb_of(state), 1);
 	put_units(c.central->db, UNITS);
 	give(&c, "load");
-	read_file(&b, path("load"));
+	file_read(&b, folder_path("load"));
 	front = (size_t)(strchr(strchr(b.data, '\n') + 1, '\n') + 1 - b.data) + SYNC_SEAL_START;
 	assert_true(b.len > front + 3 * (65536 + SYNC_SEAL_MORE));
 	for (size_t at = front; at < b.len; at += 65536 + SYNC_SEAL_MORE) {
-		write_file(path("harmed"), (struct sync_view){ b.data, at });
-		REFUSED(SYNC_EBADFRAME, "cut short", try_init(&c, path("harmed"), err));
+		file_write(folder_path("harmed"), (struct sync_view){ b.data, at });
+		REFUSED(SYNC_EBADFRAME, "cut short", try_init(&c, folder_path("harmed"), err));
 		b.data[at] ^= 1;
-		write_file(path("harmed"), sync_buf_view(&b));
-		REFUSED(SYNC_EBADFRAME, "altered", try_init(&c, path("harmed"), err));
+		file_write(folder_path("harmed"), sync_buf_view(&b));
+		REFUSED(SYNC_EBADFRAME, "altered", try_init(&c, folder_path("harmed"), err));
 		b.data[at] ^= 1;
 	}
 	assert_int_equal(0, number(site_db(&c), "SELECT count(*) FROM unit"));
@@ -296,18 +249,18 @@ static void others_bundles_are_refused_by_name(void **state)
 	country_settle(&c);
 	other = c.site[1].db.db;
 	give(&c, "news");
-	assert_ok(sync_bundle_give(c.central->db, "post2", path("theirs"), NULL, &done, err));
+	assert_ok(sync_bundle_give(c.central->db, "post2", folder_path("theirs"), NULL, &done, err));
 	REFUSED(SYNC_EINVALID, "is of site 'post1' (1), this is site 'post2' (2)",
-	        sync_bundle_take(other, path("news"), &c.o, ignored, &c.site[1].report, err));
-	REFUSED(SYNC_EINVALID, "is of site 'post2'", try_take(&c, path("theirs"), ignored, err));
-	REFUSED(SYNC_EINVALID, "remote accept takes it", try_accept(&c, path("news"), ignored, err));
+	        sync_bundle_take(other, folder_path("news"), &c.o, ignored, &c.site[1].report, err));
+	REFUSED(SYNC_EINVALID, "is of site 'post2'", try_take(&c, folder_path("theirs"), ignored, err));
+	REFUSED(SYNC_EINVALID, "remote accept takes it", try_accept(&c, folder_path("news"), ignored, err));
 	pack(&c, "edits");
-	REFUSED(SYNC_EINVALID, "central accept takes it", try_take(&c, path("edits"), ignored, err));
+	REFUSED(SYNC_EINVALID, "central accept takes it", try_take(&c, folder_path("edits"), ignored, err));
 	run(c.central->db, "UPDATE sync_site SET installation = 'of another central' WHERE site_id = 1");
-	REFUSED(SYNC_EINVALID, "another installation of site 'post1'", try_accept(&c, path("edits"), ignored, err));
+	REFUSED(SYNC_EINVALID, "another installation of site 'post1'", try_accept(&c, folder_path("edits"), ignored, err));
 	run(c.central->db, "UPDATE sync_site SET revoked_us = 1 WHERE site_id = 1");
-	REFUSED(SYNC_EREVOKED, "revoked", try_accept(&c, path("edits"), ignored, err));
-	REFUSED(SYNC_EREVOKED, "revoked", sync_bundle_give(c.central->db, "post1", path("news"), NULL, ignored, err));
+	REFUSED(SYNC_EREVOKED, "revoked", try_accept(&c, folder_path("edits"), ignored, err));
+	REFUSED(SYNC_EREVOKED, "revoked", sync_bundle_give(c.central->db, "post1", folder_path("news"), NULL, ignored, err));
 	country_close(&c);
 }
 
@@ -316,13 +269,13 @@ static void what_is_newer_or_no_bundle_is_told_apart(void **state)
 	struct country c;
 
 	open_settled(&c, state);
-	write_file(path("text"), sync_view_of("libsync\n"));
-	REFUSED(SYNC_EBADFRAME, "is not a bundle", try_take(&c, path("text"), ignored, err));
-	write_file(path("text"), sync_view_of(""));
-	REFUSED(SYNC_EBADFRAME, "is not a bundle", try_accept(&c, path("text"), ignored, err));
-	write_file(path("text"), sync_view_of("libsync bundle 2\nwhatever comes"));
-	REFUSED(SYNC_EVERSION, "newer version", try_take(&c, path("text"), ignored, err));
-	REFUSED(SYNC_EIO, "No such file", try_accept(&c, path("none"), ignored, err));
+	file_write(folder_path("text"), sync_view_of("libsync\n"));
+	REFUSED(SYNC_EBADFRAME, "is not a bundle", try_take(&c, folder_path("text"), ignored, err));
+	file_write(folder_path("text"), sync_view_of(""));
+	REFUSED(SYNC_EBADFRAME, "is not a bundle", try_accept(&c, folder_path("text"), ignored, err));
+	file_write(folder_path("text"), sync_view_of("libsync bundle 2\nwhatever comes"));
+	REFUSED(SYNC_EVERSION, "newer version", try_take(&c, folder_path("text"), ignored, err));
+	REFUSED(SYNC_EIO, "No such file", try_accept(&c, folder_path("none"), ignored, err));
 	country_close(&c);
 }
 
@@ -333,15 +286,17 @@ static void a_bundle_is_its_owners_and_whole_or_not_there(void **state)
 	struct country c;
 
 	open_settled(&c, state);
-	write_file(path("edits"), sync_view_of("an older one"));
-	write_file(path("edits.part"), sync_view_of("what a crash has left, longer than the bundle that follows it will be…"));
+	file_write(folder_path("notes"), sync_view_of("libsync"));
+	REFUSED(SYNC_EINVALID, "exists and is no bundle", sync_bundle_pack(site_db(&c), folder_path("notes"), ignored, err));
+	file_write(folder_path("edits"), sync_view_of("libsync bundle 1\nan older one"));
+	file_write(folder_path("edits.part"), sync_view_of("what a crash has left, longer than the bundle that follows it will be…"));
 	pack(&c, "edits");
-	assert_int_equal(0, stat(path("edits"), &st));
+	assert_int_equal(0, stat(folder_path("edits"), &st));
 	assert_int_equal(0600, st.st_mode & 0777);
-	assert_int_equal(-1, access(path("edits.part"), F_OK));
+	assert_int_equal(-1, access(folder_path("edits.part"), F_OK));
 	accept(&c, "edits");
-	REFUSED(SYNC_EIO, "No such file", sync_bundle_pack(site_db(&c), path("nowhere/edits"), ignored, err));
-	assert_ok(sync_bundle_pack(site_db(&c), path("edits"), &done, err));
+	REFUSED(SYNC_EIO, "No such file", sync_bundle_pack(site_db(&c), folder_path("nowhere/edits"), ignored, err));
+	assert_ok(sync_bundle_pack(site_db(&c), folder_path("edits"), &done, err));
 	country_close(&c);
 }
 
@@ -447,7 +402,7 @@ static void many_edits_are_taken_wherever_central_stopped(void **state)
 	country_reopen_central(&c, drivers);
 	for (long n = 400; failed; n += 997) {
 		faulty_db_arm(n);
-		(void)try_accept(&c, path(n % 2 ? "edits1" : "edits2"), &done, NULL);
+		(void)try_accept(&c, folder_path(n % 2 ? "edits1" : "edits2"), &done, NULL);
 		failed = faulty_db_disarm();
 	}
 	country_reopen_central(&c, testdb_drivers);
@@ -463,10 +418,10 @@ static void copy_site(struct country *c, const char *to)
 {
 	assert_ok(sync_db_script(site_db(c), "PRAGMA wal_checkpoint(TRUNCATE)", err));
 	{
-		struct sync_buf b = { .max = 2 * MOST_FILE };
+		struct sync_buf b = { .max = MOST_FILE };
 
-		read_file(&b, c->site[0].db.url + strlen("sqlite:"));
-		write_file(to, sync_buf_view(&b));
+		file_read(&b, c->site[0].db.url + strlen("sqlite:"));
+		file_write(to, sync_buf_view(&b));
 		sync_buf_clear(&b);
 	}
 }
@@ -480,19 +435,19 @@ static void edits_of_a_restored_site_are_refused(void **state)
 	char url[160];
 
 	open_settled(&c, state);
-	copy_site(&c, path("backup.db"));
+	copy_site(&c, folder_path("backup.db"));
 	put_location(site_db(&c), "l2", 1, "lost");
 	pack(&c, "edits");
 	accept(&c, "edits");
-	snprintf(url, sizeof url, "sqlite:%s", path("backup.db"));
+	snprintf(url, sizeof url, "sqlite:%s", folder_path("backup.db"));
 	assert_ok(sync_db_open(&restored, url, testdb_drivers, SYNC_SITE, false, err));
 	put_location(restored, "l3", 1, "new");
 	put_location(restored, "l4", 1, "new");
-	assert_ok(sync_bundle_pack(restored, path("first"), &done, err));
+	assert_ok(sync_bundle_pack(restored, folder_path("first"), &done, err));
 	put_location(restored, "l5", 1, "new");
-	assert_ok(sync_bundle_pack(restored, path("second"), &done, err));
-	REFUSED(SYNC_EBASE, "as after a restore at the site", try_accept(&c, path("first"), ignored, err));
-	REFUSED(SYNC_EBASE, "as after a restore at the site", try_accept(&c, path("second"), ignored, err));
+	assert_ok(sync_bundle_pack(restored, folder_path("second"), &done, err));
+	REFUSED(SYNC_EBASE, "as after a restore at the site", try_accept(&c, folder_path("first"), ignored, err));
+	REFUSED(SYNC_EBASE, "as after a restore at the site", try_accept(&c, folder_path("second"), ignored, err));
 	assert_int_equal(2, number(c.central->db, "SELECT count(*) FROM location"));
 	sync_db_close(restored);
 	country_close(&c);
@@ -506,7 +461,7 @@ static void edits_that_go_on_from_what_central_lost_are_refused(void **state)
 	put_location(site_db(&c), "l2", 1, "Shelf");
 	pack(&c, "edits");
 	run(c.central->db, "UPDATE sync_site SET in_ordinal = 0, in_id = '', in_upto = 0");
-	REFUSED(SYNC_EBASE, "the newest here is 0: accept the bundle before it", try_accept(&c, path("edits"), ignored, err));
+	REFUSED(SYNC_EBASE, "the newest here is 0: accept the bundle before it", try_accept(&c, folder_path("edits"), ignored, err));
 	assert_int_equal(1, number(c.central->db, "SELECT count(*) FROM location"));
 	country_close(&c);
 }
@@ -545,7 +500,7 @@ static void news_that_begin_where_the_site_is_not_yet_are_refused(void **state)
 	struct country c;
 
 	open_settled(&c, state);
-	copy_site(&c, path("backup.db"));
+	copy_site(&c, folder_path("backup.db"));
 	run(c.central->db, "UPDATE item SET name = 'first'");
 	give(&c, "news1");
 	take(&c, "news1");
@@ -558,11 +513,11 @@ static void news_that_begin_where_the_site_is_not_yet_are_refused(void **state)
 		struct sync_report report = { 0 };
 		char url[160];
 
-		snprintf(url, sizeof url, "sqlite:%s", path("backup.db"));
+		snprintf(url, sizeof url, "sqlite:%s", folder_path("backup.db"));
 		assert_ok(sync_db_open(&behind, url, testdb_drivers, SYNC_SITE, false, err));
-		REFUSED(SYNC_EBASE, "a place that this site has not reached", sync_bundle_take(behind, path("news2"), &c.o, ignored, &report, err));
-		assert_ok(sync_bundle_take(behind, path("news1"), &c.o, &done, &report, err));
-		assert_ok(sync_bundle_take(behind, path("news2"), &c.o, &done, &report, err));
+		REFUSED(SYNC_EBASE, "a place that this site has not reached", sync_bundle_take(behind, folder_path("news2"), &c.o, ignored, &report, err));
+		assert_ok(sync_bundle_take(behind, folder_path("news1"), &c.o, &done, &report, err));
+		assert_ok(sync_bundle_take(behind, folder_path("news2"), &c.o, &done, &report, err));
 		assert_same(c.central->db, behind, "item", NULL);
 		sync_db_close(behind);
 	}
@@ -583,7 +538,7 @@ static void news_of_a_central_that_lost_what_the_site_holds_are_refused(void **s
 	run(c.central->db, "UPDATE sync_site SET given = NULL");
 	run(c.central->db, "UPDATE item SET name = 'second'");
 	give(&c, "news2");
-	REFUSED(SYNC_EBASE, "does not know the place that this site holds", try_take(&c, path("news2"), ignored, err));
+	REFUSED(SYNC_EBASE, "does not know the place that this site holds", try_take(&c, folder_path("news2"), ignored, err));
 	assert_int_equal(1, number(site_db(&c), "SELECT count(*) FROM item WHERE name = 'first'"));
 	country_settle(&c);
 	assert_converged(&c, 0);
@@ -628,7 +583,7 @@ static void news_from_before_the_sites_edit_was_taken_do_not_undo_it(void **stat
 	accept(&c, "edits");
 	/* central's word on the edits comes without its records */
 	run(site_db(&c), "UPDATE sync_link SET out_ordinal = made_ordinal, out_id = made_id, out_upto = made_upto, out_integrated = made_upto");
-	REFUSED(SYNC_EBASE, "older than what this site has heard", try_take(&c, path("news"), ignored, err));
+	REFUSED(SYNC_EBASE, "older than what this site has heard", try_take(&c, folder_path("news"), ignored, err));
 	assert_int_equal(1, number(site_db(&c), "SELECT count(*) FROM barcode WHERE gtin = '3'"));
 	country_settle(&c);
 	assert_converged(&c, 0);
@@ -737,7 +692,7 @@ static void a_load_that_was_interrupted_goes_on(void **state)
 	put_units(c.central->db, UNITS);
 	put_stocktake(c.central->db, "t1", 1, 3);
 	give(&c, "load");
-	assert_true(init_in_pieces(&c, path("load"), 1) > 2);
+	assert_true(init_in_pieces(&c, folder_path("load"), 1) > 2);
 	assert_converged(&c, 0);
 	put_location(site_db(&c), "l1", 1, "captured");
 	country_settle(&c);
@@ -757,13 +712,13 @@ static void a_load_that_a_bundle_began_goes_on_over_the_network(void **state)
 	c.o.ctx = &left;
 	c.o.stop = &stop;
 	stop = 0;
-	REFUSED(SYNC_EBUSY, "asked to stop", try_init(&c, path("load"), err));
+	REFUSED(SYNC_EBUSY, "asked to stop", try_init(&c, folder_path("load"), err));
 	c.o.progress = NULL;
 	c.o.stop = NULL;
 	assert_true(number(site_db(&c), "SELECT load_done FROM sync_link") > 0);
 	run(c.central->db, "DELETE FROM unit WHERE id = 'u1000001'");
 	give(&c, "another");
-	REFUSED(SYNC_EBASE, "with which it began", try_init(&c, path("another"), err));
+	REFUSED(SYNC_EBASE, "with which it began", try_init(&c, folder_path("another"), err));
 	assert_int_equal(SYNC_OK, country_round(&c, 0));
 	assert_converged(&c, 0);
 	country_close(&c);
@@ -786,7 +741,7 @@ static void news_that_were_interrupted_go_on(void **state)
 		assert_true(n < 30);
 		c.o.ctx = &left;
 		stop = 0;
-		status = try_take(&c, path("news"), &done, NULL);
+		status = try_take(&c, folder_path("news"), &done, NULL);
 	}
 	assert_true(n > 2);
 	assert_converged(&c, 0);
@@ -821,7 +776,7 @@ static void a_group_in_parts_comes_whole_wherever_it_was_interrupted(void **stat
 		assert_true(n < 30);
 		c.o.ctx = &left;
 		stop = 0;
-		status = try_take(&c, path("news"), &done, NULL);
+		status = try_take(&c, folder_path("news"), &done, NULL);
 		if (number(site_db(&c), "SELECT count(*) FROM stocktake WHERE id = 't2'"))
 			assert_int_equal(LINES, number(site_db(&c), "SELECT count(*) FROM stocktake_line WHERE stocktake_id = 't2'"));
 	}
@@ -842,7 +797,7 @@ static void after_a_bundle_only_what_is_newer_goes_over_the_network(void **state
 	put_units(c.central->db, UNITS);
 	give(&c, "load");
 	run(c.central->db, "UPDATE unit SET name = 'newer' WHERE id = 'u1000007'");
-	assert_ok(try_init(&c, path("load"), err));
+	assert_ok(try_init(&c, folder_path("load"), err));
 	put_location(site_db(&c), "l1", 1, "Fridge");
 	assert_int_equal(SYNC_OK, country_round(&c, 0));
 	assert_int_equal(1, c.site[0].report.pulled);
@@ -906,5 +861,5 @@ int main(void)
 		TESTDB_BOTH(what_a_bundle_was_written_for_is_not_held_before_its_site_says_so),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, drop_folder);
+	return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }

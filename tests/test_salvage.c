@@ -7,57 +7,11 @@
 #include <libsync/crypto.h>
 
 #include "country.h"
+#include "folder.h"
 
 /* What can be read of a damaged file arrives at central as it was, and what cannot is told. */
 
 enum { PAGE = 4096, MOST_FILE = 1 << 25, LINES = 40, SHELVES = 300 };
-
-static char folder[] = "/tmp/test_salvage.XXXXXX";
-
-static const char *path(const char *name)
-{
-	static char paths[8][160];
-	static size_t next;
-	char *at = paths[next++ % COUNT(paths)];
-
-	snprintf(at, sizeof paths[0], "%s/%s", folder, name);
-	return at;
-}
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : 1;
-}
-
-static int drop_folder(void **state)
-{
-	char command[160];
-
-	(void)state;
-	snprintf(command, sizeof command, "rm -r %s", folder);
-	return system(command);
-}
-
-static void read_file(struct sync_buf *ret, const char *name)
-{
-	FILE *f = fopen(name, "re");
-	char *to = sync_buf_room(ret, MOST_FILE);
-
-	assert_non_null(f);
-	assert_non_null(to);
-	ret->len += fread(to, 1, MOST_FILE, f);
-	fclose(f);
-}
-
-static void write_file(const char *name, struct sync_view v)
-{
-	FILE *f = fopen(name, "we");
-
-	assert_non_null(f);
-	assert_int_equal(v.len, fwrite(v.data, 1, v.len, f));
-	fclose(f);
-}
 
 static const char *file_of(const struct testdb *t)
 {
@@ -104,7 +58,7 @@ static void put_aside(struct country *c, struct sync_buf *ret)
 {
 	sync_db_close(site_db(c));
 	c->site[0].db.db = NULL;
-	read_file(ret, file_of(&c->site[0].db));
+	file_read(ret, file_of(&c->site[0].db));
 }
 
 struct lost {
@@ -125,14 +79,14 @@ static enum sync_status note_lost(void *ctx, struct sync_view entity, struct syn
 /* Salvage these bytes; the file is as it was. */
 static enum sync_status salvage(struct sync_view bytes, struct lost *lost, struct sync_salvaged *ret, struct sync_error *err)
 {
-	defer(sync_buf_clear) struct sync_buf after = { .max = 2 * MOST_FILE };
+	defer(sync_buf_clear) struct sync_buf after = { .max = MOST_FILE };
 	enum sync_status status;
 
 	lost->rows.max = 1 << 20;
 	sync_buf_reset(&lost->rows);
-	write_file(path("site.db"), bytes);
-	status = sync_salvage(path("site.db"), path("edits"), NULL, note_lost, lost, ret, err);
-	read_file(&after, path("site.db"));
+	file_write(folder_path("site.db"), bytes);
+	status = sync_salvage(folder_path("site.db"), folder_path("edits"), NULL, note_lost, lost, ret, err);
+	file_read(&after, folder_path("site.db"));
 	assert_true(sync_view_eq(bytes, sync_buf_view(&after)));
 	return status;
 }
@@ -141,7 +95,7 @@ static struct sync_bundled accept(struct country *c)
 {
 	struct sync_bundled done;
 
-	assert_ok(sync_bundle_accept(c->central->db, path("edits"), 0, &done, err));
+	assert_ok(sync_bundle_accept(c->central->db, folder_path("edits"), 0, &done, err));
 	return done;
 }
 
@@ -154,7 +108,7 @@ static void begin_anew(struct country *c, const struct testdb *before)
 	testdb_restore(c->central, before);
 	assert_ok(sync_db_open(&c->central->db, c->central->url, testdb_drivers, SYNC_CENTRAL, false, err));
 	loopback_open(&c->site[0].line, c->central->db, 1);
-	run(c->central->db, "ATTACH '%s' AS w", path("whole.db"));
+	run(c->central->db, "ATTACH '%s' AS w", folder_path("whole.db"));
 	run(c->central->db, "ATTACH '%s' AS b", file_of(before));
 }
 
@@ -215,11 +169,11 @@ static void open_before(struct before *b, struct country *c, void **state)
 	static const char roots[] = "SELECT rootpage FROM sqlite_schema WHERE tbl_name IN"
 	                            " ('sync_link', 'sync_changelog', 'sync_checkpoint', 'sync_extra', 'location', 'stocktake', 'stocktake_line', 'barcode')";
 
-	*b = (struct before){ .site.max = 2 * MOST_FILE };
+	*b = (struct before){ .site.max = MOST_FILE };
 	b->edits = open_edited(c, state, &b->empty_pages);
 	assert_ok(sync_db_run(site_db(c), roots, SYNC_NOARGS, note_root, b->root, err));
 	put_aside(c, &b->site);
-	write_file(path("whole.db"), sync_buf_view(&b->site));
+	file_write(folder_path("whole.db"), sync_buf_view(&b->site));
 	loopback_close(&c->site[0].line);
 	sync_db_close(c->central->db);
 	c->central->db = NULL;
@@ -426,7 +380,7 @@ static void a_file_that_was_cut_short_gives_what_it_has(void **state)
 /* Central got the push whose answer the site never had. */
 static void a_push_that_was_on_its_way_is_not_taken_twice(void **state)
 {
-	struct sync_buf site = { .max = 2 * MOST_FILE };
+	struct sync_buf site = { .max = MOST_FILE };
 	struct sync_salvaged x;
 	struct lost lost = { 0 };
 	struct country c;
@@ -448,7 +402,7 @@ static void a_push_that_was_on_its_way_is_not_taken_twice(void **state)
 	assert_int_equal(accept(&c).messages, accept(&c).known);
 	assert_int_equal(0, number(c.central->db, "SELECT count(*) FROM sync_waiting"));
 	assert_ok(salvage(sync_buf_view(&site), &lost, &x, err)); /* it may have more than what was accepted */
-	assert_int_equal(SYNC_EBASE, sync_bundle_accept(c.central->db, path("edits"), 0, &x.bundle, NULL));
+	assert_int_equal(SYNC_EBASE, sync_bundle_accept(c.central->db, folder_path("edits"), 0, &x.bundle, NULL));
 	sync_buf_clear(&site);
 	country_close(&c);
 }
@@ -456,7 +410,7 @@ static void a_push_that_was_on_its_way_is_not_taken_twice(void **state)
 /* A frame is 24 bytes and a page, behind the log's 32. */
 static void a_damaged_log_is_told_of_but_not_one_that_a_crash_has_cut(void **state)
 {
-	struct sync_buf site = { .max = 2 * MOST_FILE }, log = { .max = 2 * MOST_FILE };
+	struct sync_buf site = { .max = MOST_FILE }, log = { .max = MOST_FILE };
 	char name[600];
 	struct sync_salvaged x;
 	struct lost lost = { 0 };
@@ -471,28 +425,28 @@ static void a_damaged_log_is_told_of_but_not_one_that_a_crash_has_cut(void **sta
 		snprintf(id, sizeof id, "l%d", i);
 		put_location(site_db(&c), id, 1, "Fridge");
 	}
-	read_file(&site, file_of(&c.site[0].db));
+	file_read(&site, file_of(&c.site[0].db));
 	snprintf(name, sizeof name, "%s-wal", file_of(&c.site[0].db));
-	read_file(&log, name);
-	write_file(path("site.db-wal"), sync_buf_view(&log));
+	file_read(&log, name);
+	file_write(folder_path("site.db-wal"), sync_buf_view(&log));
 	assert_ok(salvage(sync_buf_view(&site), &lost, &x, err));
 	assert_int_equal(10, x.bundle.records);
 	assert_false(x.incomplete);
-	write_file(path("site.db-wal"), (struct sync_view){ log.data, log.len - 2000 });
+	file_write(folder_path("site.db-wal"), (struct sync_view){ log.data, log.len - 2000 });
 	assert_ok(salvage(sync_buf_view(&site), &lost, &x, err));
 	assert_int_equal(9, x.bundle.records);
 	assert_false(x.incomplete);
 	log.data[32 + log.len / 2] ^= 1;
-	write_file(path("site.db-wal"), sync_buf_view(&log));
+	file_write(folder_path("site.db-wal"), sync_buf_view(&log));
 	assert_ok(salvage(sync_buf_view(&site), &lost, &x, err));
 	assert_in_range(x.bundle.records, 2, 7);
 	assert_true(x.incomplete);
 	log.data[8] ^= 1;
-	write_file(path("site.db-wal"), sync_buf_view(&log));
+	file_write(folder_path("site.db-wal"), sync_buf_view(&log));
 	assert_ok(salvage(sync_buf_view(&site), &lost, &x, err));
 	assert_int_equal(0, x.bundle.records);
 	assert_true(x.incomplete);
-	assert_int_equal(0, unlink(path("site.db-wal")));
+	assert_int_equal(0, unlink(folder_path("site.db-wal")));
 	sync_buf_clear(&site);
 	sync_buf_clear(&log);
 	country_close(&c);
@@ -500,7 +454,7 @@ static void a_damaged_log_is_told_of_but_not_one_that_a_crash_has_cut(void **sta
 
 static void an_applications_own_table_is_read_as_it_was_made(void **state)
 {
-	struct sync_buf site = { .max = 2 * MOST_FILE };
+	struct sync_buf site = { .max = MOST_FILE };
 	struct sync_salvaged x;
 	struct lost lost = { 0 };
 	struct country c;
@@ -523,7 +477,7 @@ static void an_applications_own_table_is_read_as_it_was_made(void **state)
 
 static void an_edit_that_no_message_can_carry_is_told(void **state)
 {
-	struct sync_buf site = { .max = 2 * MOST_FILE };
+	struct sync_buf site = { .max = MOST_FILE };
 	struct sync_salvaged x;
 	struct lost lost = { 0 };
 	struct country c;
@@ -560,21 +514,21 @@ static void what_is_no_sites_database_is_refused_by_what_it_is(void **state)
 	struct country c;
 
 	country_open(&c, testdb_of(state), 1);
-	assert_refused(SYNC_ENOTFOUND, "there is no such file", path("none.db"), path("out"));
-	write_file(path("text"), sync_view_of(""));
-	assert_refused(SYNC_ENOTFOUND, "is empty", path("text"), path("out"));
-	write_file(path("text"), sync_view_of("not a database, but long enough to have a page of its own, if that is what pages are"));
-	assert_refused(SYNC_ECORRUPT, "it is no SQLite database", path("text"), path("out"));
-	assert_refused(SYNC_EINVALID, "is no file", folder, path("out"));
-	assert_refused(SYNC_EWRONGDB, "is the database of a central", file_of(c.central), path("out"));
-	assert_refused(SYNC_EINVALID, "first load of site 'post1' was not over", file_of(&c.site[0].db), path("out"));
+	assert_refused(SYNC_ENOTFOUND, "there is no such file", folder_path("none.db"), folder_path("out"));
+	file_write(folder_path("text"), sync_view_of(""));
+	assert_refused(SYNC_ENOTFOUND, "is empty", folder_path("text"), folder_path("out"));
+	file_write(folder_path("text"), sync_view_of("not a database, but long enough to have a page of its own, if that is what pages are"));
+	assert_refused(SYNC_ECORRUPT, "it is no SQLite database", folder_path("text"), folder_path("out"));
+	assert_refused(SYNC_EINVALID, "is no file", folder_path(""), folder_path("out"));
+	assert_refused(SYNC_EWRONGDB, "is the database of a central", file_of(c.central), folder_path("out"));
+	assert_refused(SYNC_EINVALID, "first load of site 'post1' was not over", file_of(&c.site[0].db), folder_path("out"));
 	testdb_make(&site, TESTDB_SQLITE);
 	testdb_open(&site, SYNC_SITE);
-	assert_refused(SYNC_ENOTFOUND, "it never registered", file_of(&site), path("out"));
+	assert_refused(SYNC_ENOTFOUND, "it never registered", file_of(&site), folder_path("out"));
 	testdb_drop(&site);
 	country_load(&c, 0);
-	assert_refused(SYNC_EIO, "No such file", file_of(&c.site[0].db), path("nowhere/out"));
-	assert_int_equal(-1, access(path("out"), F_OK));
+	assert_refused(SYNC_EIO, "No such file", file_of(&c.site[0].db), folder_path("nowhere/out"));
+	assert_int_equal(-1, access(folder_path("out"), F_OK));
 	country_close(&c);
 }
 
@@ -594,5 +548,5 @@ int main(void)
 		TESTDB_ON(what_is_no_sites_database_is_refused_by_what_it_is, TESTDB_SQLITE, "SQLite"),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, drop_folder);
+	return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }

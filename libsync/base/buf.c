@@ -1,6 +1,5 @@
 #include <libsync/buf.h>
 
-#include <stdarg.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -96,21 +95,33 @@ void sync_buf_add_char(struct sync_buf *b, char c)
 	sync_buf_add(b, &c, 1);
 }
 
-void sync_buf_addf(struct sync_buf *b, const char *format, ...)
+/* Mostly there is room for it already. */
+void sync_buf_addv(struct sync_buf *b, const char *format, va_list args)
 {
-	va_list args, again;
+	size_t spare = b->data && b->status == SYNC_OK ? b->cap - b->len : 0;
+	va_list again;
 	char *to;
 	int len;
 
-	va_start(args, format);
 	va_copy(again, args);
-	len = vsnprintf(NULL, 0, format, args);
+	len = vsnprintf(spare ? b->data + b->len : NULL, spare, format, args);
+	if (spare && (len < 0 || (size_t)len >= spare))
+		b->data[b->len] = '\0';
 	to = sync_buf_room(b, len > 0 ? (size_t)len : 0);
 	if (to && len >= 0) {
-		vsnprintf(to, (size_t)len + 1, format, again);
+		if ((size_t)len >= spare)
+			vsnprintf(to, (size_t)len + 1, format, again);
 		b->len += (size_t)len;
 	}
 	va_end(again);
+}
+
+void sync_buf_addf(struct sync_buf *b, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	sync_buf_addv(b, format, args);
 	va_end(args);
 }
 

@@ -119,14 +119,14 @@ static enum sync_status with_ids(struct sync_db *db, const char *head, const str
 enum sync_status sync_inbox_take_roots(struct sync_db *db, int64_t source, const struct sync_view *roots, size_t n,
                                        sync_inbox_fn *fn, void *ctx, struct sync_error *err)
 {
-	return with_ids(db, "DELETE FROM sync_inbox WHERE root_id IN", roots, n, " AND source = $2 RETURNING " ALL_COLUMNS,
+	return with_ids(db, "DELETE FROM sync_inbox WHERE root_id", roots, n, " AND source = $2 RETURNING " ALL_COLUMNS,
 	                SYNC_ARGS(sync_int(source)), give_all, &(struct rows){ fn, ctx, 0 }, err);
 }
 
 enum sync_status sync_inbox_take(struct sync_db *db, int64_t source, struct sync_view entity, const struct sync_view *ids,
                                  size_t n, sync_inbox_fn *fn, void *ctx, struct sync_error *err)
 {
-	return with_ids(db, "DELETE FROM sync_inbox WHERE record_id IN", ids, n,
+	return with_ids(db, "DELETE FROM sync_inbox WHERE record_id", ids, n,
 	                " AND source = $2 AND entity = $3 RETURNING " ALL_COLUMNS,
 	                SYNC_ARGS(sync_int(source), sync_string(entity)), give_all, &(struct rows){ fn, ctx, 0 }, err);
 }
@@ -134,7 +134,7 @@ enum sync_status sync_inbox_take(struct sync_db *db, int64_t source, struct sync
 enum sync_status sync_inbox_waiting_for(struct sync_db *db, struct sync_view entity, const struct sync_view *ids, size_t n,
                                         sync_inbox_fn *fn, void *ctx, struct sync_error *err)
 {
-	return with_ids(db, "SELECT " KEY_COLUMNS " FROM sync_inbox i WHERE i.needs_id IN", ids, n, " AND i.needs_entity = $2",
+	return with_ids(db, "SELECT " KEY_COLUMNS " FROM sync_inbox i WHERE i.needs_id", ids, n, " AND i.needs_entity = $2",
 	                SYNC_ARGS(sync_string(entity)), give_key, &(struct rows){ fn, ctx, 0 }, err);
 }
 

@@ -1,6 +1,7 @@
 #include "db/keys.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include <libsync/records.h>
@@ -14,6 +15,22 @@ const char *sync_keys_sql(const struct sync_db *db)
 	return sync_db_dialect(db)->postgres
 		   ? "(SELECT n - 1 AS key, value FROM json_array_elements_text($1) WITH ORDINALITY AS list(value, n)) k"
 		   : "json_each($1) k";
+}
+
+void sync_keys_look(struct sync_buf *sql, const struct sync_db *db, const char *table, const char *alias, const char *on, ...)
+{
+	bool postgres = sync_db_dialect(db)->postgres;
+	va_list args;
+
+	if (postgres)
+		sync_buf_addf(sql, " CROSS JOIN LATERAL (SELECT * FROM \"%s\" %s WHERE ", table, alias);
+	else
+		sync_buf_addf(sql, " CROSS JOIN \"%s\" %s ON ", table, alias);
+	va_start(args, on);
+	sync_buf_addv(sql, on, args);
+	va_end(args);
+	if (postgres)
+		sync_buf_addf(sql, " OFFSET 0) %s", alias); /* which keeps it a query of its own */
 }
 
 enum sync_status sync_keys_run(struct sync_db *db, const struct sync_buf *sql, const struct sync_view *keys, size_t n,

@@ -101,13 +101,10 @@ enum sync_status sync_outbox_holders(struct sync_db *db, const struct sync_entit
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	const char *keys = sync_keys_sql(db);
 
-	sync_buf_addf(&sql,
-		      "SELECT k.key, o.site_id, o.action FROM %s CROSS JOIN sync_outbox o"
-		      "    WHERE o.site_id = 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'"
-		      " UNION ALL "
-		      "SELECT k.key, o.site_id, o.action FROM %s CROSS JOIN sync_outbox o"
-		      "    WHERE o.site_id > 0 AND o.entity = $2 AND o.record_id = k.value AND o.action <> 'D'",
-		      keys, keys);
+	sync_buf_addf(&sql, "SELECT k.key, o.site_id, o.action FROM %s", keys);
+	sync_keys_look(&sql, db, "sync_outbox", "o", "o.site_id = 0 AND o.entity = $2 AND o.record_id = k.value AND o.action = 'P'");
+	sync_buf_addf(&sql, " UNION ALL SELECT k.key, o.site_id, o.action FROM %s", keys);
+	sync_keys_look(&sql, db, "sync_outbox", "o", "o.site_id > 0 AND o.entity = $2 AND o.record_id = k.value AND o.action <> 'D'");
 	return sync_keys_run(db, &sql, ids, n, (const struct sync_value[]){ sync_text(e->name) }, 1, fn, ctx, err);
 }
 
@@ -136,25 +133,34 @@ static enum sync_status give_row(void *ctx, const struct sync_value *v, size_t n
 	return each->fn(each->ctx, &row, err);
 }
 
+#define COLUMNS(of) of "site_id, " of "entity, " of "record_id, " of "seq, " of "action, " of "source, " of "root_id"
+
+/* $n and $n+1 site, $n+2 seq, $n+3 whose, $n+4 how many. An array for PostgreSQL: see in_list there. */
+static void add_stream(struct sync_buf *sql, const struct sync_db *db, int n)
+{
+	bool postgres = sync_db_dialect(db)->postgres;
+
+	sync_buf_addf(sql,
+		      "SELECT " COLUMNS("") " FROM sync_outbox WHERE site_id = $%d AND seq %s("
+		      "SELECT seq FROM sync_outbox WHERE site_id = $%d AND seq > $%d AND source <> $%d ORDER BY seq LIMIT $%d)%s", n,
+		      postgres ? "= ANY (ARRAY" : "IN ", n + 1, n + 2, n + 3, n + 4, postgres ? ")" : "");
+}
+
 /* After a push the site's own doing is most of what follows: it is passed over in the index, without its rows. */
 enum sync_status sync_outbox_after(struct sync_db *db, int64_t site, int64_t skip, int64_t all_seq, int64_t own_seq, int64_t limit,
 				   sync_outbox_fn *fn, void *ctx, struct sync_error *err)
 {
-	static const char after[] =
-	    "SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
-	    "    WHERE site_id = 0 AND seq IN ("
-	    "        SELECT seq FROM sync_outbox WHERE site_id = 0 AND seq > $1 AND source <> $2 ORDER BY seq LIMIT $3)"
-	    " UNION ALL "
-	    "SELECT site_id, entity, record_id, seq, action, source, root_id FROM sync_outbox"
-	    "    WHERE site_id = $4 AND seq IN ("
-	    "        SELECT seq FROM sync_outbox WHERE site_id = $5 AND seq > $6 AND source <> $7 ORDER BY seq LIMIT $8)"
-	    " ORDER BY seq LIMIT $9";
+	const struct sync_value v[] = { sync_int(0),    sync_int(0),    sync_int(all_seq), sync_int(skip), sync_int(limit),
+					sync_int(site), sync_int(site), sync_int(own_seq), sync_int(skip), sync_int(limit), sync_int(limit) };
+	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	struct each each = { fn, ctx };
 
-	return sync_db_run(db, after,
-			   SYNC_ARGS(sync_int(all_seq), sync_int(skip), sync_int(limit), sync_int(site), sync_int(site),
-				     sync_int(own_seq), sync_int(skip), sync_int(limit), sync_int(limit)),
-			   give_row, &each, err);
+	add_stream(&sql, db, 1);
+	sync_buf_add_text(&sql, " UNION ALL ");
+	add_stream(&sql, db, 6);
+	sync_buf_add_text(&sql, " ORDER BY 4 LIMIT $11");
+	TRY(sync_buf_check(&sql, err));
+	return sync_db_run_text(db, sql.data, v, COUNT(v), give_row, &each, err);
 }
 
 static enum sync_status take_pair(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
@@ -196,42 +202,42 @@ enum sync_status sync_outbox_count(struct sync_db *db, int64_t site, int64_t ski
 			      0, ret, err);
 }
 
-#define ROW                                                                                             \
-	"SELECT o.site_id, o.entity, o.record_id, o.seq, o.action, o.source, o.root_id, k.key, %d AS place" \
-	"    FROM %s CROSS JOIN "
+static void add_columns(struct sync_buf *sql, const struct sync_db *db, int place)
+{
+	sync_buf_addf(sql, "SELECT " COLUMNS("o.") ", k.key, %d AS place FROM %s", place, sync_keys_sql(db));
+}
 
 /* The root's own row. */
-static void add_root(struct sync_buf *sql, const char *keys)
+static void add_root(struct sync_buf *sql, const struct sync_db *db)
 {
-	sync_buf_addf(sql,
-		      ROW "sync_outbox o WHERE o.site_id = $2 AND o.entity = $3 AND o.record_id = k.value AND o.seq > $4", 0,
-		      keys);
+	add_columns(sql, db, 0);
+	sync_keys_look(sql, db, "sync_outbox", "o", "o.site_id = $2 AND o.entity = $3 AND o.record_id = k.value AND o.seq > $4");
 }
 
 /* Those of children that exist, and of those that do not, or are another's by now. */
-static void add_children(struct sync_buf *sql, const char *keys, const struct sync_entity *child)
+static void add_children(struct sync_buf *sql, const struct sync_db *db, const struct sync_entity *child)
 {
-	sync_buf_addf(sql,
-		      " UNION ALL " ROW "\"%s\" c CROSS JOIN sync_outbox o"
-		      "    WHERE c.\"%s\" = k.value AND o.site_id = $2 AND o.entity = '%s' AND o.record_id = c.id AND o.seq > $4",
-		      1, keys, child->name, child->parent, child->name);
-	sync_buf_addf(sql,
-		      " UNION ALL " ROW "sync_outbox o"
-		      "    WHERE o.site_id = $2 AND o.root_id = k.value AND o.entity = '%s' AND o.action <> 'P' AND o.seq > $4",
-		      1, keys, child->name);
+	sync_buf_add_text(sql, " UNION ALL ");
+	add_columns(sql, db, 1);
+	sync_keys_look(sql, db, child->name, "c", "c.\"%s\" = k.value", child->parent);
+	sync_keys_look(sql, db, "sync_outbox", "o", "o.site_id = $2 AND o.entity = '%s' AND o.record_id = c.id AND o.seq > $4",
+		       child->name);
+	sync_buf_add_text(sql, " UNION ALL ");
+	add_columns(sql, db, 1);
+	sync_keys_look(sql, db, "sync_outbox", "o",
+		       "o.site_id = $2 AND o.root_id = k.value AND o.entity = '%s' AND o.action <> 'P' AND o.seq > $4", child->name);
 }
 
 /* The rows of groups; $1 ids of their roots, $2 stream, $3 the root's entity, $4 seq. A row may be there twice. */
 static void add_groups(struct sync_buf *sql, const struct sync_db *db, const struct sync_entity *root)
 {
-	const char *keys = sync_keys_sql(db);
 	size_t n_entities;
 	const struct sync_entity *const *entities = sync_entities(&n_entities);
 
-	add_root(sql, keys);
+	add_root(sql, db);
 	for (size_t i = 0; i < n_entities; i++)
 		if (entities[i]->parent && sync_entity_root(entities[i]) == root)
-			add_children(sql, keys, entities[i]);
+			add_children(sql, db, entities[i]);
 }
 
 enum sync_status sync_outbox_members(struct sync_db *db, int64_t site_id, int64_t seq, const struct sync_outbox_groups *g,

@@ -14,7 +14,8 @@ enum {
 
 static const struct sync_dialect dialect = {
 	.postgres = true,
-	.in_list = "(SELECT value FROM json_array_elements_text($1) AS list(value))",
+	/* an array, because a list that the planner joins it may read whole tables for, or once per row of them */
+	.in_list = "= ANY (ARRAY(SELECT value FROM json_array_elements_text($1) AS list(value)))",
 	.types = {
 		[SYNC_ID] = "text COLLATE \"C\"", [SYNC_TEXT] = "text", [SYNC_ENUM] = "text", [SYNC_JSON] = "text",
 		[SYNC_DATE] = "text", [SYNC_TIME] = "text", [SYNC_BOOLEAN] = "boolean", [SYNC_INTEGER] = "integer",

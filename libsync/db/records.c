@@ -186,7 +186,7 @@ static enum sync_status get_fields(struct sync_db *db, const struct fetch *f, st
 	for (size_t i = 1; i < f->e->n_fields; i++)
 		if (!f->e->fields[i].local)
 			sync_buf_addf(&sql, ", \"%s\"", f->e->fields[i].name);
-	sync_buf_addf(&sql, " FROM \"%s\" WHERE id IN %s", f->e->name, sync_db_dialect(db)->in_list);
+	sync_buf_addf(&sql, " FROM \"%s\" WHERE id %s", f->e->name, sync_db_dialect(db)->in_list);
 	return each_of(db, &sql, f, (struct sync_view){ 0 }, take_record, err);
 }
 
@@ -199,7 +199,7 @@ static enum sync_status get_extra(struct sync_db *db, const struct fetch *f, str
 	TRY(sync_db_number(db, any, SYNC_ARGS(sync_string(name)), 0, &some, err));
 	if (!some)
 		return SYNC_OK;
-	sync_buf_addf(&sql, "SELECT record_id, data, root_id FROM sync_extra WHERE record_id IN %s AND entity = $2",
+	sync_buf_addf(&sql, "SELECT record_id, data, root_id FROM sync_extra WHERE record_id %s AND entity = $2",
 	              sync_db_dialect(db)->in_list);
 	return each_of(db, &sql, f, name, take_extra, err);
 }
@@ -208,7 +208,7 @@ static enum sync_status get_versions(struct sync_db *db, const struct fetch *f, 
 {
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 
-	sync_buf_addf(&sql, "SELECT record_id, version FROM sync_version WHERE record_id IN %s AND entity = $2",
+	sync_buf_addf(&sql, "SELECT record_id, version FROM sync_version WHERE record_id %s AND entity = $2",
 	              sync_db_dialect(db)->in_list);
 	return each_of(db, &sql, f, sync_view_of(f->e->name), take_version, err);
 }
@@ -252,7 +252,7 @@ static enum sync_status find_existing(struct sync_db *db, const struct sync_enti
 		return SYNC_OK;
 	TRY(lookup_open(&l, ids, n, err));
 	f.ids = l;
-	sync_buf_addf(&sql, "SELECT id FROM \"%s\" WHERE id IN %s%s", e->name, sync_db_dialect(db)->in_list, lock);
+	sync_buf_addf(&sql, "SELECT id FROM \"%s\" WHERE id %s%s", e->name, sync_db_dialect(db)->in_list, lock);
 	return each_of(db, &sql, &f, (struct sync_view){ 0 }, take_exist, err);
 }
 
@@ -461,7 +461,7 @@ static enum sync_status delete_from(struct sync_db *db, const char *what, const 
 	const struct fetch f = { .ids = { .ids = ids, .n = n } };
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 
-	sync_buf_addf(&sql, "DELETE FROM \"%s\" %s IN %s%s", what, where, sync_db_dialect(db)->in_list, entity.len ? " AND entity = $2" : "");
+	sync_buf_addf(&sql, "DELETE FROM \"%s\" %s %s%s", what, where, sync_db_dialect(db)->in_list, entity.len ? " AND entity = $2" : "");
 	return each_of(db, &sql, &f, entity, NULL, err);
 }
 
@@ -485,7 +485,7 @@ static enum sync_status find_extra(struct sync_db *db, const struct sync_entity 
 	memset(has, 0, n * sizeof(*has));
 	TRY(lookup_open(&l, ids, n, err));
 	f.ids = l;
-	sync_buf_addf(&sql, "SELECT record_id FROM sync_extra WHERE record_id IN %s AND entity = $2 ORDER BY record_id%s",
+	sync_buf_addf(&sql, "SELECT record_id FROM sync_extra WHERE record_id %s AND entity = $2 ORDER BY record_id%s",
 	              sync_db_dialect(db)->in_list, sync_db_dialect(db)->for_update);
 	TRY(each_of(db, &sql, &f, sync_view_of(e->name), take_exist, err));
 	*ret_n = 0;

@@ -559,7 +559,7 @@ static enum sync_status open_db(struct sync_db **ret, const char *path, bool cre
 
 static const struct sync_dialect dialect = {
 	.postgres = false,
-	.in_list = "(SELECT value FROM json_each($1))",
+	.in_list = "IN (SELECT value FROM json_each($1))",
 	.types = {
 		[SYNC_ID] = "text", [SYNC_TEXT] = "text", [SYNC_ENUM] = "text", [SYNC_JSON] = "text", [SYNC_DATE] = "text",
 		[SYNC_TIME] = "text", [SYNC_BOOLEAN] = "integer", [SYNC_INTEGER] = "integer", [SYNC_BIGINT] = "integer",

@@ -52,7 +52,7 @@ static enum sync_status queue(struct sync_db *db, const struct sync_entity *e, c
 	defer(sync_buf_clear) struct sync_buf head = { .max = MAX_SQL };
 
 	sync_ddl_queue(&head, e, sync_db_dialect(db), sync_now_us());
-	sync_buf_add_text(&head, " WHERE t.id IN");
+	sync_buf_add_text(&head, " WHERE t.id");
 	TRY(sync_buf_check(&head, err));
 	return sync_run_ids(db, head.data, ids, n, "", SYNC_NOARGS, NULL, NULL, err);
 }

@@ -55,7 +55,7 @@ static bool together(const struct step *a, const struct step *b)
 static enum sync_status delete_unknown(struct sync_db *db, struct sync_view entity, const struct sync_view *ids, size_t n,
                                        struct sync_error *err)
 {
-	return sync_run_ids(db, "DELETE FROM sync_extra WHERE record_id IN", ids, n, " AND entity = $2",
+	return sync_run_ids(db, "DELETE FROM sync_extra WHERE record_id", ids, n, " AND entity = $2",
 	                    SYNC_ARGS(sync_string(entity)), NULL, NULL, err);
 }
 
@@ -83,7 +83,7 @@ static enum sync_status name_owner(struct sync_db *db, int64_t source, const str
 		return sync_fail(err, SYNC_ENOMEM, "putting %zu records of %.*s", n, SYNC_VIEW(steps->r->name));
 	for (size_t i = 0; i < n; i++)
 		ids[i] = steps[i].r->id;
-	snprintf(head, sizeof head, "UPDATE sync_extra SET source = %" PRId64 " WHERE record_id IN", source);
+	snprintf(head, sizeof head, "UPDATE sync_extra SET source = %" PRId64 " WHERE record_id", source);
 	return sync_run_ids(db, head, ids, n, " AND entity = $2", SYNC_ARGS(sync_string(steps->r->name)), NULL, NULL, err);
 }
 
@@ -120,9 +120,9 @@ static enum sync_status run_steps(struct sync_db *db, int64_t source, const stru
 static enum sync_status log_alike(struct sync_db *db, const struct step *steps, size_t n, enum sync_action action,
                                   struct sync_error *err)
 {
-	static const char put[] = "UPDATE sync_changelog SET action = 'P' WHERE action = 'D' AND record_id IN";
-	static const char deleted[] = "UPDATE sync_changelog SET action = 'D' WHERE action = 'P' AND record_id IN";
-	static const char dropped[] = "DELETE FROM sync_changelog WHERE record_id IN";
+	static const char put[] = "UPDATE sync_changelog SET action = 'P' WHERE action = 'D' AND record_id";
+	static const char deleted[] = "UPDATE sync_changelog SET action = 'D' WHERE action = 'P' AND record_id";
+	static const char dropped[] = "DELETE FROM sync_changelog WHERE record_id";
 	const char *head = action == SYNC_PUT ? put : action == SYNC_DELETE ? deleted : dropped;
 	defer(freep) struct sync_view *ids = malloc(n * sizeof *ids);
 	size_t n_ids = 0;

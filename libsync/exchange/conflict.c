@@ -122,7 +122,7 @@ static enum sync_status make_own(struct sync_lot *lot, struct sync_error *err)
 		if (!is_any(&run))
 			continue;
 		TRY(sync_run_select(lot, &run, sync_item_open, &ids, &n, err));
-		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, seq, at_us, action FROM sync_changelog WHERE record_id IN", ids, n,
+		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, seq, at_us, action FROM sync_changelog WHERE record_id", ids, n,
 		                 " AND entity = $2 AND source = 0 ORDER BY record_id, seq", SYNC_ARGS(sync_text(run.e->name)),
 		                 take_own, &own, err));
 	}
@@ -146,7 +146,7 @@ static bool has_any(const struct sync_lot *lot)
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 {
 	static const char head[] =
-		"SELECT entity, record_id, version, edited_us, creator, deleted FROM sync_version WHERE record_id IN";
+		"SELECT entity, record_id, version, edited_us, creator, deleted FROM sync_version WHERE record_id";
 	const char *tail = sync_say(lot->arena, " AND entity = $2 ORDER BY record_id%s", sync_db_dialect(lot->db)->for_update);
 	struct sync_run run = { 0 };
 	struct sync_view *ids;
@@ -188,7 +188,7 @@ static enum sync_status find_repeats(struct sync_lot *lot, const struct sync_run
 
 	TRY(sync_run_select(lot, run, may_repeat, &ids, &n, err));
 	like = sync_say(lot->arena, "%s%%", prefix_of(lot->in->source).text);
-	return sync_run_ids(lot->db, "SELECT entity, record_id, version FROM sync_seen WHERE record_id IN", ids, n,
+	return sync_run_ids(lot->db, "SELECT entity, record_id, version FROM sync_seen WHERE record_id", ids, n,
 	                    " AND entity = $2 AND version LIKE $3", SYNC_ARGS(sync_text(run->e->name), sync_text(like)),
 	                    take_seen, lot, err);
 }
@@ -355,7 +355,7 @@ static enum sync_status clear_bases(struct sync_lot *lot, const struct sync_run 
 	size_t n;
 
 	TRY(sync_run_select(lot, run, sync_item_applies, &ids, &n, err));
-	return sync_run_ids(lot->db, "UPDATE sync_changelog SET base = NULL WHERE record_id IN", ids, n,
+	return sync_run_ids(lot->db, "UPDATE sync_changelog SET base = NULL WHERE record_id", ids, n,
 	                    " AND entity = $2 AND base IS NOT NULL", SYNC_ARGS(sync_text(run->e->name)), NULL, NULL, err);
 }
 

@@ -141,7 +141,8 @@ enum sync_status sync_route_values(struct sync_db *db, const struct sync_entity 
 	sync_buf_add_text(&sql, "SELECT k.key");
 	for (size_t i = 0; i < routing->n; i++)
 		sync_buf_addf(&sql, ", CAST(t.\"%s\" AS text)", e->fields[routing->field[i]].name);
-	sync_buf_addf(&sql, " FROM %s CROSS JOIN \"%s\" t WHERE t.id = k.value", sync_keys_sql(db), e->name);
+	sync_buf_addf(&sql, " FROM %s", sync_keys_sql(db));
+	sync_keys_look(&sql, db, e->name, "t", "t.id = k.value");
 	return sync_keys_run(db, &sql, ids, n, NULL, 0, take_values, &fetch, err);
 }
 
@@ -252,20 +253,19 @@ static enum sync_status spread(struct batch *b, const struct keys *keys, const s
 }
 
 /* A join names a store, or the name that stores have. */
-static void add_join(struct sync_buf *sql, const struct sync_route *r)
+static void add_join(struct sync_buf *sql, const struct sync_db *db, const struct sync_route *r)
 {
 	const struct sync_entity *join = sync_entity_find(sync_view_of(r->join));
 	const char *to = sync_route_join_store(r);
 	const struct sync_field *f = &join->fields[sync_field_find(join, sync_view_of(to))];
 
-	sync_buf_addf(sql, " CROSS JOIN \"%s\" j", r->join);
-	if (!strcmp(f->refers, "store"))
-		sync_buf_addf(sql, " CROSS JOIN sync_store s WHERE j.\"%s\" = k.value AND s.store_id = j.\"%s\"", r->join_key, to);
-	else
-		sync_buf_addf(sql,
-			      " CROSS JOIN store t CROSS JOIN sync_store s WHERE j.\"%s\" = k.value AND t.name_id = j.\"%s\""
-			      " AND s.store_id = t.id",
-			      r->join_key, to);
+	sync_keys_look(sql, db, r->join, "j", "j.\"%s\" = k.value", r->join_key);
+	if (!strcmp(f->refers, "store")) {
+		sync_keys_look(sql, db, "sync_store", "s", "s.store_id = j.\"%s\"", to);
+	} else {
+		sync_keys_look(sql, db, "store", "t", "t.name_id = j.\"%s\"", to);
+		sync_keys_look(sql, db, "sync_store", "s", "s.store_id = t.id");
+	}
 }
 
 /* The active stores that keys lead to stand as s; with $2 not negative, only those of one site. */
@@ -277,14 +277,15 @@ static enum sync_status follow_to_stores(struct batch *b, const struct sync_rout
 	struct found f = { b, found };
 
 	sync_buf_addf(&sql, "SELECT k.key, s.site_id%s FROM %s", why, sync_keys_sql(b->db));
-	if (r->kind == SYNC_ROUTE_STORE)
-		sync_buf_add_text(&sql, " CROSS JOIN sync_store s WHERE s.store_id = k.value");
-	else if (r->kind == SYNC_ROUTE_TRANSFER)
-		sync_buf_add_text(
-		    &sql, " CROSS JOIN store t CROSS JOIN sync_store s WHERE t.name_id = k.value AND s.store_id = t.id");
-	else
-		add_join(&sql, r);
-	sync_buf_add_text(&sql, " AND s.site_id > 0 AND (CAST($2 AS bigint) < 0 OR s.site_id = $2)");
+	if (r->kind == SYNC_ROUTE_STORE) {
+		sync_keys_look(&sql, b->db, "sync_store", "s", "s.store_id = k.value");
+	} else if (r->kind == SYNC_ROUTE_TRANSFER) {
+		sync_keys_look(&sql, b->db, "store", "t", "t.name_id = k.value");
+		sync_keys_look(&sql, b->db, "sync_store", "s", "s.store_id = t.id");
+	} else {
+		add_join(&sql, b->db, r);
+	}
+	sync_buf_add_text(&sql, " WHERE s.site_id > 0 AND (CAST($2 AS bigint) < 0 OR s.site_id = $2)");
 	return sync_keys_run(b->db, &sql, keys->value, keys->n, (const struct sync_value[]){ sync_int(b->only) }, 1, take_site,
 			     &f, err);
 }
@@ -366,8 +367,9 @@ static enum sync_status test_referred(struct batch *b, const struct sync_when *w
 	TRY(find_keys(b, w->field, wanted, &keys, err));
 	TRY(sync_arena_zeros(b->arena, keys.n, sizeof *holds, &holds, err));
 	snprintf(column, sizeof column, "t.\"%s\"", w->refers_field);
-	sync_buf_addf(&sql, "SELECT k.key FROM %s CROSS JOIN \"%s\" t WHERE t.id = k.value AND ", sync_keys_sql(b->db),
-		      target->name);
+	sync_buf_addf(&sql, "SELECT k.key FROM %s", sync_keys_sql(b->db));
+	sync_keys_look(&sql, b->db, target->name, "t", "t.id = k.value");
+	sync_buf_add_text(&sql, " WHERE ");
 	sync_route_test(&sql, w, column, 2);
 	TRY(sync_keys_run(b->db, &sql, keys.value, keys.n, (const struct sync_value[]){ sync_text(w->value) }, w->value ? 1 : 0,
 			  take_key, holds, err));
@@ -534,11 +536,11 @@ enum sync_status sync_route_owners(struct sync_db *db, const struct sync_entity 
 		if (r[i].values && r[i].values[slot].kind == SYNC_STRING)
 			keys[i] = r[i].values[slot].s;
 	sync_buf_addf(&sql, "SELECT k.key, s.site_id FROM %s", sync_keys_sql(db));
-	if (e->owner_field)
-		sync_buf_add_text(&sql, " CROSS JOIN sync_store s WHERE s.store_id = k.value");
-	else
-		sync_buf_addf(&sql,
-			      " CROSS JOIN \"%s\" p CROSS JOIN sync_store s WHERE p.id = k.value AND s.store_id = p.\"%s\"",
-			      sync_entity_root(e)->name, sync_entity_root(e)->owner_field);
+	if (e->owner_field) {
+		sync_keys_look(&sql, db, "sync_store", "s", "s.store_id = k.value");
+	} else {
+		sync_keys_look(&sql, db, sync_entity_root(e)->name, "p", "p.id = k.value");
+		sync_keys_look(&sql, db, "sync_store", "s", "s.store_id = p.\"%s\"", sync_entity_root(e)->owner_field);
+	}
 	return sync_keys_run(db, &sql, keys, n, NULL, 0, take_owner, ret, err);
 }

@@ -108,7 +108,7 @@ static enum sync_status check_ids(struct import *in, struct sync_error *err)
 		values[i][0] = sync_string(in->r[i].id);
 		values[i][1] = sync_int(in->line[i]);
 	}
-	TRY(sync_run_ids(in->db, "SELECT id, line FROM sync_imported WHERE id IN", ids, in->n, "", SYNC_NOARGS, take_twice, in, err));
+	TRY(sync_run_ids(in->db, "SELECT id, line FROM sync_imported WHERE id", ids, in->n, "", SYNC_NOARGS, take_twice, in, err));
 	return sync_db_put_many(in->db, &imported, values[0], in->n, err);
 }
 
@@ -222,7 +222,7 @@ static enum sync_status take_place(void *ctx, const struct sync_value *v, size_t
 /* A file is older than the last move: it takes no store away from a site. */
 static enum sync_status check_moves(struct import *in, struct sync_error *err)
 {
-	static const char placed[] = "SELECT t.id, t.site_id, s.name FROM store t JOIN sync_site s ON s.site_id = t.site_id WHERE t.id IN";
+	static const char placed[] = "SELECT t.id, t.site_id, s.name FROM store t JOIN sync_site s ON s.site_id = t.site_id WHERE t.id";
 	struct sync_view ids[BATCH];
 
 	for (size_t i = 0; i < in->n; i++)

@@ -7,6 +7,7 @@
 
 #include "base/internal.h"
 #include "codec/json.h"
+#include "db/keys.h"
 
 /*
  * A job brings records to whom they are due after something that they depend on has changed. It goes through the entities that
@@ -309,8 +310,10 @@ static enum sync_status find_chunk(struct sync_db *db, const struct job *job, co
 	TRY(sync_arena_zeros(ret->arena, (size_t)limit, sizeof *ret->item, &ret->item, err));
 	sync_buf_addf(&sql, "SELECT t.id FROM \"%s\" t WHERE ", edge->entity->name);
 	if (edge->field) {
-		sync_buf_addf(&sql, "t.\"%s\" %s %s AND ", edge->field, sync_view_is(job->kind, "store") ? "=" : "IN",
-			      sync_db_dialect(db)->in_list);
+		if (sync_view_is(job->kind, "store")) /* one, so that an index may give them in their order */
+			sync_buf_addf(&sql, "t.\"%s\" = (SELECT k.value FROM %s LIMIT 1) AND ", edge->field, sync_keys_sql(db));
+		else
+			sync_buf_addf(&sql, "t.\"%s\" %s AND ", edge->field, sync_db_dialect(db)->in_list);
 		v[n++] = sync_string(job->keys);
 	}
 	v[n++] = sync_string(job->last_id);

@@ -176,7 +176,7 @@ static enum sync_status leave_edited(struct load *l, const struct sync_entity *e
 
 	for (size_t i = 0; i < l->n_put; i++)
 		ids[i] = l->put[i]->id;
-	return sync_run_ids(l->db, "SELECT record_id FROM sync_changelog WHERE record_id IN", ids, l->n_put, " AND entity = $2",
+	return sync_run_ids(l->db, "SELECT record_id FROM sync_changelog WHERE record_id", ids, l->n_put, " AND entity = $2",
 			    SYNC_ARGS(sync_text(e->name)), leave_out, l, err);
 }
 

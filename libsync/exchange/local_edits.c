@@ -58,7 +58,7 @@ static enum sync_status check_edits(struct sync_lot *lot, struct sync_error *err
 		if (!run.e)
 			continue;
 		TRY(sync_run_select(lot, &run, sync_item_any, &ids, &n, err));
-		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, seq, at_us FROM sync_changelog WHERE record_id IN", ids, n,
+		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, seq, at_us FROM sync_changelog WHERE record_id", ids, n,
 		                 " AND entity = $2", SYNC_ARGS(sync_text(run.e->name)), take_local_edit, lot, err));
 	}
 	return SYNC_OK;

@@ -142,7 +142,7 @@ static enum sync_status read_entity(struct sync_owners *o, const struct sync_own
 	sync_buf_add_text(&head, "SELECT id");
 	for (size_t i = 0; i < k->n_read; i++)
 		sync_buf_addf(&head, ", \"%s\"", k->e->fields[k->read[i]].name);
-	sync_buf_addf(&head, " FROM \"%s\" WHERE id IN", k->e->name);
+	sync_buf_addf(&head, " FROM \"%s\" WHERE id", k->e->name);
 	TRY(sync_buf_check(&head, err));
 	return sync_run_ids(o->lot->db, head.data, ids, n, tail, SYNC_NOARGS, take_fact, &reading, err);
 }
@@ -369,7 +369,7 @@ static enum sync_status find_stores(struct sync_owners *o, struct sync_error *er
 	if (!o->sites)
 		return sync_fail(err, SYNC_ENOMEM, "the sites of %zu stores", o->stores.n);
 	memset(o->sites, 0, (o->stores.n + 1) * sizeof *o->sites);
-	return sync_run_ids(o->lot->db, "SELECT store_id, site_id FROM sync_store WHERE store_id IN", ids, o->stores.n, "",
+	return sync_run_ids(o->lot->db, "SELECT store_id, site_id FROM sync_store WHERE store_id", ids, o->stores.n, "",
 	                    SYNC_NOARGS, take_store, o, err);
 }
 

@@ -100,14 +100,14 @@ static enum sync_status take_skipped(void *ctx, const struct sync_value *v, size
 /* Which of them central has changed since the loss. A row that was only sent again has no source. */
 static enum sync_status find_changed(struct offers *o, struct sync_error *err)
 {
-	static const char head[] = "SELECT record_id FROM sync_outbox WHERE record_id IN";
+	static const char head[] = "SELECT record_id FROM sync_outbox WHERE record_id";
 	const struct sync_value name = sync_string(o->name), since = sync_int(o->since);
 
 	TRY(sync_run_ids(o->db, head, o->ids, o->n, " AND entity = $2 AND site_id = 0 AND seq > $3 AND source >= 0",
 			 SYNC_ARGS(name, since), take_changed, o, err));
 	TRY(sync_run_ids(o->db, head, o->ids, o->n, " AND entity = $2 AND site_id > 0 AND seq > $3 AND source >= 0",
 			 SYNC_ARGS(name, since), take_changed, o, err));
-	return sync_run_ids(o->db, "SELECT record_id FROM sync_changelog WHERE record_id IN", o->ids, o->n,
+	return sync_run_ids(o->db, "SELECT record_id FROM sync_changelog WHERE record_id", o->ids, o->n,
 			    " AND entity = $2 AND source = 0 AND action <> 'R'", SYNC_ARGS(name), take_changed, o, err);
 }
 
@@ -116,9 +116,9 @@ static enum sync_status find_waiting(struct offers *o, struct sync_error *err)
 {
 	const struct sync_value name = sync_string(o->name), site = sync_int(o->site_id);
 
-	TRY(sync_run_ids(o->db, "SELECT record_id FROM sync_inbox WHERE record_id IN", o->ids, o->n, " AND entity = $2 AND source = $3",
+	TRY(sync_run_ids(o->db, "SELECT record_id FROM sync_inbox WHERE record_id", o->ids, o->n, " AND entity = $2 AND source = $3",
 			 SYNC_ARGS(name, site), take_skipped, o, err));
-	return sync_run_ids(o->db, "SELECT record_id FROM sync_waiting WHERE record_id IN", o->ids, o->n,
+	return sync_run_ids(o->db, "SELECT record_id FROM sync_waiting WHERE record_id", o->ids, o->n,
 			    " AND entity = $2 AND site_id = $3 AND kind = 'grant' AND done_us IS NULL", SYNC_ARGS(name, site),
 			    take_skipped, o, err);
 }
@@ -152,7 +152,7 @@ static enum sync_status take_kept(void *ctx, const struct sync_value *v, size_t 
 
 static enum sync_status find_kept(struct offers *o, struct sync_error *err)
 {
-	return sync_run_ids(o->db, "SELECT record_id, frame, id, seq, done_us FROM sync_waiting WHERE record_id IN", o->ids, o->n,
+	return sync_run_ids(o->db, "SELECT record_id, frame, id, seq, done_us FROM sync_waiting WHERE record_id", o->ids, o->n,
 			    " AND entity = $2 AND kind = 'recovered' AND history = $3",
 			    SYNC_ARGS(sync_string(o->name), sync_text(o->history)), take_kept, o, err);
 }

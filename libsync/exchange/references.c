@@ -241,7 +241,7 @@ static enum sync_status take_referrer(void *ctx, const struct sync_value *v, siz
 static enum sync_status check_referrers(const struct referrer *r, const struct sync_view *ids, size_t n, struct sync_error *err)
 {
 	struct sync_lot *lot = r->c->lot;
-	const char *head = sync_say(lot->arena, "SELECT id, \"%s\" FROM \"%s\" WHERE \"%s\" IN", r->f->name, r->e->name,
+	const char *head = sync_say(lot->arena, "SELECT id, \"%s\" FROM \"%s\" WHERE \"%s\"", r->f->name, r->e->name,
 				    r->f->name);
 
 	return sync_run_ids(lot->db, head, ids, n, " LIMIT $2", SYNC_ARGS(sync_int((int64_t)lot->n + 1)), take_referrer,
@@ -253,7 +253,7 @@ static enum sync_status lock_removed(const struct check *c, const struct sync_en
 				     struct sync_error *err)
 {
 	const struct sync_dialect *d = sync_db_dialect(c->lot->db);
-	const char *head = sync_say(c->lot->arena, "SELECT id FROM \"%s\" WHERE id IN", e->name);
+	const char *head = sync_say(c->lot->arena, "SELECT id FROM \"%s\" WHERE id", e->name);
 
 	if (!*d->for_update)
 		return SYNC_OK;

@@ -52,7 +52,7 @@ static enum sync_status find_later(struct overtaking *o, const struct sync_run *
 	size_t n;
 
 	TRY(sync_run_select(o->lot, run, sync_item_applies, &ids, &n, err));
-	return sync_run_ids(o->lot->db, "SELECT entity, record_id, source FROM sync_outbox WHERE record_id IN", ids, n,
+	return sync_run_ids(o->lot->db, "SELECT entity, record_id, source FROM sync_outbox WHERE record_id", ids, n,
 			    " AND entity = $2 AND site_id = $3 AND seq > $4",
 			    SYNC_ARGS(sync_text(run->e->name), sync_int(site), sync_int(above)), take_later, o, err);
 }

@@ -243,10 +243,10 @@ static enum sync_status see(struct rights *rights, size_t from, struct sync_erro
 	size_t n;
 
 	TRY(sync_fact_ids(&rights->o, from, is_asked, &ids, &n, err));
-	TRY(sync_run_ids(rights->o.lot->db, "SELECT record_id FROM sync_version WHERE record_id IN", ids, n,
+	TRY(sync_run_ids(rights->o.lot->db, "SELECT record_id FROM sync_version WHERE record_id", ids, n,
 	                 " AND entity = $2 AND creator = $3", SYNC_ARGS(name, source), take_seen, &reading, err));
 	TRY(sync_fact_ids(&rights->o, from, is_asked_and_gone, &ids, &n, err));
-	TRY(sync_run_ids(rights->o.lot->db, "SELECT record_id FROM sync_outbox WHERE record_id IN", ids, n,
+	TRY(sync_run_ids(rights->o.lot->db, "SELECT record_id FROM sync_outbox WHERE record_id", ids, n,
 	                 " AND entity = $2 AND site_id IN (0, $3)", SYNC_ARGS(name, source), take_seen, &reading, err));
 	TRY(sync_fact_ids(&rights->o, from, is_asked_and_stored, &ids, &n, err));
 	return see_due(rights, reading.kind->e, ids, n, err);
@@ -313,9 +313,9 @@ static enum sync_status look_up(struct rights *rights, const struct asked *like,
 
 	TRY(asked_ids(rights, like, &ids, &n, err));
 	if (like->question == MAY_SHOW)
-		return sync_run_ids(rights->o.lot->db, "SELECT record_id FROM sync_grant WHERE record_id IN", ids, n,
+		return sync_run_ids(rights->o.lot->db, "SELECT record_id FROM sync_grant WHERE record_id", ids, n,
 		                    " AND entity = $2 AND site_id = $3", SYNC_ARGS(name, source), take_found, &reading, err);
-	return sync_run_ids(rights->o.lot->db, "SELECT record_id FROM sync_outbox WHERE record_id IN", ids, n,
+	return sync_run_ids(rights->o.lot->db, "SELECT record_id FROM sync_outbox WHERE record_id", ids, n,
 	                    " AND entity = $2 AND site_id IN (0, $3) AND source <> $4", SYNC_ARGS(name, source, source),
 	                    take_found, &reading, err);
 }
@@ -438,7 +438,7 @@ static enum sync_status check_unknown(struct sync_lot *lot, const struct sync_ru
 	size_t n;
 
 	TRY(sync_run_select(lot, run, sync_item_open, &ids, &n, err));
-	return sync_run_ids(lot->db, "SELECT entity, record_id, coalesce(source, 0) FROM sync_extra WHERE record_id IN", ids, n, held,
+	return sync_run_ids(lot->db, "SELECT entity, record_id, coalesce(source, 0) FROM sync_extra WHERE record_id", ids, n, held,
 	                    SYNC_NOARGS, take_unknown, lot, err);
 }
 

@@ -434,8 +434,8 @@ static enum sync_status route_children(struct sync_router *r, const struct sync_
 	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
 	struct children c = { .entity = child, .except = except, .arena = &found };
 
-	sync_buf_addf(&sql, "SELECT t.id FROM %s CROSS JOIN \"%s\" t WHERE t.\"%s\" = k.value", sync_keys_sql(r->db),
-		      child->name, field);
+	sync_buf_addf(&sql, "SELECT t.id FROM %s", sync_keys_sql(r->db));
+	sync_keys_look(&sql, r->db, child->name, "t", "t.\"%s\" = k.value", field);
 	TRY(sync_keys_run(r->db, &sql, parents, n, NULL, 0, take_child, &c, err));
 	for (size_t i = 0; i < c.n; i += SLICE_ITEMS) {
 		TRY(sync_router_route(r, c.item + i, c.n - i < SLICE_ITEMS ? c.n - i : SLICE_ITEMS, NULL, &slice, err));

@@ -4,7 +4,10 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
+#include "db/keys.h"
 #include "exchange/lot.h"
+
+enum { MAX_SQL = 1024 };
 
 /* What a site is told about one edit. */
 struct news {
@@ -68,10 +71,15 @@ enum sync_status sync_verdict_add(struct sync_db *db, int64_t site, const char *
 enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view entity, const struct sync_view *ids, size_t n,
                              struct sync_error *err)
 {
-	return sync_run_ids(db, "WITH list(value) AS", ids, n,
-	                    " INSERT INTO sync_changelog(entity, record_id, action, source, at_us)"
-	                    " SELECT CAST($2 AS text), value, 'R', CAST($3 AS bigint), CAST($4 AS bigint) FROM list",
-	                    SYNC_ARGS(sync_string(entity), sync_int(site), sync_int(sync_now_us())), NULL, NULL, err);
+	const struct sync_value more[] = { sync_string(entity), sync_int(site), sync_int(sync_now_us()) };
+	defer(sync_buf_clear) struct sync_buf sql = { .max = MAX_SQL };
+
+	sync_buf_addf(&sql,
+	              "WITH list AS (SELECT k.value FROM %s)"
+	              " INSERT INTO sync_changelog(entity, record_id, action, source, at_us)"
+	              " SELECT CAST($2 AS text), value, 'R', CAST($3 AS bigint), CAST($4 AS bigint) FROM list",
+	              sync_keys_sql(db));
+	return sync_keys_run(db, &sql, ids, n, more, COUNT(more), NULL, NULL, err);
 }
 
 enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const struct sync_record *const *r, size_t n,
@@ -287,7 +295,7 @@ static enum sync_status find_given(const struct sync_lot *lot, struct given *giv
 		if (!run.e)
 			continue;
 		TRY(sync_run_select(lot, &run, sync_item_applies, &ids, &n, err));
-		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, kind FROM sync_verdict WHERE record_id IN", ids, n,
+		TRY(sync_run_ids(lot->db, "SELECT entity, record_id, kind FROM sync_verdict WHERE record_id", ids, n,
 		                 " AND entity = $2 AND site_id = $3"
 		                 " AND kind IN ('refused', 'waiting', 'conflict', 'resolved') ORDER BY n",
 		                 SYNC_ARGS(sync_text(run.e->name), sync_int(source)), take_given, given, err));

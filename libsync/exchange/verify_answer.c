@@ -206,9 +206,9 @@ static enum sync_status mark(struct repair *x, bool *ret, const char *head, cons
 /* A change that has not reached the site yet: routed and not pulled, or still in the queue. */
 static enum sync_status find_moving(struct repair *x, const struct sync_position *at, struct sync_error *err)
 {
-	static const char outbox[] = "SELECT record_id FROM sync_outbox WHERE record_id IN";
+	static const char outbox[] = "SELECT record_id FROM sync_outbox WHERE record_id";
 	static const char above[] = " AND site_id = $2 AND entity = $3 AND seq > $4";
-	static const char queue[] = "SELECT record_id FROM sync_changelog WHERE record_id IN";
+	static const char queue[] = "SELECT record_id FROM sync_changelog WHERE record_id";
 	static const char queued[] = " AND entity = $2";
 	const struct sync_value name = sync_text(x->e->name);
 
@@ -220,10 +220,10 @@ static enum sync_status find_moving(struct repair *x, const struct sync_position
 static enum sync_status find_facts(struct repair *x, const struct sync_position *at, struct sync_arena *arena,
 				   struct sync_error *err)
 {
-	static const char inbox[] = "SELECT record_id FROM sync_inbox WHERE record_id IN";
-	static const char outbox[] = "SELECT record_id FROM sync_outbox WHERE record_id IN";
+	static const char inbox[] = "SELECT record_id FROM sync_inbox WHERE record_id";
+	static const char outbox[] = "SELECT record_id FROM sync_outbox WHERE record_id";
 	static const char of_site[] = " AND source = $2 AND entity = $3";
-	static const char question[] = "SELECT record_id FROM sync_waiting WHERE record_id IN";
+	static const char question[] = "SELECT record_id FROM sync_waiting WHERE record_id";
 	static const char to_grant[] = " AND site_id = $2 AND entity = $3 AND kind = 'grant' AND done_us IS NULL";
 	static const char to_site[] = " AND site_id = $2 AND entity = $3";
 	const struct sync_value name = sync_text(x->e->name);

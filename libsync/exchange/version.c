@@ -124,7 +124,7 @@ static enum sync_status take_creator(void *ctx, const struct sync_value *v, size
  */
 static enum sync_status hold(struct sync_db *db, struct making *m, struct sync_error *err)
 {
-	static const char head[] = "SELECT record_id, creator FROM sync_version WHERE record_id IN";
+	static const char head[] = "SELECT record_id, creator FROM sync_version WHERE record_id";
 	char tail[80];
 
 	snprintf(tail, sizeof tail, " AND entity = $2 ORDER BY record_id%s", sync_db_dialect(db)->for_update);
@@ -154,7 +154,7 @@ static enum sync_status leave_out(struct sync_db *db, struct making *m, struct s
 {
 	size_t n = 0;
 
-	TRY(sync_run_ids(db, "SELECT record_id, version FROM sync_seen WHERE record_id IN", m->ids, m->n,
+	TRY(sync_run_ids(db, "SELECT record_id, version FROM sync_seen WHERE record_id", m->ids, m->n,
 	                 " AND entity = $2 AND version LIKE '0.%'", SYNC_ARGS(sync_text(m->edits->entity->name)), take_made, m, err));
 	for (size_t i = 0; i < m->n; i++)
 		if (m->version[i].version.data)

@@ -3,6 +3,7 @@
 #define LIBSYNC_BUF_H
 
 #include <libsync/error.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +49,9 @@ void sync_buf_add_char(struct sync_buf *b, char c);
 /** Append formatted text. */
 __attribute__((format(printf, 2, 3)))
 void sync_buf_addf(struct sync_buf *b, const char *format, ...);
+/** The same of arguments that a caller has. */
+__attribute__((format(printf, 2, 0)))
+void sync_buf_addv(struct sync_buf *b, const char *format, va_list args);
 /** Make room for len more bytes and return where they go (NULL on failure); the caller then raises len itself. */
 char *sync_buf_room(struct sync_buf *b, size_t len);
 /** Forget the content and the failure, keep the memory and max. */

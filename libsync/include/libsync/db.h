@@ -20,7 +20,7 @@ typedef bool sync_stop_fn(void *ctx);
 /** The words that the two dialects spell differently; the rest of SQL is shared. */
 struct sync_dialect {
 	bool postgres;
-	const char *in_list;      /* what follows IN for a JSON array of texts in $1: (SELECT value FROM json_each($1)) */
+	const char *in_list;      /* of a JSON array of texts in $1: IN (SELECT value FROM json_each($1)) */
 	const char *types[10];    /* column type by enum sync_type; that of ids is compared and ordered by bytes: @id */
 	const char *for_update;   /* " FOR UPDATE" or "" */
 	const char *for_change;   /* " FOR NO KEY UPDATE" or "": the same, but whoever only refers to such a row does not wait */

@@ -6,7 +6,7 @@
 #include <libsync/entity.h>
 #include <libsync/frame.h>
 
-/** Append a JSON array of texts, for a parameter of an IN list (struct sync_dialect.in_list). */
+/** Append a JSON array of texts, for the parameter of struct sync_dialect.in_list. */
 void sync_ids_json(struct sync_buf *b, const struct sync_view *ids, size_t n);
 
 /**
