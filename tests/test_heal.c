@@ -771,6 +771,177 @@ static void an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_
 	end(&x);
 }
 
+static int64_t kept(struct ill *x, const char *kind)
+{
+	return number(central(x), "SELECT count(*) FROM sync_waiting WHERE kind = '%s' AND code = 'restored' AND done_us IS NULL", kind);
+}
+
+/* A round in which the site begins a branch, but whose first push, or its answer, is lost. */
+static void begin_branch(struct ill *x, enum loopback_fault fault)
+{
+	put_location(site(x, 0), "l8", 1, "new");
+	loopback_arm(&x->c.site[0].line, fault, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x->c, 0));
+	assert_int_equal(1, number(site(x, 0), "SELECT echo FROM sync_link"));
+}
+
+static void what_is_edited_until_the_site_has_caught_up_replaces_nothing_silently(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l1", 1, "lost");
+	put_barcode(site(&x, 0), "b1", "lost");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	begin_branch(&x, LOOPBACK_LOSE_REQUEST);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	put_barcode(site(&x, 0), "b1", "edited");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'edited'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE gtin = 'edited'"));
+	assert_int_equal(2, kept(&x, "conflict"));
+	put_location(site(&x, 0), "l1", 1, "later");
+	put_barcode(site(&x, 0), "b1", "later");
+	assert_healed(&x);
+	assert_int_equal(2, kept(&x, "conflict"));
+	end(&x);
+}
+
+static void what_a_site_edits_again_before_it_has_caught_up_is_no_conflict(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l2", 1, "lost");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	begin_branch(&x, LOOPBACK_LOSE_ANSWER);
+	put_location(site(&x, 0), "l1", 1, "again");
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'again'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM stocktake WHERE stocktake_number = 2"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_waiting"));
+	end(&x);
+}
+
+/* Made and deleted between two pushes: central never had the record. */
+static void a_lost_delete_of_what_central_never_had_is_kept(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_location(site(&x, 0), "l2", 1, "unpushed");
+	put_stocktake(site(&x, 0), "t1", 1, 2);
+	old = save_site(&x, 0);
+	run(site(&x, 0), "DELETE FROM location WHERE id = 'l2'");
+	run(site(&x, 0), "DELETE FROM stocktake_line");
+	run(site(&x, 0), "DELETE FROM stocktake");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND code = 'restored'"
+					       " AND record_id = 'l2' AND frame LIKE '%%\"a\":\"D\"%%'"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM stocktake"));
+	assert_int_equal(3, kept(&x, "quarantine"));
+	end(&x);
+}
+
+static void put_contact(struct sync_db *db, const char *id, const char *body)
+{
+	run(db,
+	    "INSERT INTO contact_form(id, reply_email, body, created_datetime, user_id, username, store_id, contact_type)"
+	    "    VALUES ('%s', 'a@b', '%s', '2026-11-24T10:00:00', 'somebody', 'somebody', 'store1', 'SUPPORT')"
+	    " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+	    id, body);
+}
+
+/* Nothing of it is in the outbox. */
+static void what_goes_to_nobody_is_not_replaced_silently(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_contact(site(&x, 0), "c1", "before");
+	country_settle(&x.c);
+	put_contact(site(&x, 0), "c2", "the same");
+	put_contact(site(&x, 0), "c3", "unpushed");
+	old = save_site(&x, 0);
+	put_contact(site(&x, 0), "c1", "lost");
+	country_settle(&x.c);
+	run(site(&x, 0), "DELETE FROM contact_form WHERE id = 'c3'");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	put_contact(site(&x, 0), "c1", "edited");
+	put_contact(site(&x, 0), "c4", "new");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM contact_form WHERE id = 'c1' AND body = 'edited'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 'c1' AND frame LIKE '%%lost%%'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 'c3'"));
+	assert_int_equal(2, kept(&x, "conflict"));
+	end(&x);
+}
+
+/* Central knew the edit when it deleted the record; the site has lost that it ever pushed it. */
+static void what_others_did_meanwhile_is_not_replaced_silently(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_location(site(&x, 0), "l2", 1, "unpushed");
+	put_location(site(&x, 0), "l3", 1, "unpushed");
+	old = save_site(&x, 0);
+	country_settle(&x.c);
+	run(central(&x), "DELETE FROM location WHERE id = 'l2'");
+	put_location(central(&x), "l3", 1, "by central");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM location WHERE name = 'unpushed'"));
+	assert_int_equal(2, kept(&x, "conflict"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE site_id = 0"));
+	end(&x);
+}
+
+/* Of the group that was edited the site pushes one line; another one is of the lost history. */
+static void a_group_that_has_two_histories_is_not_mixed(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	put_stocktake(site(&x, 0), "t2", 1, 3);
+	country_settle(&x.c);
+	put_stocktake(site(&x, 0), "t3", 1, 3);
+	old = save_site(&x, 0);
+	run(site(&x, 0), "UPDATE stocktake_line SET item_name = 'lost' WHERE id = 't1-1'");
+	run(site(&x, 0), "DELETE FROM stocktake_line WHERE id = 't1-2'");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	run(site(&x, 0), "UPDATE stocktake_line SET item_name = 'edited' WHERE id IN ('t1-3', 't2-3')");
+	assert_healed(&x);
+	assert_int_equal(1, kept(&x, "quarantine"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting"));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM stocktake_line WHERE item_name = 'edited'"));
+	assert_int_equal(2, number(site(&x, 0), "SELECT count(*) FROM stocktake_line WHERE stocktake_id = 't1'"));
+	run(site(&x, 0), "UPDATE stocktake_line SET item_name = 'edited' WHERE id = 't1-3'");
+	assert_healed(&x);
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM stocktake_line WHERE item_name = 'edited'"));
+	end(&x);
+}
+
 /* The image knows checkpoints that central has forgotten, by the rule: it pushes again what had been confirmed. */
 static void what_was_confirmed_before_does_not_come_back_over_what_was_lost(void **state)
 {
@@ -1488,6 +1659,12 @@ int main(void)
 		TESTDB_BOTH(what_a_restored_site_lost_comes_back),
 		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),
+		TESTDB_BOTH(what_is_edited_until_the_site_has_caught_up_replaces_nothing_silently),
+		TESTDB_BOTH(what_a_site_edits_again_before_it_has_caught_up_is_no_conflict),
+		TESTDB_BOTH(a_lost_delete_of_what_central_never_had_is_kept),
+		TESTDB_BOTH(what_goes_to_nobody_is_not_replaced_silently),
+		TESTDB_BOTH(what_others_did_meanwhile_is_not_replaced_silently),
+		TESTDB_BOTH(a_group_that_has_two_histories_is_not_mixed),
 		TESTDB_BOTH(what_was_confirmed_before_does_not_come_back_over_what_was_lost),
 		TESTDB_BOTH(edits_made_before_the_first_contact_may_be_many),
 		TESTDB_BOTH(what_waits_since_before_the_restore_is_taken_when_it_is_possible),

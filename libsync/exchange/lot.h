@@ -21,7 +21,7 @@ enum sync_merit {
 	SYNC_WINS,   /* applies, and what central has is kept as a conflict copy */
 	SYNC_LOSES,  /* is kept as a conflict copy itself */
 	SYNC_REPEATS, /* central has had it before */
-	SYNC_OVERTAKEN /* central has a later one of the same site, which has lost it */
+	SYNC_OVERTAKEN /* central has a later one, of which its site, having been restored, does not know */
 };
 
 /** Why a record waits or is refused; code NULL: it is not at fault itself. */
@@ -53,7 +53,8 @@ struct sync_item {
 	enum sync_fate fate;     /* what that reason speaks for */
 	bool exists;             /* central: a version is stored */
 	enum sync_merit merit;
-	bool replaces;           /* central: a later edit of the same site, which has lost it */
+	bool replaces;           /* central: a later edit, of which its site, having been restored, does not know */
+	int64_t replaced_of;     /* whose that is */
 	const struct sync_current *current; /* central, "any" entities: or NULL */
 	struct sync_view version;           /* of the edit; "any" entities */
 	int64_t edited_us;                  /* the same */
@@ -164,8 +165,10 @@ enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *er
 enum sync_status sync_check_references(struct sync_lot *lot, struct sync_error *err);
 /** Central: keep the losers of conflicts that are decided, before the winners are applied (conflict.c). */
 enum sync_status sync_keep_losers(struct sync_lot *lot, struct sync_error *err);
-/** Central: keep what a restored site has lost and now replaces, before that is applied (restored.c). */
+/** Central: keep what a restored site replaces without knowing it, before that is applied (restored.c). */
 enum sync_status sync_keep_replaced(struct sync_lot *lot, struct sync_error *err);
+/** Central: a delete of what it does not have is noted, too (restored.c). */
+enum sync_status sync_keep_deletes(struct sync_lot *lot, struct sync_error *err);
 /** Remember the versions of what was applied (conflict.c). */
 enum sync_status sync_keep_versions(struct sync_lot *lot, struct sync_error *err);
 /** Central: quarantine what is refused (verdict.c). */

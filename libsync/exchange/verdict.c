@@ -74,8 +74,8 @@ enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view 
 	                    SYNC_ARGS(sync_string(entity), sync_int(site), sync_int(sync_now_us())), NULL, NULL, err);
 }
 
-enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const struct sync_record *const *r, size_t n,
-                                     struct sync_error *err)
+enum sync_status sync_queue_records(struct sync_db *db, const char *action, int64_t source, const struct sync_record *const *r,
+                                    size_t n, struct sync_error *err)
 {
 	static const char *const columns[] = { "entity", "record_id", "action", "source", "at_us", "new" };
 	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_TEXT };
@@ -88,13 +88,13 @@ enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const str
 		return SYNC_OK;
 	v = malloc(n * COUNT(columns) * sizeof *v);
 	if (!v)
-		return sync_fail(err, SYNC_ENOMEM, "sending %zu records again", n);
+		return sync_fail(err, SYNC_ENOMEM, "%zu rows of the queue", n);
 	now_us = sync_now_us();
 	for (size_t i = 0; i < n; i++) {
 		v[at++] = sync_string(r[i]->name);
 		v[at++] = sync_string(r[i]->id);
-		v[at++] = sync_text("R");
-		v[at++] = sync_int(site);
+		v[at++] = sync_text(action);
+		v[at++] = sync_int(source);
 		v[at++] = sync_int(now_us);
 		v[at++] = r[i]->root.len ? sync_string(r[i]->root) : sync_null();
 	}
@@ -249,7 +249,7 @@ static enum sync_status send_again(struct sync_lot *lot, struct sync_error *err)
 	for (size_t i = 0; i < lot->n; i++)
 		if (lot->items[i].r->entity && is_sent_again(lot, &lot->items[i]))
 			r[n++] = lot->items[i].r;
-	return sync_resend_records(lot->db, lot->in->source, r, n, err);
+	return sync_queue_records(lot->db, "R", lot->in->source, r, n, err);
 }
 
 /* Verdicts that a site was given for records of the lot: which are still open. */
