@@ -49,6 +49,8 @@ struct sync_item {
 	bool waited;             /* it comes out of the inbox */
 	const char *was_code;    /* why it, or an older edit that it replaces, waited there; or NULL */
 	int64_t was_seq;
+	const struct sync_record *was; /* that older edit, or NULL; and its frame */
+	struct sync_view was_line;
 	struct sync_reason why;
 	enum sync_fate fate;     /* what that reason speaks for */
 	bool exists;             /* central: a version is stored */

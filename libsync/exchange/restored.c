@@ -44,14 +44,25 @@ static enum sync_status take_fork(void *ctx, const struct sync_value *v, size_t 
 	return SYNC_OK;
 }
 
+static bool is_unaware(const struct overtaking *o, const struct sync_item *item)
+{
+	return item->r->seq > o->above && item->r->seq <= o->fork.upto;
+}
+
 static bool is_moved(const struct overtaking *o, const struct sync_item *item)
 {
-	return item->r->seq > o->above && item->r->seq <= o->fork.upto && sync_item_applies(o->lot, item);
+	return is_unaware(o, item) && sync_item_applies(o->lot, item);
 }
 
 static bool was_confirmed(const struct overtaking *o, const struct sync_item *item)
 {
 	return item->r->seq <= o->fork.sure;
+}
+
+/* An edit from before the branch, which waited here and which this one replaces; or NULL. */
+static const struct sync_record *waiting_before(const struct overtaking *o, const struct sync_item *item)
+{
+	return item->was_seq <= o->above && is_unaware(o, item) ? item->was : NULL;
 }
 
 /* The edit was made on top of what central has. */
@@ -117,7 +128,20 @@ static void doubt(struct overtaking *o, const struct sync_run *run)
 
 /* groups */
 
-/* Of what any site edits, conflicts are decided record by record. */
+/* Of what any site edits, conflicts are decided record by record. What waits since before is later, too. */
+static void find_family(struct overtaking *o, const struct sync_item *item)
+{
+	struct family *f = &o->families[item->group];
+	struct sync_view entity;
+
+	f->later |= item->r->seq <= o->above || waiting_before(o, item);
+	if (!item->r->entity || !sync_entity_grouped(item->r->entity) || !is_moved(o, item) || was_confirmed(o, item))
+		return;
+	f->root = sync_entity_root(item->r->entity);
+	f->root = f->root->owner == SYNC_OWNER_ANY ? NULL : f->root;
+	sync_root_of(item->r, &entity, &f->id);
+}
+
 static enum sync_status find_families(struct overtaking *o, struct sync_error *err)
 {
 	const struct sync_lot *lot = o->lot;
@@ -126,17 +150,8 @@ static enum sync_status find_families(struct overtaking *o, struct sync_error *e
 	if (!o->families)
 		return sync_fail(err, SYNC_ENOMEM, "%zu groups", lot->n_groups);
 	memset(o->families, 0, lot->n_groups * sizeof *o->families);
-	for (size_t i = 0; i < lot->n; i++) {
-		const struct sync_item *item = &lot->items[i];
-		struct family *f = &o->families[item->group];
-		struct sync_view entity;
-
-		if (!item->r->entity || !sync_entity_grouped(item->r->entity) || !is_moved(o, item) || was_confirmed(o, item))
-			continue;
-		f->root = sync_entity_root(item->r->entity);
-		f->root = f->root->owner == SYNC_OWNER_ANY ? NULL : f->root;
-		sync_root_of(item->r, &entity, &f->id);
-	}
+	for (size_t i = 0; i < lot->n; i++)
+		find_family(o, &lot->items[i]);
 	return SYNC_OK;
 }
 
@@ -193,7 +208,14 @@ static enum sync_status ask_families(struct overtaking *o, struct sync_error *er
 	return SYNC_OK;
 }
 
-/* Whatever came of a group of which central has later edits is compared with what is stored. */
+static bool is_parted(const struct overtaking *o, const struct sync_item *item)
+{
+	const struct family *f = &o->families[item->group];
+
+	return f->root && f->later;
+}
+
+/* Whatever came of a group of which central has later edits is compared with those. */
 static enum sync_status judge_families(struct overtaking *o, struct sync_error *err)
 {
 	TRY(find_families(o, err));
@@ -201,7 +223,7 @@ static enum sync_status judge_families(struct overtaking *o, struct sync_error *
 	for (size_t i = 0; i < o->lot->n; i++) {
 		struct sync_item *item = &o->lot->items[i];
 
-		if (o->families[item->group].later && is_moved(o, item))
+		if (is_parted(o, item) && is_moved(o, item))
 			replace(o, item, o->lot->in->source);
 	}
 	return SYNC_OK;
@@ -243,10 +265,31 @@ static enum sync_status compare(struct overtaking *o, const struct sync_run *run
 	TRY(read_stored(o->lot, run, replaces, &stored, &n, err));
 	for (size_t i = 0; i < n; i++) {
 		struct sync_item *item = sync_lot_find(o->lot, stored[i].name, stored[i].id);
+		const struct sync_record *waiting = waiting_before(o, item);
 
-		item->replaces = sync_record_differs(item->r, &stored[i]);
-		if (item->replaces && o->families[item->group].later)
+		item->replaces = sync_record_differs(item->r, waiting ? waiting : &stored[i]);
+		if (item->replaces && is_parted(o, item))
 			sync_item_fail(o->lot, item, SYNC_REFUSED, overtaken);
+	}
+	return SYNC_OK;
+}
+
+/* What waited would be known to nobody any more, whatever becomes of the edit that takes its place. */
+static enum sync_status keep_waiting(struct overtaking *o, struct sync_error *err)
+{
+	static const struct sync_reason replaced = {
+		.code = "restored", .text = "this edit waited, and was replaced by an older one of its site, which was restored"
+	};
+
+	for (size_t i = 0; i < o->lot->n; i++) {
+		const struct sync_item *item = &o->lot->items[i];
+		const struct sync_record *waiting = waiting_before(o, item);
+		const struct sync_question kept = {
+			.kind = "conflict", .site = o->lot->in->source, .r = waiting, .frame = item->was_line, .why = &replaced
+		};
+
+		if (waiting && sync_record_differs(item->r, waiting))
+			TRY(sync_waiting_put(o->lot, &kept, 1, err));
 	}
 	return SYNC_OK;
 }
@@ -278,6 +321,7 @@ enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *er
 	if (o.fork.upto == 0)
 		return SYNC_OK;
 	TRY(find_later_of_all(&o, err));
+	TRY(keep_waiting(&o, err));
 	TRY(judge_families(&o, err));
 	while (sync_lot_next(lot, &run))
 		if (run.e)
