@@ -1014,6 +1014,32 @@ static void what_waits_since_before_the_restore_is_taken_when_it_is_possible(voi
 	end(&x);
 }
 
+/* In the inbox an edit takes the place of the one before. */
+static void what_waits_is_not_replaced_silently_by_what_is_older(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_location(site(&x, 0), "l2", 1, "unpushed");
+	put_location(site(&x, 0), "l3", 1, "unpushed");
+	put_stocktake(site(&x, 0), "t1", 1, 2);
+	old = save_site(&x, 0);
+	run(site(&x, 0), "UPDATE location SET name = 'lost', location_type_id = 'lt1' WHERE id = 'l2'");
+	run(site(&x, 0), "UPDATE location SET location_type_id = 'lt1' WHERE id = 'l3'");
+	run(site(&x, 0), "DELETE FROM stocktake_line WHERE id = 't1-2'");
+	run(site(&x, 0), "UPDATE stocktake_line SET location_id = 'l2' WHERE id = 't1-1'");
+	country_settle(&x.c);
+	assert_int_equal(4, number(central(&x), "SELECT count(*) FROM sync_inbox WHERE record_id <> 't1-2'"));
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM location WHERE name = 'unpushed'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 'l2' AND frame LIKE '%%lost%%'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 't1-1' AND kind = 'conflict'"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_inbox"));
+	end(&x);
+}
+
 /* Acknowledged, and nowhere else any more. */
 static void parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person(void **state)
 {
@@ -1028,7 +1054,6 @@ static void parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person(voi
 	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
 	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_spool"));
 	restore_site(&x, 0, old);
-	put_location(site(&x, 0), "l2", 1, "new");
 	assert_healed(&x);
 	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_spool"));
 	assert_int_equal(4, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine' AND code = 'restored'"));
@@ -1668,6 +1693,7 @@ int main(void)
 		TESTDB_BOTH(what_was_confirmed_before_does_not_come_back_over_what_was_lost),
 		TESTDB_BOTH(edits_made_before_the_first_contact_may_be_many),
 		TESTDB_BOTH(what_waits_since_before_the_restore_is_taken_when_it_is_possible),
+		TESTDB_BOTH(what_waits_is_not_replaced_silently_by_what_is_older),
 		TESTDB_BOTH(parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person),
 		TESTDB_BOTH(both_may_be_restored_several_times),
 		TESTDB_BOTH(a_lost_answer_is_told_from_a_restored_site),

@@ -171,34 +171,6 @@ static enum sync_status put_branch(struct healing *x, struct sync_error *err)
 			   NULL, NULL, err);
 }
 
-static int64_t larger(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-/*
- * Edits above a push that both have move above all that central has seen and all that is here, in their order: no number is that of
- * two edits, of which central may have had another one.
- */
-static enum sync_status move_edits(const struct healing *x, int64_t above, int64_t *ret_newest, int64_t *ret_by, struct sync_error *err)
-{
-	static const char last[] = "SELECT max(seq) FROM sync_changelog";
-	static const char move[] = "UPDATE sync_changelog SET seq = seq + $1 WHERE seq > $2";
-	int64_t top;
-
-	*ret_by = 0;
-	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, ret_newest, err));
-	if (*ret_newest <= above)
-		return SYNC_OK;
-	top = larger(larger(x->a->highest, x->a->stored.seq), *ret_newest);
-	if (top > MOST_SEQ)
-		return sync_fail(err, SYNC_EBADFRAME, "seq %" PRId64 " is beyond what a site can have made", top);
-	*ret_by = top - above;
-	if (SYNC_FAULT(edits_not_moved))
-		return SYNC_OK;
-	return sync_db_run(x->db, move, SYNC_ARGS(sync_int(*ret_by), sync_int(above)), NULL, NULL, err);
-}
-
 /*
  * A central that has lost edits of this branch may have lost what it was told of it. If this site was restored as well, it gives
  * numbers again that it lost: a version is named by its branch, too.
@@ -207,17 +179,14 @@ static enum sync_status go_back_with_pushes(struct healing *x, struct sync_error
 {
 	const struct sync_checkpoint *stored = &x->a->stored, *out = &x->link->out;
 	struct sync_fork *f = &x->link->fork;
-	int64_t newest, by;
 
 	if (stored->ordinal > out->ordinal || stored->seq > out->seq)
 		return sync_fail(err, SYNC_EBADFRAME,
 				 "central has checkpoint %" PRId64 " upto %" PRId64 ", before it confirmed %" PRId64 " upto %" PRId64,
 				 stored->ordinal, stored->seq, out->ordinal, out->seq);
-	TRY(move_edits(x, stored->seq, &newest, &by, err));
 	if (!f->made)
 		f->common = *stored;
 	f->made |= f->upto > stored->seq;
-	f->upto += f->upto > stored->seq ? by : 0;
 	TRY(put_branch(x, err));
 	return put_pushes(x, err);
 }
@@ -235,6 +204,25 @@ static enum sync_status find_common(const struct healing *x, struct sync_checkpo
 	if (found && ret->seq <= x->a->stored.seq)
 		return SYNC_OK;
 	return sync_fail(err, SYNC_EBADFRAME, "central names checkpoint %s as common, which this site never made", common->id);
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Above all that central has seen and all that is here, in their order. */
+static enum sync_status move_edits(const struct healing *x, int64_t common, int64_t newest, int64_t *ret_by, struct sync_error *err)
+{
+	static const char move[] = "UPDATE sync_changelog SET seq = seq + $1 WHERE seq > $2";
+	int64_t top = larger(larger(x->a->highest, x->a->stored.seq), newest);
+
+	if (top > MOST_SEQ)
+		return sync_fail(err, SYNC_EBADFRAME, "seq %" PRId64 " is beyond what a site can have made", top);
+	*ret_by = top - common;
+	if (SYNC_FAULT(edits_not_moved))
+		return SYNC_OK;
+	return sync_db_run(x->db, move, SYNC_ARGS(sync_int(*ret_by), sync_int(common)), NULL, NULL, err);
 }
 
 /*
@@ -263,12 +251,15 @@ static void set_fork(struct healing *x, const struct sync_checkpoint *common, in
 /* From here on central's newest is this site's, too: exactly the moved edits are above it. */
 static enum sync_status branch(struct healing *x, struct sync_error *err)
 {
+	static const char last[] = "SELECT max(seq) FROM sync_changelog";
 	const struct sync_checkpoint *stored = &x->a->stored;
 	struct sync_checkpoint common;
-	int64_t newest, by;
+	int64_t newest, by = 0;
 
 	TRY(find_common(x, &common, err));
-	TRY(move_edits(x, common.seq, &newest, &by, err));
+	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, &newest, err));
+	if (newest > common.seq)
+		TRY(move_edits(x, common.seq, newest, &by, err));
 	TRY(sync_checkpoint_drop(x->db, 0, common.ordinal, err));
 	TRY(sync_checkpoint_put(x->db, 0, stored, x->link->made.ordinal, err));
 	set_fork(x, &common, newest, by);

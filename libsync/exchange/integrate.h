@@ -76,12 +76,11 @@ enum sync_status sync_verdict_add(struct sync_db *db, int64_t site, const char *
 /** Ask the router to send this site central's version of records, or their drop, whatever their source (central). */
 enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view entity, const struct sync_view *ids, size_t n,
                              struct sync_error *err);
-/**
- * Rows of central's queue about records as a site has them: central need not have them, and yet they stay in their groups.
- *
- * @param action  "R": as sync_resend(); "D": the site has deleted them
- */
-enum sync_status sync_queue_records(struct sync_db *db, const char *action, int64_t source, const struct sync_record *const *r,
-                                    size_t n, struct sync_error *err);
+/** The same of records as the site has them: central need not have them, and yet they stay in their groups. */
+enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const struct sync_record *const *r, size_t n,
+                                     struct sync_error *err);
+/** Put deletes of what central does not have into the queue, as a trigger does with those of what it has. */
+enum sync_status sync_queue_deletes(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+                                    struct sync_error *err);
 
 #endif

@@ -115,6 +115,21 @@ enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, con
 	return put_fork(db, p, &h->fork, err);
 }
 
+bool sync_parted_leaves(const struct sync_peer *p, const struct sync_header *h)
+{
+	return p->spooled > 0 && h->fork.made && h->made.ordinal == 0 && strcmp(h->branch, p->branch) != 0 &&
+	       strcmp(h->base.id, p->in.id) == 0;
+}
+
+enum sync_status sync_parted_leave(struct sync_db *db, const struct sync_peer *p, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_site SET spooled = (SELECT count(*) FROM sync_spool WHERE source = $1) WHERE site_id = $2";
+
+	TRY(sync_spool_quarantine_parts(db, p->site_id, err));
+	TRY(sync_spool_drop_parts(db, p->site_id, err));
+	return sync_db_run(db, set, SYNC_ARGS(sync_int(p->site_id), sync_int(p->site_id)), NULL, NULL, err);
+}
+
 /* offers */
 
 enum sync_status sync_parted_offered(struct sync_db *db, int64_t site_id, const struct sync_checkpoint *offered,

@@ -398,5 +398,5 @@ enum sync_status sync_keep_deletes(struct sync_lot *lot, struct sync_error *err)
 	for (size_t i = 0; i < lot->n; i++)
 		if (deletes_nothing(lot, &lot->items[i]))
 			r[n++] = lot->items[i].r;
-	return sync_queue_records(lot->db, "D", lot->in->source, r, n, err);
+	return sync_queue_deletes(lot->db, lot->in->source, r, n, err);
 }

@@ -74,8 +74,9 @@ enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view 
 	                    SYNC_ARGS(sync_string(entity), sync_int(site), sync_int(sync_now_us())), NULL, NULL, err);
 }
 
-enum sync_status sync_queue_records(struct sync_db *db, const char *action, int64_t source, const struct sync_record *const *r,
-                                    size_t n, struct sync_error *err)
+/* The queue's rows of records as a site has them. */
+static enum sync_status queue(struct sync_db *db, const char *action, int64_t source, const struct sync_record *const *r, size_t n,
+                              struct sync_error *err)
 {
 	static const char *const columns[] = { "entity", "record_id", "action", "source", "at_us", "new" };
 	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_TEXT };
@@ -99,6 +100,18 @@ enum sync_status sync_queue_records(struct sync_db *db, const char *action, int6
 		v[at++] = r[i]->root.len ? sync_string(r[i]->root) : sync_null();
 	}
 	return sync_db_put_many(db, &table, v, n, err);
+}
+
+enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const struct sync_record *const *r, size_t n,
+                                     struct sync_error *err)
+{
+	return queue(db, "R", site, r, n, err);
+}
+
+enum sync_status sync_queue_deletes(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+                                    struct sync_error *err)
+{
+	return queue(db, "D", source, r, n, err);
 }
 
 enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_question *q, size_t n, struct sync_error *err)
@@ -249,7 +262,7 @@ static enum sync_status send_again(struct sync_lot *lot, struct sync_error *err)
 	for (size_t i = 0; i < lot->n; i++)
 		if (lot->items[i].r->entity && is_sent_again(lot, &lot->items[i]))
 			r[n++] = lot->items[i].r;
-	return sync_queue_records(lot->db, "R", lot->in->source, r, n, err);
+	return sync_resend_records(lot->db, lot->in->source, r, n, err);
 }
 
 /* Verdicts that a site was given for records of the lot: which are still open. */

@@ -488,8 +488,7 @@ static void find_clone(struct world *w, struct dice *d)
 		edit(w, site, d);
 		report = (struct sync_report){ 0 };
 		(void)round_of(w, site, d, &report);
-		world_work(w, 1); /* neither is loaded before it is worked out what they are to have */
-		if (w->clone_of && n == MOST_PEACE)
+		if (n == MOST_PEACE)
 			violate(w, 11, "site %d and a copy of it go on, and nobody is told", w->clone_of);
 	}
 }
