@@ -161,7 +161,7 @@ enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err)
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err);
 /** Central: what each edit of an "any" record is worth (conflict.c). */
 enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err);
-/** Central: edits of a site that was restored which are older than what it lost (restored.c). */
+/** Central: edits of a site that was restored which are older than what it does not know of; may fail groups (restored.c). */
 enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *err);
 /** What a put names exists, and what a delete removes is not named; after all that may fail groups (references.c). */
 enum sync_status sync_check_references(struct sync_lot *lot, struct sync_error *err);

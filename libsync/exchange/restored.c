@@ -20,9 +20,9 @@
 
 struct overtaking {
 	struct sync_lot *lot;
-	struct sync_fork fork; /* of the sender's branch; upto 0: there is none to consider */
-	int64_t above;         /* what came before it has a seq upto this, and waits here since */
-	int64_t routed;        /* what is routed above this of the sender is of the branch itself */
+	struct sync_fork fork;   /* of the sender's branch; upto 0: there is none to consider */
+	int64_t above;           /* what came before it has a seq upto this, and waits here since */
+	int64_t routed;          /* what is routed above this of the sender is of the branch itself */
 	struct family *families; /* per group */
 };
 
@@ -310,6 +310,16 @@ static enum sync_status find_later_of_all(struct overtaking *o, struct sync_erro
 	return SYNC_OK;
 }
 
+/* The last fork stays noted for ever. */
+static bool any_unaware(const struct overtaking *o)
+{
+	size_t i = 0;
+
+	while (i < o->lot->n && !is_unaware(o, &o->lot->items[i]))
+		i++;
+	return i < o->lot->n;
+}
+
 enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *err)
 {
 	static const char fork[] =
@@ -318,7 +328,7 @@ enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *er
 	struct sync_run run = { 0 };
 
 	TRY(sync_db_run(lot->db, fork, SYNC_ARGS(sync_int(lot->in->source)), take_fork, &o, err));
-	if (o.fork.upto == 0)
+	if (!any_unaware(&o))
 		return SYNC_OK;
 	TRY(find_later_of_all(&o, err));
 	TRY(keep_waiting(&o, err));
