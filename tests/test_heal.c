@@ -237,6 +237,71 @@ static void a_delete_that_central_lost_is_offered(void **state)
 	end(&x);
 }
 
+/* Central has no record that it could be a delete of, until the site that made it pushes it again. */
+static void a_lost_delete_of_a_lost_record_is_offered(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_barcode(site(&x, 1), "b2", "to be deleted");
+	country_settle(&x.c);
+	run(central(&x), "DELETE FROM barcode WHERE id = 'b2'");
+	loopback_work(&x.c.site[0].line);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	restore_central(&x, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	assert_recovered(&x, "barcode", "b2", "deleted");
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM barcode WHERE id = 'b2'"));
+	assert_recovered(&x, "barcode", "b2", "deleted");
+	end(&x);
+}
+
+static void a_delete_that_central_knows_is_not_offered(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit2", "to be deleted");
+	country_settle(&x.c);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	loopback_work(&x.c.site[0].line);
+	old = save_central(&x);
+	put_unit(central(&x), "unit3", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit3", "missing");
+	assert_int_equal(1, open_offers(&x));
+	end(&x);
+}
+
+/* Only the join, which is lost, made it the site's. */
+static void what_is_offered_goes_where_it_is_not_due_although_central_has_it_so(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	run(central(&x), "INSERT INTO name(id, name, code, type, is_customer, is_supplier, is_manufacturer, is_donor, on_hold, is_deceased)"
+			 " VALUES ('p1', 'Patient', 'p1', 'PATIENT', false, false, false, false, false, false)");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "INSERT INTO name_store_join(id, store_id, name_id, name_is_customer, name_is_supplier)"
+			 " VALUES ('j1', 'store1', 'p1', false, false)");
+	country_settle(&x.c);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM name WHERE id = 'p1'"));
+	restore_central(&x, old);
+	country_settle(&x.c);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM name WHERE id = 'p1'"));
+	assert_recovered(&x, "name_store_join", "j1", "missing");
+	assert_int_equal(1, open_offers(&x));
+	end(&x);
+}
+
 /* Whoever comes first does not know that the other will push its own records again. */
 static void what_its_site_pushes_again_needs_nobody(void **state)
 {
@@ -1348,6 +1413,55 @@ static void news_in_a_file_wait_until_the_site_has_offered(void **state)
 	end(&x);
 }
 
+/* Its row had moved up in the history that is lost, behind what the site was given; central has it where it was. */
+static void what_was_passed_because_it_had_moved_comes_when_the_move_is_lost(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	for (int i = 0; i < 6; i++)
+		put_unit(central(&x), (char[]){ 'u', (char)('0' + i), 0 }, "before");
+	loopback_work(&x.c.site[0].line);
+	old = save_central(&x);
+	sync_server_chunk(x.c.site[0].line.server, 2);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 2, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	put_unit(central(&x), "u2", "after");
+	loopback_work(&x.c.site[0].line);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 2, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'u2'"));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'u4'"));
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'u2' AND name = 'before'"));
+	end(&x);
+}
+
+/* A group that went whole at first goes in parts: their numbers rise, the edits that they reach do not. */
+static void an_older_push_may_reach_further(void **state)
+{
+	struct ill x;
+	size_t older, newer;
+
+	begin(&x, state, 1);
+	older = save_central(&x);
+	put_stocktake(site(&x, 0), "t1", 1, 6);
+	country_settle(&x.c);
+	newer = save_central(&x);
+	restore_central(&x, older);
+	x.c.o.chunk_max = 1;
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 6, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	restore_central(&x, newer);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_int_equal(6, number(central(&x), "SELECT count(*) FROM stocktake_line"));
+	end(&x);
+}
+
 static void what_is_yet_to_be_replaced_is_offered_again(void **state)
 {
 	struct ill x;
@@ -1466,6 +1580,9 @@ int main(void)
 		TESTDB_BOTH(what_a_restored_central_lost_comes_back),
 		TESTDB_BOTH(a_restore_that_is_noticed_late_loses_nothing),
 		TESTDB_BOTH(a_delete_that_central_lost_is_offered),
+		TESTDB_BOTH(a_lost_delete_of_a_lost_record_is_offered),
+		TESTDB_BOTH(a_delete_that_central_knows_is_not_offered),
+		TESTDB_BOTH(what_is_offered_goes_where_it_is_not_due_although_central_has_it_so),
 		TESTDB_BOTH(what_its_site_pushes_again_needs_nobody),
 		TESTDB_BOTH(the_latest_version_that_a_site_has_is_the_one_to_accept),
 		TESTDB_BOTH(where_the_log_does_not_reach_everything_is_offered),
@@ -1507,6 +1624,8 @@ int main(void)
 		TESTDB_BOTH(what_a_restored_central_had_taken_from_a_site_comes_back),
 		TESTDB_BOTH(what_went_from_a_site_beyond_its_log_comes_back),
 		TESTDB_BOTH(central_may_be_restored_again_before_the_site_pulls),
+		TESTDB_BOTH(what_was_passed_because_it_had_moved_comes_when_the_move_is_lost),
+		TESTDB_BOTH(an_older_push_may_reach_further),
 		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
 		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),
 		TESTDB_BOTH(a_site_that_lapsed_is_waited_for_once_all_is_offered),

@@ -158,19 +158,15 @@ static enum sync_status put_pushes(struct healing *x, struct sync_error *err)
 
 /*
  * A central that has lost edits of this branch may have lost what it was told of it. If this site was restored as well, it gives
- * numbers again that it lost: a version is named by its branch, too.
+ * numbers again that it lost: a version is named by its branch, too. An older push may reach further by its edits: after it central
+ * lost that one as well, and a group that was in it went again, in parts.
  */
 static enum sync_status go_back_with_pushes(struct healing *x, struct sync_error *err)
 {
 	static const char set[] = "UPDATE sync_link SET branch = $1, fork = $2";
-	const struct sync_checkpoint *stored = &x->a->stored, *out = &x->link->out;
 
-	if (stored->ordinal > out->ordinal || stored->seq > out->seq)
-		return sync_fail(err, SYNC_EBADFRAME,
-				 "central has checkpoint %" PRId64 " upto %" PRId64 ", before it confirmed %" PRId64 " upto %" PRId64,
-				 stored->ordinal, stored->seq, out->ordinal, out->seq);
 	sync_random_hex(x->link->branch, SYNC_BRANCH);
-	x->link->fork.made |= x->link->fork.upto > stored->seq;
+	x->link->fork.made |= x->link->fork.upto > x->a->stored.seq;
 	TRY(sync_db_run(x->db, set, SYNC_ARGS(sync_text(x->link->branch), sync_int(x->link->fork.made)), NULL, NULL, err));
 	return put_pushes(x, err);
 }

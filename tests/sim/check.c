@@ -344,6 +344,17 @@ static void account_before(struct world *w, const struct edit *first)
 	}
 }
 
+/* Two deleted the same: the one that made it anew knew of one of them, and that is as good. */
+static void account_same(struct world *w, const struct edit *deleted)
+{
+	for (size_t i = 0; i < w->model.n; i++) {
+		struct edit *e = &w->model.edits[i];
+
+		if (e->deletes && e->parent == deleted->parent && is_of(e, kinds[deleted->kind].table, deleted->id))
+			e->accounted = true;
+	}
+}
+
 static void account_tag(struct world *w, int64_t tag)
 {
 	struct edit *e = model_find(&w->model, tag);
@@ -393,6 +404,8 @@ static void account_known(struct world *w)
 
 		if (!e->accounted)
 			continue;
+		if (e->deletes)
+			account_same(w, e);
 		if (e->parent)
 			account_tag(w, e->parent);
 		else
