@@ -1462,6 +1462,45 @@ static void an_older_push_may_reach_further(void **state)
 	end(&x);
 }
 
+/* What is pushed again is as central had changed it; a central that finds back the first push has the number, and not that. */
+static void what_is_pushed_again_is_another_edit(void **state)
+{
+	struct ill x;
+	size_t older, newer;
+
+	begin(&x, state, 1);
+	older = save_central(&x);
+	put_barcode(site(&x, 0), "b2", "of the site");
+	country_settle(&x.c);
+	newer = save_central(&x);
+	put_barcode(central(&x), "b2", "of central");
+	country_settle(&x.c);
+	restore_central(&x, older);
+	assert_healed(&x);
+	restore_central(&x, newer);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE id = 'b2' AND gtin = 'of central'"));
+	end(&x);
+}
+
+/* Central never had these lines, and yet they go with the others of their group. */
+static void what_is_taken_from_a_site_goes_with_its_group(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_stocktake(central(&x), "t1", 1, 3);
+	country_settle(&x.c);
+	restore_central(&x, old);
+	put_stocktake(central(&x), "t1", 1, 1);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM stocktake_line"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_outbox WHERE action = 'X' AND entity = 'stocktake_line' AND root_id = 't1'"));
+	end(&x);
+}
+
 static void what_is_yet_to_be_replaced_is_offered_again(void **state)
 {
 	struct ill x;
@@ -1626,6 +1665,8 @@ int main(void)
 		TESTDB_BOTH(central_may_be_restored_again_before_the_site_pulls),
 		TESTDB_BOTH(what_was_passed_because_it_had_moved_comes_when_the_move_is_lost),
 		TESTDB_BOTH(an_older_push_may_reach_further),
+		TESTDB_BOTH(what_is_pushed_again_is_another_edit),
+		TESTDB_BOTH(what_is_taken_from_a_site_goes_with_its_group),
 		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
 		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),
 		TESTDB_BOTH(a_site_that_lapsed_is_waited_for_once_all_is_offered),

@@ -307,15 +307,15 @@ static bool goes_down(const struct sync_entity *e)
 /* They get a new seq for the site, so that it converges to what central has. */
 static enum sync_status send_again(const struct offers *o, struct sync_error *err)
 {
-	struct sync_view *ids = sync_arena_get(o->arena, (o->n + 1) * sizeof *ids);
+	const struct sync_record **r = sync_arena_get(o->arena, (o->n + 1) * sizeof *r);
 	size_t n = 0;
 
-	if (!ids)
+	if (!r)
 		return sync_fail(err, SYNC_ENOMEM, "%zu offers", o->n);
-	for (size_t i = 0; i < o->n; i++)
+	for (size_t i = 0; i < o->n && goes_down(o->e); i++)
 		if (!o->skip[i] && (exists(&o->stored[i]) || !same(o, i)))
-			ids[n++] = o->ids[i];
-	return n && goes_down(o->e) ? sync_resend(o->db, o->site_id, o->name, ids, n, err) : SYNC_OK;
+			r[n++] = &o->r[i];
+	return sync_resend_records(o->db, o->site_id, r, n, err);
 }
 
 static enum sync_status compare(struct offers *o, struct sync_error *err)
