@@ -137,6 +137,15 @@ static void put_unit(struct sync_db *db, const char *id, const char *name)
 	    id, name, sync_db_dialect(db)->postgres ? "true" : "1");
 }
 
+/* Over the thinned list of pushes, and with nothing to do with the record at hand. */
+static void push_often(struct ill *x, int times)
+{
+	for (int i = 0; i < times; i++) {
+		put_location(site(x, 0), "often", 1, i % 2 ? "odd" : "even");
+		assert_int_equal(SYNC_OK, country_round(&x->c, 0));
+	}
+}
+
 /* central is restored */
 
 static void what_a_restored_central_lost_comes_back(void **state)
@@ -1075,6 +1084,18 @@ static void the_copy_that_lives_on_may_be_restored_like_any_site(void **state)
 	end(&x);
 }
 
+static void work_and_reset(struct ill *x, size_t image)
+{
+	for (int night = 0; night < 5; night++) {
+		for (int i = 0; i < 3; i++) {
+			put_location(site(x, 0), (char[]){ 'n', (char)('0' + night), (char)('0' + i), 0 }, 1, "work");
+			assert_healed(x);
+		}
+		restore_site(x, 0, image);
+	}
+	assert_healed(x);
+}
+
 static void a_nightly_reset_to_one_image_is_no_copy(void **state)
 {
 	struct ill x;
@@ -1082,15 +1103,30 @@ static void a_nightly_reset_to_one_image_is_no_copy(void **state)
 
 	begin(&x, state, 1);
 	image = save_site(&x, 0);
-	for (int night = 0; night < 5; night++) {
-		for (int i = 0; i < 3; i++) {
-			put_location(site(&x, 0), (char[]){ 'n', (char)('0' + night), (char)('0' + i), 0 }, 1, "work");
-			assert_healed(&x);
-		}
-		restore_site(&x, 0, image);
-	}
-	assert_healed(&x);
+	work_and_reset(&x, image);
 	assert_int_equal(16, number(site(&x, 0), "SELECT count(*) FROM location"));
+	end(&x);
+}
+
+/* The image has pushes that central lost, and central some that are in no image. */
+static void a_nightly_reset_while_central_is_restored_is_no_copy(void **state)
+{
+	struct ill x;
+	size_t image, older, newer;
+
+	begin(&x, state, 1);
+	older = save_central(&x);
+	push_often(&x, 2);
+	image = save_site(&x, 0);
+	push_often(&x, 2);
+	newer = save_central(&x);
+	restore_central(&x, older);
+	restore_site(&x, 0, image);
+	work_and_reset(&x, image);
+	restore_central(&x, newer);
+	work_and_reset(&x, image);
+	restore_central(&x, older);
+	work_and_reset(&x, image);
 	end(&x);
 }
 
@@ -1209,15 +1245,6 @@ static void a_failure_of_the_sites_database_while_healing_is_survived(void **sta
 }
 
 /* the site's changelog, when central has changed the record since */
-
-/* Over the thinned list of pushes, and with nothing to do with the record at hand. */
-static void push_often(struct ill *x, int times)
-{
-	for (int i = 0; i < times; i++) {
-		put_location(site(x, 0), "often", 1, i % 2 ? "odd" : "even");
-		assert_int_equal(SYNC_OK, country_round(&x->c, 0));
-	}
-}
 
 static void what_was_made_again_elsewhere_is_not_deleted_again(void **state)
 {
@@ -1653,6 +1680,7 @@ int main(void)
 		TESTDB_BOTH(a_copy_is_found_and_one_of_the_two_is_chosen),
 		TESTDB_BOTH(the_copy_that_lives_on_may_be_restored_like_any_site),
 		TESTDB_BOTH(a_nightly_reset_to_one_image_is_no_copy),
+		TESTDB_BOTH(a_nightly_reset_while_central_is_restored_is_no_copy),
 		TESTDB_BOTH(faults_while_healing_do_no_harm),
 		ON_SQLITE(healing_cut_at_any_byte_goes_on),
 		ON_SQLITE(a_failure_of_the_sites_database_while_healing_is_survived),

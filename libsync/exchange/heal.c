@@ -257,7 +257,10 @@ static enum sync_status put_branch(struct healing *x, struct sync_error *err)
 			   NULL, NULL, err);
 }
 
-/* From here on central's newest is this site's, too: exactly the moved edits are above it. */
+/*
+ * From here on central's newest is this site's, too: exactly the moved edits are above it. Pushes that central does not know stay in
+ * the list: a central that finds them back is to see that this is the site that made them, and no copy of it that had left before.
+ */
 static enum sync_status branch(struct healing *x, struct sync_error *err)
 {
 	const struct sync_checkpoint *stored = &x->a->stored;
@@ -266,7 +269,6 @@ static enum sync_status branch(struct healing *x, struct sync_error *err)
 
 	TRY(find_common(x, &common, err));
 	TRY(move_edits(x, common.seq, &newest, &by, err));
-	TRY(sync_checkpoint_drop(x->db, 0, common.ordinal, err));
 	TRY(sync_checkpoint_put(x->db, 0, stored, x->link->made.ordinal, err));
 	set_fork(x, &common, newest, by);
 	TRY(put_branch(x, err));
