@@ -156,51 +156,18 @@ static enum sync_status put_pushes(struct healing *x, struct sync_error *err)
 			   NULL, NULL, err);
 }
 
-static int64_t larger(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Above all that central has seen and all that is here, in their order. *ret_newest: of those that were here. */
-static enum sync_status move_edits(const struct healing *x, int64_t common, int64_t *ret_newest, int64_t *ret_by, struct sync_error *err)
-{
-	static const char last[] = "SELECT max(seq) FROM sync_changelog";
-	static const char move[] = "UPDATE sync_changelog SET seq = seq + $1 WHERE seq > $2";
-	int64_t top;
-
-	*ret_by = 0;
-	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, ret_newest, err));
-	if (*ret_newest <= common)
-		return SYNC_OK;
-	top = larger(larger(x->a->highest, x->a->stored.seq), *ret_newest);
-	if (top > MOST_SEQ)
-		return sync_fail(err, SYNC_EBADFRAME, "seq %" PRId64 " is beyond what a site can have made", top);
-	*ret_by = top - common;
-	if (SYNC_FAULT(edits_not_moved))
-		return SYNC_OK;
-	return sync_db_run(x->db, move, SYNC_ARGS(sync_int(*ret_by), sync_int(common)), NULL, NULL, err);
-}
-
 /*
  * A central that has lost edits of this branch may have lost what it was told of it. If this site was restored as well, it gives
- * numbers again that it lost: a version is named by its branch, too. What is pushed again is the record as it is now, which may have
- * come from central meanwhile: under its old number it would be taken for what it was, once central finds back what it lost.
+ * numbers again that it lost: a version is named by its branch, too. An older push may reach further by its edits: after it central
+ * lost that one as well, and a group that was in it went again, in parts.
  */
 static enum sync_status go_back_with_pushes(struct healing *x, struct sync_error *err)
 {
-	static const char set[] = "UPDATE sync_link SET branch = $1, fork = $2, fork_sure = $3, fork_upto = $4";
-	const int64_t kept = x->a->stored.seq;
-	struct sync_fork *f = &x->link->fork;
-	int64_t newest, by;
+	static const char set[] = "UPDATE sync_link SET branch = $1, fork = $2";
 
-	TRY(move_edits(x, kept, &newest, &by, err));
 	sync_random_hex(x->link->branch, SYNC_BRANCH);
-	f->made |= f->upto > kept;
-	f->sure += f->sure > kept ? by : 0;
-	f->upto += f->upto > kept ? by : 0;
-	TRY(sync_db_run(x->db, set,
-			SYNC_ARGS(sync_text(x->link->branch), sync_int(f->made), sync_int(f->sure), sync_int(f->upto)), NULL, NULL,
-			err));
+	x->link->fork.made |= x->link->fork.upto > x->a->stored.seq;
+	TRY(sync_db_run(x->db, set, SYNC_ARGS(sync_text(x->link->branch), sync_int(x->link->fork.made)), NULL, NULL, err));
 	return put_pushes(x, err);
 }
 
@@ -217,6 +184,25 @@ static enum sync_status find_common(const struct healing *x, struct sync_checkpo
 	if (found && ret->seq <= x->a->stored.seq)
 		return SYNC_OK;
 	return sync_fail(err, SYNC_EBADFRAME, "central names checkpoint %s as common, which this site never made", common->id);
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Above all that central has seen and all that is here, in their order. */
+static enum sync_status move_edits(const struct healing *x, int64_t common, int64_t newest, int64_t *ret_by, struct sync_error *err)
+{
+	static const char move[] = "UPDATE sync_changelog SET seq = seq + $1 WHERE seq > $2";
+	int64_t top = larger(larger(x->a->highest, x->a->stored.seq), newest);
+
+	if (top > MOST_SEQ)
+		return sync_fail(err, SYNC_EBADFRAME, "seq %" PRId64 " is beyond what a site can have made", top);
+	*ret_by = top - common;
+	if (SYNC_FAULT(edits_not_moved))
+		return SYNC_OK;
+	return sync_db_run(x->db, move, SYNC_ARGS(sync_int(*ret_by), sync_int(common)), NULL, NULL, err);
 }
 
 /*
@@ -263,12 +249,15 @@ static enum sync_status put_branch(struct healing *x, struct sync_error *err)
  */
 static enum sync_status branch(struct healing *x, struct sync_error *err)
 {
+	static const char last[] = "SELECT max(seq) FROM sync_changelog";
 	const struct sync_checkpoint *stored = &x->a->stored;
 	struct sync_checkpoint common;
-	int64_t newest, by;
+	int64_t newest, by = 0;
 
 	TRY(find_common(x, &common, err));
-	TRY(move_edits(x, common.seq, &newest, &by, err));
+	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, &newest, err));
+	if (newest > common.seq)
+		TRY(move_edits(x, common.seq, newest, &by, err));
 	TRY(sync_checkpoint_put(x->db, 0, stored, x->link->made.ordinal, err));
 	set_fork(x, &common, newest, by);
 	TRY(put_branch(x, err));
