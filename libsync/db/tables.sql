@@ -280,6 +280,7 @@ CREATE TABLE sync_routing (
 	ordinal bigint NOT NULL          -- rises by one; decides which are kept for long
 );
 CREATE INDEX sync_routing_at ON sync_routing(at_us);
+CREATE INDEX sync_routing_id ON sync_routing(id);
 
 CREATE TABLE sync_job (
 	id      @serial,

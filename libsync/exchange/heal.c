@@ -173,17 +173,14 @@ static enum sync_status put_branch(struct healing *x, struct sync_error *err)
 
 /*
  * A central that has lost edits of this branch may have lost what it was told of it. If this site was restored as well, it gives
- * numbers again that it lost: a version is named by its branch, too.
+ * numbers again that it lost: a version is named by its branch, too. An older push may reach further by its edits: after it central
+ * lost that one as well, and a group that was in it went again, in parts.
  */
 static enum sync_status go_back_with_pushes(struct healing *x, struct sync_error *err)
 {
-	const struct sync_checkpoint *stored = &x->a->stored, *out = &x->link->out;
+	const struct sync_checkpoint *stored = &x->a->stored;
 	struct sync_fork *f = &x->link->fork;
 
-	if (stored->ordinal > out->ordinal || stored->seq > out->seq)
-		return sync_fail(err, SYNC_EBADFRAME,
-				 "central has checkpoint %" PRId64 " upto %" PRId64 ", before it confirmed %" PRId64 " upto %" PRId64,
-				 stored->ordinal, stored->seq, out->ordinal, out->seq);
 	if (!f->made)
 		f->common = *stored;
 	f->made |= f->upto > stored->seq;
@@ -248,7 +245,10 @@ static void set_fork(struct healing *x, const struct sync_checkpoint *common, in
 	f->made = x->link->echo = true;
 }
 
-/* From here on central's newest is this site's, too: exactly the moved edits are above it. */
+/*
+ * From here on central's newest is this site's, too: exactly the moved edits are above it. Pushes that central does not know stay in
+ * the list: a central that finds them back is to see that this is the site that made them, and no copy of it that had left before.
+ */
 static enum sync_status branch(struct healing *x, struct sync_error *err)
 {
 	static const char last[] = "SELECT max(seq) FROM sync_changelog";
@@ -260,7 +260,6 @@ static enum sync_status branch(struct healing *x, struct sync_error *err)
 	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, &newest, err));
 	if (newest > common.seq)
 		TRY(move_edits(x, common.seq, newest, &by, err));
-	TRY(sync_checkpoint_drop(x->db, 0, common.ordinal, err));
 	TRY(sync_checkpoint_put(x->db, 0, stored, x->link->made.ordinal, err));
 	set_fork(x, &common, newest, by);
 	TRY(put_branch(x, err));

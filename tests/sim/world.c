@@ -405,6 +405,7 @@ void world_keep(struct world *w, bool clone)
 	}
 	drop_node(&w->node[CLONE]);
 	w->clone_of = 0;
+	site->forks++;
 	lost_after(w);
 }
 
