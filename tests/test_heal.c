@@ -137,6 +137,15 @@ static void put_unit(struct sync_db *db, const char *id, const char *name)
 	    id, name, sync_db_dialect(db)->postgres ? "true" : "1");
 }
 
+/* Over the thinned list of pushes, and with nothing to do with the record at hand. */
+static void push_often(struct ill *x, int times)
+{
+	for (int i = 0; i < times; i++) {
+		put_location(site(x, 0), "often", 1, i % 2 ? "odd" : "even");
+		assert_int_equal(SYNC_OK, country_round(&x->c, 0));
+	}
+}
+
 /* central is restored */
 
 static void what_a_restored_central_lost_comes_back(void **state)
@@ -234,6 +243,71 @@ static void a_delete_that_central_lost_is_offered(void **state)
 	assert_int_equal(1, accept_all(&x).accepted);
 	assert_healed(&x);
 	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'unit2'"));
+	end(&x);
+}
+
+/* Central has no record that it could be a delete of, until the site that made it pushes it again. */
+static void a_lost_delete_of_a_lost_record_is_offered(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	old = save_central(&x);
+	put_barcode(site(&x, 1), "b2", "to be deleted");
+	country_settle(&x.c);
+	run(central(&x), "DELETE FROM barcode WHERE id = 'b2'");
+	loopback_work(&x.c.site[0].line);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	restore_central(&x, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	assert_recovered(&x, "barcode", "b2", "deleted");
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM barcode WHERE id = 'b2'"));
+	assert_recovered(&x, "barcode", "b2", "deleted");
+	end(&x);
+}
+
+static void a_delete_that_central_knows_is_not_offered(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit2", "to be deleted");
+	country_settle(&x.c);
+	run(central(&x), "DELETE FROM unit WHERE id = 'unit2'");
+	loopback_work(&x.c.site[0].line);
+	old = save_central(&x);
+	put_unit(central(&x), "unit3", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit3", "missing");
+	assert_int_equal(1, open_offers(&x));
+	end(&x);
+}
+
+/* Only the join, which is lost, made it the site's. */
+static void what_is_offered_goes_where_it_is_not_due_although_central_has_it_so(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, SITES);
+	run(central(&x), "INSERT INTO name(id, name, code, type, is_customer, is_supplier, is_manufacturer, is_donor, on_hold, is_deceased)"
+			 " VALUES ('p1', 'Patient', 'p1', 'PATIENT', false, false, false, false, false, false)");
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(central(&x), "INSERT INTO name_store_join(id, store_id, name_id, name_is_customer, name_is_supplier)"
+			 " VALUES ('j1', 'store1', 'p1', false, false)");
+	country_settle(&x.c);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM name WHERE id = 'p1'"));
+	restore_central(&x, old);
+	country_settle(&x.c);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM name WHERE id = 'p1'"));
+	assert_recovered(&x, "name_store_join", "j1", "missing");
+	assert_int_equal(1, open_offers(&x));
 	end(&x);
 }
 
@@ -771,6 +845,177 @@ static void an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_
 	end(&x);
 }
 
+static int64_t kept(struct ill *x, const char *kind)
+{
+	return number(central(x), "SELECT count(*) FROM sync_waiting WHERE kind = '%s' AND code = 'restored' AND done_us IS NULL", kind);
+}
+
+/* A round in which the site begins a branch, but whose first push, or its answer, is lost. */
+static void begin_branch(struct ill *x, enum loopback_fault fault)
+{
+	put_location(site(x, 0), "l8", 1, "new");
+	loopback_arm(&x->c.site[0].line, fault, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x->c, 0));
+	assert_int_equal(1, number(site(x, 0), "SELECT echo FROM sync_link"));
+}
+
+static void what_is_edited_until_the_site_has_caught_up_replaces_nothing_silently(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l1", 1, "lost");
+	put_barcode(site(&x, 0), "b1", "lost");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	begin_branch(&x, LOOPBACK_LOSE_REQUEST);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	put_barcode(site(&x, 0), "b1", "edited");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'edited'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE gtin = 'edited'"));
+	assert_int_equal(2, kept(&x, "conflict"));
+	put_location(site(&x, 0), "l1", 1, "later");
+	put_barcode(site(&x, 0), "b1", "later");
+	assert_healed(&x);
+	assert_int_equal(2, kept(&x, "conflict"));
+	end(&x);
+}
+
+static void what_a_site_edits_again_before_it_has_caught_up_is_no_conflict(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l2", 1, "lost");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	put_location(site(&x, 0), "l1", 1, "edited");
+	begin_branch(&x, LOOPBACK_LOSE_ANSWER);
+	put_location(site(&x, 0), "l1", 1, "again");
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'again'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM stocktake WHERE stocktake_number = 2"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_waiting"));
+	end(&x);
+}
+
+/* Made and deleted between two pushes: central never had the record. */
+static void a_lost_delete_of_what_central_never_had_is_kept(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_location(site(&x, 0), "l2", 1, "unpushed");
+	put_stocktake(site(&x, 0), "t1", 1, 2);
+	old = save_site(&x, 0);
+	run(site(&x, 0), "DELETE FROM location WHERE id = 'l2'");
+	run(site(&x, 0), "DELETE FROM stocktake_line");
+	run(site(&x, 0), "DELETE FROM stocktake");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND code = 'restored'"
+					       " AND record_id = 'l2' AND frame LIKE '%%\"a\":\"D\"%%'"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM stocktake"));
+	assert_int_equal(3, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine'"));
+	end(&x);
+}
+
+static void put_contact(struct sync_db *db, const char *id, const char *body)
+{
+	run(db,
+	    "INSERT INTO contact_form(id, reply_email, body, created_datetime, user_id, username, store_id, contact_type)"
+	    "    VALUES ('%s', 'a@b', '%s', '2026-11-24T10:00:00', 'somebody', 'somebody', 'store1', 'SUPPORT')"
+	    " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+	    id, body);
+}
+
+/* Nothing of it is in the outbox. */
+static void what_goes_to_nobody_is_not_replaced_silently(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_contact(site(&x, 0), "c1", "before");
+	country_settle(&x.c);
+	put_contact(site(&x, 0), "c2", "the same");
+	put_contact(site(&x, 0), "c3", "unpushed");
+	old = save_site(&x, 0);
+	put_contact(site(&x, 0), "c1", "lost");
+	country_settle(&x.c);
+	run(site(&x, 0), "DELETE FROM contact_form WHERE id = 'c3'");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	put_contact(site(&x, 0), "c1", "edited");
+	put_contact(site(&x, 0), "c4", "new");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM contact_form WHERE id = 'c1' AND body = 'edited'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 'c1' AND frame LIKE '%%lost%%'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 'c3'"));
+	assert_int_equal(2, kept(&x, "conflict"));
+	end(&x);
+}
+
+/* Central knew the edit when it deleted the record; the site has lost that it ever pushed it. */
+static void what_others_did_meanwhile_is_not_replaced_silently(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_location(site(&x, 0), "l2", 1, "unpushed");
+	put_location(site(&x, 0), "l3", 1, "unpushed");
+	old = save_site(&x, 0);
+	country_settle(&x.c);
+	run(central(&x), "DELETE FROM location WHERE id = 'l2'");
+	put_location(central(&x), "l3", 1, "by central");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM location WHERE name = 'unpushed'"));
+	assert_int_equal(2, kept(&x, "conflict"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE site_id = 0"));
+	end(&x);
+}
+
+/* Of the group that was edited the site pushes one line; another one is of the lost history. */
+static void a_group_that_has_two_histories_is_not_mixed(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	put_stocktake(site(&x, 0), "t2", 1, 3);
+	country_settle(&x.c);
+	put_stocktake(site(&x, 0), "t3", 1, 3);
+	old = save_site(&x, 0);
+	run(site(&x, 0), "UPDATE stocktake_line SET item_name = 'lost' WHERE id = 't1-1'");
+	run(site(&x, 0), "DELETE FROM stocktake_line WHERE id = 't1-2'");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	run(site(&x, 0), "UPDATE stocktake_line SET item_name = 'edited' WHERE id IN ('t1-3', 't2-3')");
+	assert_healed(&x);
+	assert_int_equal(1, kept(&x, "quarantine"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting"));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM stocktake_line WHERE item_name = 'edited'"));
+	assert_int_equal(2, number(site(&x, 0), "SELECT count(*) FROM stocktake_line WHERE stocktake_id = 't1'"));
+	run(site(&x, 0), "UPDATE stocktake_line SET item_name = 'edited' WHERE id = 't1-3'");
+	assert_healed(&x);
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM stocktake_line WHERE item_name = 'edited'"));
+	end(&x);
+}
+
 /* The image knows checkpoints that central has forgotten, by the rule: it pushes again what had been confirmed. */
 static void what_was_confirmed_before_does_not_come_back_over_what_was_lost(void **state)
 {
@@ -843,6 +1088,32 @@ static void what_waits_since_before_the_restore_is_taken_when_it_is_possible(voi
 	end(&x);
 }
 
+/* In the inbox an edit takes the place of the one before. */
+static void what_waits_is_not_replaced_silently_by_what_is_older(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_location(site(&x, 0), "l2", 1, "unpushed");
+	put_location(site(&x, 0), "l3", 1, "unpushed");
+	put_stocktake(site(&x, 0), "t1", 1, 2);
+	old = save_site(&x, 0);
+	run(site(&x, 0), "UPDATE location SET name = 'lost', location_type_id = 'lt1' WHERE id = 'l2'");
+	run(site(&x, 0), "UPDATE location SET location_type_id = 'lt1' WHERE id = 'l3'");
+	run(site(&x, 0), "DELETE FROM stocktake_line WHERE id = 't1-2'");
+	run(site(&x, 0), "UPDATE stocktake_line SET location_id = 'l2' WHERE id = 't1-1'");
+	country_settle(&x.c);
+	assert_int_equal(4, number(central(&x), "SELECT count(*) FROM sync_inbox WHERE record_id <> 't1-2'"));
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM location WHERE name = 'unpushed'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 'l2' AND frame LIKE '%%lost%%'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 't1-1' AND kind = 'conflict'"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_inbox"));
+	end(&x);
+}
+
 /* Acknowledged, and nowhere else any more. */
 static void parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person(void **state)
 {
@@ -857,7 +1128,6 @@ static void parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person(voi
 	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
 	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_spool"));
 	restore_site(&x, 0, old);
-	put_location(site(&x, 0), "l2", 1, "new");
 	assert_healed(&x);
 	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM sync_spool"));
 	assert_int_equal(4, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine' AND code = 'restored'"));
@@ -1010,6 +1280,18 @@ static void the_copy_that_lives_on_may_be_restored_like_any_site(void **state)
 	end(&x);
 }
 
+static void work_and_reset(struct ill *x, size_t image)
+{
+	for (int night = 0; night < 5; night++) {
+		for (int i = 0; i < 3; i++) {
+			put_location(site(x, 0), (char[]){ 'n', (char)('0' + night), (char)('0' + i), 0 }, 1, "work");
+			assert_healed(x);
+		}
+		restore_site(x, 0, image);
+	}
+	assert_healed(x);
+}
+
 static void a_nightly_reset_to_one_image_is_no_copy(void **state)
 {
 	struct ill x;
@@ -1017,15 +1299,30 @@ static void a_nightly_reset_to_one_image_is_no_copy(void **state)
 
 	begin(&x, state, 1);
 	image = save_site(&x, 0);
-	for (int night = 0; night < 5; night++) {
-		for (int i = 0; i < 3; i++) {
-			put_location(site(&x, 0), (char[]){ 'n', (char)('0' + night), (char)('0' + i), 0 }, 1, "work");
-			assert_healed(&x);
-		}
-		restore_site(&x, 0, image);
-	}
-	assert_healed(&x);
+	work_and_reset(&x, image);
 	assert_int_equal(16, number(site(&x, 0), "SELECT count(*) FROM location"));
+	end(&x);
+}
+
+/* The image has pushes that central lost, and central some that are in no image. */
+static void a_nightly_reset_while_central_is_restored_is_no_copy(void **state)
+{
+	struct ill x;
+	size_t image, older, newer;
+
+	begin(&x, state, 1);
+	older = save_central(&x);
+	push_often(&x, 2);
+	image = save_site(&x, 0);
+	push_often(&x, 2);
+	newer = save_central(&x);
+	restore_central(&x, older);
+	restore_site(&x, 0, image);
+	work_and_reset(&x, image);
+	restore_central(&x, newer);
+	work_and_reset(&x, image);
+	restore_central(&x, older);
+	work_and_reset(&x, image);
 	end(&x);
 }
 
@@ -1144,15 +1441,6 @@ static void a_failure_of_the_sites_database_while_healing_is_survived(void **sta
 }
 
 /* the site's changelog, when central has changed the record since */
-
-/* Over the thinned list of pushes, and with nothing to do with the record at hand. */
-static void push_often(struct ill *x, int times)
-{
-	for (int i = 0; i < times; i++) {
-		put_location(site(x, 0), "often", 1, i % 2 ? "odd" : "even");
-		assert_int_equal(SYNC_OK, country_round(&x->c, 0));
-	}
-}
 
 static void what_was_made_again_elsewhere_is_not_deleted_again(void **state)
 {
@@ -1348,6 +1636,94 @@ static void news_in_a_file_wait_until_the_site_has_offered(void **state)
 	end(&x);
 }
 
+/* Its row had moved up in the history that is lost, behind what the site was given; central has it where it was. */
+static void what_was_passed_because_it_had_moved_comes_when_the_move_is_lost(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	for (int i = 0; i < 6; i++)
+		put_unit(central(&x), (char[]){ 'u', (char)('0' + i), 0 }, "before");
+	loopback_work(&x.c.site[0].line);
+	old = save_central(&x);
+	sync_server_chunk(x.c.site[0].line.server, 2);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 2, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	put_unit(central(&x), "u2", "after");
+	loopback_work(&x.c.site[0].line);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 2, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'u2'"));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'u4'"));
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM unit WHERE id = 'u2' AND name = 'before'"));
+	end(&x);
+}
+
+/* A group that went whole at first goes in parts: their numbers rise, the edits that they reach do not. */
+static void an_older_push_may_reach_further(void **state)
+{
+	struct ill x;
+	size_t older, newer;
+
+	begin(&x, state, 1);
+	older = save_central(&x);
+	put_stocktake(site(&x, 0), "t1", 1, 6);
+	country_settle(&x.c);
+	newer = save_central(&x);
+	restore_central(&x, older);
+	x.c.o.chunk_max = 1;
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 6, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	restore_central(&x, newer);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_NONE, 1, 0);
+	assert_healed(&x);
+	assert_int_equal(6, number(central(&x), "SELECT count(*) FROM stocktake_line"));
+	end(&x);
+}
+
+/* What is pushed again is as central had changed it; a central that finds back the first push has the number, and not that. */
+static void what_is_pushed_again_is_another_edit(void **state)
+{
+	struct ill x;
+	size_t older, newer;
+
+	begin(&x, state, 1);
+	older = save_central(&x);
+	put_barcode(site(&x, 0), "b2", "of the site");
+	country_settle(&x.c);
+	newer = save_central(&x);
+	put_barcode(central(&x), "b2", "of central");
+	country_settle(&x.c);
+	restore_central(&x, older);
+	assert_healed(&x);
+	restore_central(&x, newer);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE id = 'b2' AND gtin = 'of central'"));
+	end(&x);
+}
+
+/* Central never had these lines, and yet they go with the others of their group. */
+static void what_is_taken_from_a_site_goes_with_its_group(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_stocktake(central(&x), "t1", 1, 3);
+	country_settle(&x.c);
+	restore_central(&x, old);
+	put_stocktake(central(&x), "t1", 1, 1);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM stocktake_line"));
+	assert_int_equal(2, number(central(&x), "SELECT count(*) FROM sync_outbox WHERE action = 'X' AND entity = 'stocktake_line' AND root_id = 't1'"));
+	end(&x);
+}
+
 static void what_is_yet_to_be_replaced_is_offered_again(void **state)
 {
 	struct ill x;
@@ -1466,6 +1842,9 @@ int main(void)
 		TESTDB_BOTH(what_a_restored_central_lost_comes_back),
 		TESTDB_BOTH(a_restore_that_is_noticed_late_loses_nothing),
 		TESTDB_BOTH(a_delete_that_central_lost_is_offered),
+		TESTDB_BOTH(a_lost_delete_of_a_lost_record_is_offered),
+		TESTDB_BOTH(a_delete_that_central_knows_is_not_offered),
+		TESTDB_BOTH(what_is_offered_goes_where_it_is_not_due_although_central_has_it_so),
 		TESTDB_BOTH(what_its_site_pushes_again_needs_nobody),
 		TESTDB_BOTH(the_latest_version_that_a_site_has_is_the_one_to_accept),
 		TESTDB_BOTH(where_the_log_does_not_reach_everything_is_offered),
@@ -1488,15 +1867,23 @@ int main(void)
 		TESTDB_BOTH(what_a_restored_site_lost_comes_back),
 		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),
+		TESTDB_BOTH(what_is_edited_until_the_site_has_caught_up_replaces_nothing_silently),
+		TESTDB_BOTH(what_a_site_edits_again_before_it_has_caught_up_is_no_conflict),
+		TESTDB_BOTH(a_lost_delete_of_what_central_never_had_is_kept),
+		TESTDB_BOTH(what_goes_to_nobody_is_not_replaced_silently),
+		TESTDB_BOTH(what_others_did_meanwhile_is_not_replaced_silently),
+		TESTDB_BOTH(a_group_that_has_two_histories_is_not_mixed),
 		TESTDB_BOTH(what_was_confirmed_before_does_not_come_back_over_what_was_lost),
 		TESTDB_BOTH(edits_made_before_the_first_contact_may_be_many),
 		TESTDB_BOTH(what_waits_since_before_the_restore_is_taken_when_it_is_possible),
+		TESTDB_BOTH(what_waits_is_not_replaced_silently_by_what_is_older),
 		TESTDB_BOTH(parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person),
 		TESTDB_BOTH(both_may_be_restored_several_times),
 		TESTDB_BOTH(a_lost_answer_is_told_from_a_restored_site),
 		TESTDB_BOTH(a_copy_is_found_and_one_of_the_two_is_chosen),
 		TESTDB_BOTH(the_copy_that_lives_on_may_be_restored_like_any_site),
 		TESTDB_BOTH(a_nightly_reset_to_one_image_is_no_copy),
+		TESTDB_BOTH(a_nightly_reset_while_central_is_restored_is_no_copy),
 		TESTDB_BOTH(faults_while_healing_do_no_harm),
 		ON_SQLITE(healing_cut_at_any_byte_goes_on),
 		ON_SQLITE(a_failure_of_the_sites_database_while_healing_is_survived),
@@ -1507,6 +1894,10 @@ int main(void)
 		TESTDB_BOTH(what_a_restored_central_had_taken_from_a_site_comes_back),
 		TESTDB_BOTH(what_went_from_a_site_beyond_its_log_comes_back),
 		TESTDB_BOTH(central_may_be_restored_again_before_the_site_pulls),
+		TESTDB_BOTH(what_was_passed_because_it_had_moved_comes_when_the_move_is_lost),
+		TESTDB_BOTH(an_older_push_may_reach_further),
+		TESTDB_BOTH(what_is_pushed_again_is_another_edit),
+		TESTDB_BOTH(what_is_taken_from_a_site_goes_with_its_group),
 		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
 		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),
 		TESTDB_BOTH(a_site_that_lapsed_is_waited_for_once_all_is_offered),

@@ -801,7 +801,6 @@ static void tidy(struct sync_db *db, const char *item)
 	settle(db);
 }
 
-/* They have said nothing yet, and were given what there was then. */
 static void a_position_that_a_site_may_name_stays_known(void **state)
 {
 	static const char first[] = "SELECT count(*) FROM sync_routing WHERE ordinal = 1";
@@ -809,9 +808,10 @@ static void a_position_that_a_site_may_name_stays_known(void **state)
 
 	PUT(db, "item", "h");
 	settle(db);
+	run_sql(db, "UPDATE sync_site SET all_seq = 1, all_id = (SELECT id FROM sync_routing WHERE ordinal = 1)");
 	tidy(db, "i");
 	assert_int_equal(1, number_of(db, first));
-	run_sql(db, "UPDATE sync_site SET all_seq = 1000, own_seq = 1000 WHERE site_id = 1");
+	run_sql(db, "UPDATE sync_site SET all_seq = 1000, all_id = '' WHERE site_id = 1");
 	tidy(db, "k");
 	assert_int_equal(1, number_of(db, first));
 	run_sql(db, "UPDATE sync_site SET revoked_us = 1 WHERE site_id <> 1");
@@ -824,15 +824,13 @@ static void a_position_that_a_site_may_name_stays_known(void **state)
 static void a_stream_that_stands_still_keeps_only_its_own_position_known(void **state)
 {
 	struct sync_db *db = country(state);
-	char sql[160];
 
 	for (int i = 0; i < 4; i++) {
 		PUT(db, "item", "h");
 		settle(db);
 	}
-	snprintf(sql, sizeof sql, "UPDATE sync_site SET all_seq = %" PRId64 ", own_seq = (SELECT seq FROM sync_routing WHERE ordinal = 3)",
-		 newest_seq(db));
-	run_sql(db, sql);
+	run_sql(db, "UPDATE sync_site SET (all_seq, all_id) = (SELECT seq, id FROM sync_routing ORDER BY seq DESC LIMIT 1),"
+		    "    (own_seq, own_id) = (SELECT seq, id FROM sync_routing WHERE ordinal = 3)");
 	tidy(db, "i");
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal IN (1, 2, 4)"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_routing WHERE ordinal = 3"));

@@ -309,6 +309,17 @@ enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[stati
 	return SYNC_OK;
 }
 
+enum sync_status sync_routing_known(struct sync_db *db, const struct sync_checkpoint *at, bool *ret, struct sync_error *err)
+{
+	static const char find[] = "SELECT 1 FROM sync_routing WHERE id = $1 AND seq >= $2";
+	int64_t found = at->seq == 0 && !at->id[0];
+
+	if (at->id[0])
+		TRY(sync_db_number(db, find, SYNC_ARGS(sync_text(at->id), sync_int(at->seq)), 0, &found, err));
+	*ret = found != 0;
+	return SYNC_OK;
+}
+
 enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordinal, int64_t now_us, struct sync_error *err)
 {
 	static const char put[] = "INSERT INTO sync_routing(seq, id, at_us, ordinal)"

@@ -75,5 +75,7 @@ enum sync_status sync_routing_put(struct sync_db *db, int64_t seq, int64_t ordin
 /** The id of the routing transaction that gave seq; empty for 0 and when it is not known. */
 enum sync_status sync_routing_id(struct sync_db *db, int64_t seq, char ret[static SYNC_CHECKPOINT_ID + 1],
 				 struct sync_error *err);
+/** Whether there is a routing transaction of a place's id, and the place is not beyond it; or the place is the beginning. */
+enum sync_status sync_routing_known(struct sync_db *db, const struct sync_checkpoint *at, bool *ret, struct sync_error *err);
 
 #endif

@@ -159,7 +159,7 @@ CREATE TABLE sync_link (
 	fork_id        text NOT NULL DEFAULT '',
 	fork_seq       bigint NOT NULL DEFAULT 0,
 	fork_sure      bigint NOT NULL DEFAULT 0, -- with edits upto this that central had confirmed,
-	fork_upto      bigint NOT NULL DEFAULT 0, -- and upto this that were made before,
+	fork_upto      bigint NOT NULL DEFAULT 0, -- and upto this that were made before the site had caught up,
 	fork_all       bigint NOT NULL DEFAULT 0, -- while this was held of each stream
 	fork_own       bigint NOT NULL DEFAULT 0,
 	offer          bigint NOT NULL DEFAULT 0, -- enum sync_loss, 4: see offer.h; nothing but offers is exchanged
@@ -203,7 +203,7 @@ CREATE TABLE sync_changelog (
 	source    bigint NOT NULL,       -- site whose record the integrator applied, 0 is central itself; R: that site
 	at_us     bigint NOT NULL,
 	old       text,                  -- routing values before, JSON array; null for an insert; [] when nobody knows
-	new       text                   -- routing values after, null for a delete; R: id of its group's root as the site has it, or null
+	new       text                   -- routing values after; R, and a delete of what was not here: id of its group's root as the site has it, or null
 ) @queue;
 CREATE INDEX sync_changelog_own ON sync_changelog(record_id) WHERE source = 0;
 
@@ -240,7 +240,8 @@ CREATE TABLE sync_site (
 	fork_upto      bigint NOT NULL DEFAULT 0, -- upto here they may have been overtaken by what it lost, which
 	fork_all       bigint NOT NULL DEFAULT 0, -- was routed above these places
 	fork_own       bigint NOT NULL DEFAULT 0,
-	fork_above     bigint NOT NULL DEFAULT 0, -- edits upto here came before the branch began
+	fork_above     bigint NOT NULL DEFAULT 0, -- edits upto here came before the branch began,
+	fork_routed    bigint NOT NULL DEFAULT 0, -- and what is routed above here of its own is of the branch itself
 	rival          text,             -- branch of a second copy of its database: both are refused until a person says which lives
 	stopped        text,             -- branch that a person has stopped
 	offered        bigint NOT NULL DEFAULT 0, -- messages of offers that were taken
@@ -279,6 +280,7 @@ CREATE TABLE sync_routing (
 	ordinal bigint NOT NULL          -- rises by one; decides which are kept for long
 );
 CREATE INDEX sync_routing_at ON sync_routing(at_us);
+CREATE INDEX sync_routing_id ON sync_routing(id);
 
 CREATE TABLE sync_job (
 	id      @serial,

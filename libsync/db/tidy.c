@@ -119,12 +119,10 @@ static enum sync_status thin(struct sync_db *db, const struct sync_checkpoint *n
 			     struct sync_error *err)
 {
 	static const char forget[] =
-	    "DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal AND seq NOT IN ("
-	    "    SELECT coalesce((SELECT min(r.seq) FROM sync_routing r WHERE r.seq >= s.all_seq), 0)"
-	    "        FROM sync_site s WHERE " GOES_ON
+	    "DELETE FROM sync_routing WHERE at_us < $1 AND (ordinal & -ordinal) * $2 < $3 - ordinal AND id NOT IN ("
+	    "    SELECT s.all_id FROM sync_site s WHERE " GOES_ON
 	    "    UNION ALL"
-	    "    SELECT coalesce((SELECT min(r.seq) FROM sync_routing r WHERE r.seq >= s.own_seq), 0)"
-	    "        FROM sync_site s WHERE " GOES_ON
+	    "    SELECT s.own_id FROM sync_site s WHERE " GOES_ON
 	    ")";
 
 	return sync_db_run(db, forget, SYNC_ARGS(sync_int(before_us), sync_int(KEEP_CLOSE), sync_int(newest->ordinal)), NULL,

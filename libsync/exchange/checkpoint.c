@@ -96,13 +96,6 @@ enum sync_status sync_checkpoint_list(struct sync_db *db, int64_t peer, struct s
 	return SYNC_OK;
 }
 
-enum sync_status sync_checkpoint_drop(struct sync_db *db, int64_t peer, int64_t ordinal, struct sync_error *err)
-{
-	static const char drop[] = "DELETE FROM sync_checkpoint WHERE peer = $1 AND way = 'push' AND ordinal > $2";
-
-	return sync_db_run(db, drop, SYNC_ARGS(sync_int(peer), sync_int(ordinal)), NULL, NULL, err);
-}
-
 enum sync_status sync_checkpoint_abandoned(struct sync_db *db, int64_t peer, const char *id, bool *ret, struct sync_error *err)
 {
 	static const char was[] = "SELECT abandoned FROM sync_checkpoint WHERE peer = $1 AND id = $2 AND way = 'push'";

@@ -27,9 +27,6 @@ enum sync_status sync_checkpoint_find(struct sync_db *db, int64_t peer, const ch
 enum sync_status sync_checkpoint_list(struct sync_db *db, int64_t peer, struct sync_arena *arena, const struct sync_checkpoint **ret,
 				      size_t *ret_n, struct sync_error *err);
 
-/** Forget those above an ordinal: nobody else has them. */
-enum sync_status sync_checkpoint_drop(struct sync_db *db, int64_t peer, int64_t ordinal, struct sync_error *err);
-
 /** Central: whether a site has left this one, and gone on elsewhere. */
 enum sync_status sync_checkpoint_abandoned(struct sync_db *db, int64_t peer, const char *id, bool *ret, struct sync_error *err);
 

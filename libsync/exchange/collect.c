@@ -118,6 +118,8 @@ static enum sync_status join_row(void *ctx, const struct sync_inbox_row *row, st
 	item->waited = new;
 	if (new)
 		return SYNC_OK;
+	item->was = r;
+	item->was_line = line;
 	sync_root_of(item->r, &root_entity, &root_id);
 	if (!sync_view_eq(row->root_id, root_id)) /* the rest of that group may have waited for this record only */
 		TRY(c->freed(c->ctx, row, err));

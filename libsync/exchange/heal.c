@@ -156,22 +156,35 @@ static enum sync_status put_pushes(struct healing *x, struct sync_error *err)
 			   NULL, NULL, err);
 }
 
+static enum sync_status put_branch(struct healing *x, struct sync_error *err)
+{
+	static const char set[] =
+	    "UPDATE sync_link SET branch = $1, echo = $2, fork = $3, fork_ordinal = $4, fork_id = $5, fork_seq = $6,"
+	    "    fork_sure = $7, fork_upto = $8, fork_all = $9, fork_own = $10";
+	const struct sync_fork *f = &x->link->fork;
+
+	sync_random_hex(x->link->branch, SYNC_BRANCH);
+	return sync_db_run(x->db, set,
+			   SYNC_ARGS(sync_text(x->link->branch), sync_int(x->link->echo), sync_int(f->made), sync_int(f->common.ordinal),
+				     sync_text(f->common.id), sync_int(f->common.seq), sync_int(f->sure), sync_int(f->upto),
+				     sync_int(f->all_seq), sync_int(f->own_seq)),
+			   NULL, NULL, err);
+}
+
 /*
  * A central that has lost edits of this branch may have lost what it was told of it. If this site was restored as well, it gives
- * numbers again that it lost: a version is named by its branch, too.
+ * numbers again that it lost: a version is named by its branch, too. An older push may reach further by its edits: after it central
+ * lost that one as well, and a group that was in it went again, in parts.
  */
 static enum sync_status go_back_with_pushes(struct healing *x, struct sync_error *err)
 {
-	static const char set[] = "UPDATE sync_link SET branch = $1, fork = $2";
-	const struct sync_checkpoint *stored = &x->a->stored, *out = &x->link->out;
+	const struct sync_checkpoint *stored = &x->a->stored;
+	struct sync_fork *f = &x->link->fork;
 
-	if (stored->ordinal > out->ordinal || stored->seq > out->seq)
-		return sync_fail(err, SYNC_EBADFRAME,
-				 "central has checkpoint %" PRId64 " upto %" PRId64 ", before it confirmed %" PRId64 " upto %" PRId64,
-				 stored->ordinal, stored->seq, out->ordinal, out->seq);
-	sync_random_hex(x->link->branch, SYNC_BRANCH);
-	x->link->fork.made |= x->link->fork.upto > stored->seq;
-	TRY(sync_db_run(x->db, set, SYNC_ARGS(sync_text(x->link->branch), sync_int(x->link->fork.made)), NULL, NULL, err));
+	if (!f->made)
+		f->common = *stored;
+	f->made |= f->upto > stored->seq;
+	TRY(put_branch(x, err));
 	return put_pushes(x, err);
 }
 
@@ -210,8 +223,9 @@ static enum sync_status move_edits(const struct healing *x, int64_t common, int6
 }
 
 /*
- * A branch that central was never told of began where it began, and what one branch has still to push was overtaken since it
- * began. What central had confirmed is older than whatever it has besides, unless it has lost that.
+ * A branch that central was never told of began where it began, and what one branch has still to push, or makes before the site has
+ * caught up, was overtaken since it began. What central had confirmed is older than whatever it has besides, unless it has lost
+ * that.
  */
 static void set_fork(struct healing *x, const struct sync_checkpoint *common, int64_t newest, int64_t by)
 {
@@ -222,32 +236,19 @@ static void set_fork(struct healing *x, const struct sync_checkpoint *common, in
 
 	if (!f->made)
 		f->common = *common;
-	if (!f->made && x->link->out.seq >= f->upto) {
+	if (!f->made && !x->link->echo && x->link->out.seq >= f->upto) {
 		f->all_seq = at->all.seq;
 		f->own_seq = at->own.seq;
 	}
 	f->sure = by && sure > common->seq ? sure + by : 0;
 	f->upto = by ? newest + by : 0;
-	f->made = true;
+	f->made = x->link->echo = true;
 }
 
-static enum sync_status put_branch(struct healing *x, struct sync_error *err)
-{
-	static const char set[] =
-	    "UPDATE sync_link SET branch = $1, echo = 1, fork = 1, fork_ordinal = $2, fork_id = $3, fork_seq = $4,"
-	    "    fork_sure = $5, fork_upto = $6, fork_all = $7, fork_own = $8";
-	struct sync_link *l = x->link;
-
-	sync_random_hex(l->branch, SYNC_BRANCH);
-	l->echo = true;
-	return sync_db_run(x->db, set,
-			   SYNC_ARGS(sync_text(l->branch), sync_int(l->fork.common.ordinal), sync_text(l->fork.common.id),
-				     sync_int(l->fork.common.seq), sync_int(l->fork.sure), sync_int(l->fork.upto),
-				     sync_int(l->fork.all_seq), sync_int(l->fork.own_seq)),
-			   NULL, NULL, err);
-}
-
-/* From here on central's newest is this site's, too: exactly the moved edits are above it. */
+/*
+ * From here on central's newest is this site's, too: exactly the moved edits are above it. Pushes that central does not know stay in
+ * the list: a central that finds them back is to see that this is the site that made them, and no copy of it that had left before.
+ */
 static enum sync_status branch(struct healing *x, struct sync_error *err)
 {
 	static const char last[] = "SELECT max(seq) FROM sync_changelog";
@@ -259,7 +260,6 @@ static enum sync_status branch(struct healing *x, struct sync_error *err)
 	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, &newest, err));
 	if (newest > common.seq)
 		TRY(move_edits(x, common.seq, newest, &by, err));
-	TRY(sync_checkpoint_drop(x->db, 0, common.ordinal, err));
 	TRY(sync_checkpoint_put(x->db, 0, stored, x->link->made.ordinal, err));
 	set_fork(x, &common, newest, by);
 	TRY(put_branch(x, err));

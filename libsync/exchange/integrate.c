@@ -250,6 +250,7 @@ static enum sync_status integrate_lot(struct work *w, struct sync_lot *lot, stru
 	if (sync_lot_judged(lot)) {
 		TRY(sync_keep_losers(lot, err));
 		TRY(sync_keep_replaced(lot, err));
+		TRY(sync_keep_deletes(lot, err));
 	}
 	TRY(apply(w, lot, err));
 	TRY(sync_keep_versions(lot, err));

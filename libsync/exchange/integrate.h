@@ -79,5 +79,8 @@ enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view 
 /** The same of records as the site has them: central need not have them, and yet they stay in their groups. */
 enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const struct sync_record *const *r, size_t n,
                                      struct sync_error *err);
+/** Put deletes of what central does not have into the queue, as a trigger does with those of what it has. */
+enum sync_status sync_queue_deletes(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+                                    struct sync_error *err);
 
 #endif

@@ -253,6 +253,12 @@ struct sync_options sync_options_of(const struct sync_options *o)
 	return full;
 }
 
+/* Until central knows where the branch began, and which of its edits were made before the site had caught up. */
+static bool tells_fork(const struct sync_link *link)
+{
+	return link->fork.made || link->echo || link->out.seq < link->fork.upto;
+}
+
 struct sync_header sync_link_header(const struct sync_link *link)
 {
 	struct sync_header h = {
@@ -268,7 +274,8 @@ struct sync_header sync_link_header(const struct sync_link *link)
 		.offered = link->offered,
 	};
 
-	if (!h.fork.made) /* central knows it */
+	h.fork.made = tells_fork(link);
+	if (!h.fork.made)
 		h.fork = (struct sync_fork){ 0 };
 	memcpy(h.branch, link->branch, sizeof h.branch);
 	memcpy(h.rest, link->rest, sizeof h.rest);

@@ -21,7 +21,7 @@ enum sync_merit {
 	SYNC_WINS,   /* applies, and what central has is kept as a conflict copy */
 	SYNC_LOSES,  /* is kept as a conflict copy itself */
 	SYNC_REPEATS, /* central has had it before */
-	SYNC_OVERTAKEN /* central has a later one of the same site, which has lost it */
+	SYNC_OVERTAKEN /* central has a later one, of which its site, having been restored, does not know */
 };
 
 /** Why a record waits or is refused; code NULL: it is not at fault itself. */
@@ -49,11 +49,14 @@ struct sync_item {
 	bool waited;             /* it comes out of the inbox */
 	const char *was_code;    /* why it, or an older edit that it replaces, waited there; or NULL */
 	int64_t was_seq;
+	const struct sync_record *was; /* that older edit, or NULL; and its frame */
+	struct sync_view was_line;
 	struct sync_reason why;
 	enum sync_fate fate;     /* what that reason speaks for */
 	bool exists;             /* central: a version is stored */
 	enum sync_merit merit;
-	bool replaces;           /* central: a later edit of the same site, which has lost it */
+	bool replaces;           /* central: a later edit, of which its site, having been restored, does not know */
+	int64_t replaced_of;     /* whose that is */
 	const struct sync_current *current; /* central, "any" entities: or NULL */
 	struct sync_view version;           /* of the edit; "any" entities */
 	int64_t edited_us;                  /* the same */
@@ -158,14 +161,16 @@ enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err)
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err);
 /** Central: what each edit of an "any" record is worth (conflict.c). */
 enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err);
-/** Central: edits of a site that was restored which are older than what it lost (restored.c). */
+/** Central: edits of a site that was restored which are older than what it does not know of; may fail groups (restored.c). */
 enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *err);
 /** What a put names exists, and what a delete removes is not named; after all that may fail groups (references.c). */
 enum sync_status sync_check_references(struct sync_lot *lot, struct sync_error *err);
 /** Central: keep the losers of conflicts that are decided, before the winners are applied (conflict.c). */
 enum sync_status sync_keep_losers(struct sync_lot *lot, struct sync_error *err);
-/** Central: keep what a restored site has lost and now replaces, before that is applied (restored.c). */
+/** Central: keep what a restored site replaces without knowing it, before that is applied (restored.c). */
 enum sync_status sync_keep_replaced(struct sync_lot *lot, struct sync_error *err);
+/** Central: a delete of what it does not have is noted, too (restored.c). */
+enum sync_status sync_keep_deletes(struct sync_lot *lot, struct sync_error *err);
 /** Remember the versions of what was applied (conflict.c). */
 enum sync_status sync_keep_versions(struct sync_lot *lot, struct sync_error *err);
 /** Central: quarantine what is refused (verdict.c). */

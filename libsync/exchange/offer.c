@@ -12,6 +12,7 @@
 #include "exchange/link.h"
 #include "exchange/pulled.h"
 #include "exchange/verify.h"
+#include "schema/capture.h"
 
 /*
  * sync_pulled, behind the place that both know -> sync_offer        a row per transaction
@@ -59,6 +60,18 @@ enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, in
 
 /* collecting */
 
+/*
+ * What is pushed again is the record as it is now. If it came from central since it was pushed first, a central that finds that push
+ * back has another one under the number: it is another edit. What a new branch moved has new numbers, by which central judges it.
+ */
+static enum sync_status renew(struct sync_db *db, struct sync_view entity, struct sync_view id, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_changelog SET seq = " SYNC_NEWEST_SEQ " + 1"
+				  "    WHERE entity = $1 AND record_id = $2 AND seq > (SELECT max(out_upto, fork * fork_upto) FROM sync_link)";
+
+	return sync_db_run(db, set, SYNC_ARGS(sync_string(entity), sync_string(id)), NULL, NULL, err);
+}
+
 /* What came last is what counts. */
 static enum sync_status collect(void *ctx, struct sync_view entity, struct sync_view id, enum sync_action action, int64_t seq,
 				struct sync_error *err)
@@ -67,6 +80,7 @@ static enum sync_status collect(void *ctx, struct sync_view entity, struct sync_
 				  "    ON CONFLICT (entity, record_id) DO UPDATE SET action = excluded.action, seq = excluded.seq";
 	const char text[] = { (char)action, '\0' };
 
+	TRY(renew(ctx, entity, id, err));
 	return sync_db_run(ctx, put, SYNC_ARGS(sync_string(entity), sync_string(id), sync_text(text), sync_int(seq)), NULL, NULL,
 			   err);
 }

@@ -6,6 +6,7 @@
 #include <libsync/site.h>
 
 #include "base/internal.h"
+#include "db/outbox.h"
 #include "exchange/checkpoint.h"
 #include "exchange/route.h"
 #include "exchange/spool.h"
@@ -69,15 +70,27 @@ static enum sync_status put_rival(struct sync_db *db, const struct sync_peer *p,
 	return sync_db_run(db, set, SYNC_ARGS(sync_text(branch), sync_int(p->site_id)), NULL, NULL, err);
 }
 
+/* What is spooled of it is of before, and is yet to be routed. */
 static enum sync_status put_fork(struct sync_db *db, const struct sync_peer *p, const struct sync_fork *f, struct sync_error *err)
 {
-	static const char set[] =
-	    "UPDATE sync_site SET fork_sure = $1, fork_upto = $2, fork_all = $3, fork_own = $4, fork_above = $5 WHERE site_id = $6";
+	static const char set[] = "UPDATE sync_site SET fork_sure = $1, fork_upto = $2, fork_all = $3, fork_own = $4, fork_above = $5,"
+				  "    fork_routed = $6 WHERE site_id = $7";
+	struct sync_checkpoint routed = { .seq = INT64_MAX };
 
+	if (p->spooled == 0)
+		TRY(sync_routing_newest(db, &routed, err));
 	return sync_db_run(db, set,
 			   SYNC_ARGS(sync_int(f->sure), sync_int(f->upto), sync_int(f->all_seq), sync_int(f->own_seq),
-				     sync_int(p->highest), sync_int(p->site_id)),
+				     sync_int(p->highest), sync_int(routed.seq), sync_int(p->site_id)),
 			   NULL, NULL, err);
+}
+
+/* The site goes on to edit before it has caught up. */
+static enum sync_status put_upto(struct sync_db *db, const struct sync_peer *p, const struct sync_fork *f, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_site SET fork_upto = $1 WHERE site_id = $2 AND fork_upto < $3";
+
+	return sync_db_run(db, set, SYNC_ARGS(sync_int(f->upto), sync_int(p->site_id), sync_int(f->upto)), NULL, NULL, err);
 }
 
 /* Once a person has stopped the branch that central has, whichever goes on in its place is no copy. */
@@ -87,8 +100,10 @@ enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, con
 	bool again;
 
 	*ret_copied = false;
-	if (!h->fork.made || strcmp(h->branch, p->branch) == 0 || SYNC_FAULT(branches_not_noted))
+	if (!h->fork.made || SYNC_FAULT(branches_not_noted))
 		return SYNC_OK;
+	if (strcmp(h->branch, p->branch) == 0)
+		return put_upto(db, p, &h->fork, err);
 	TRY(sync_checkpoint_abandoned(db, p->site_id, h->fork.common.id, &again, err));
 	*ret_copied = again && strcmp(p->stopped, p->branch) != 0;
 	if (*ret_copied) {
@@ -98,6 +113,21 @@ enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, con
 	TRY(sync_checkpoint_abandon(db, p->site_id, h->fork.common.ordinal, err));
 	TRY(sync_spool_quarantine_parts(db, p->site_id, err));
 	return put_fork(db, p, &h->fork, err);
+}
+
+bool sync_parted_leaves(const struct sync_peer *p, const struct sync_header *h)
+{
+	return p->spooled > 0 && h->fork.made && h->made.ordinal == 0 && strcmp(h->branch, p->branch) != 0 &&
+	       strcmp(h->base.id, p->in.id) == 0;
+}
+
+enum sync_status sync_parted_leave(struct sync_db *db, const struct sync_peer *p, struct sync_error *err)
+{
+	static const char set[] = "UPDATE sync_site SET spooled = (SELECT count(*) FROM sync_spool WHERE source = $1) WHERE site_id = $2";
+
+	TRY(sync_spool_quarantine_parts(db, p->site_id, err));
+	TRY(sync_spool_drop_parts(db, p->site_id, err));
+	return sync_db_run(db, set, SYNC_ARGS(sync_int(p->site_id), sync_int(p->site_id)), NULL, NULL, err);
 }
 
 /* offers */

@@ -18,6 +18,14 @@ enum sync_status sync_parted_answer(struct sync_db *db, const struct sync_peer *
 enum sync_status sync_parted_branch(struct sync_db *db, struct sync_peer *p, const struct sync_header *h, bool *ret_copied,
 				    struct sync_error *err);
 
+/**
+ * Whether a request shows that its site is in a branch that is new here, and has nothing to push that would say so: what is spooled
+ * may be parts of a group that the site does not go on with, and while anything is, it is sent nothing. sync_parted_leave() keeps
+ * those for a person.
+ */
+bool sync_parted_leaves(const struct sync_peer *p, const struct sync_header *h);
+enum sync_status sync_parted_leave(struct sync_db *db, const struct sync_peer *p, struct sync_error *err);
+
 /** A message of offers was taken, in its transaction. @param offered  the messages before it, as it says itself */
 enum sync_status sync_parted_offered(struct sync_db *db, int64_t site_id, const struct sync_checkpoint *offered,
 				     struct sync_error *err);

@@ -85,12 +85,10 @@ static bool may_miss_deletes(const struct sync_peer *p, int64_t seq, int64_t bef
 static enum sync_status check_stream(struct sync_db *db, const struct sync_peer *p, const struct sync_checkpoint *at, int64_t before,
 				     int *ret_loss, struct sync_error *err)
 {
-	char id[SYNC_CHECKPOINT_ID + 1];
 	int64_t forgotten = 0, thinned = 0;
 	bool known;
 
-	TRY(sync_routing_id(db, at->seq, id, err));
-	known = strcmp(id, at->id) == 0;
+	TRY(sync_routing_known(db, at, &known, err));
 	if (known && at->seq >= before && p->loaded)
 		return SYNC_OK;
 	TRY(sync_tidy_upto(db, sync_now_us(), &forgotten, err));

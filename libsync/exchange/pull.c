@@ -179,6 +179,15 @@ static bool has_caught_up(const struct applying *x)
 	return x->asked->echo && x->asked->unpushed == 0 && has_all(x);
 }
 
+/* What is here of edits by now was made without knowing all that was lost. */
+static enum sync_status end_echo(struct applying *x, struct sync_error *err)
+{
+	static const char last[] = "SELECT max(seq) FROM sync_changelog";
+
+	x->link->echo = false;
+	return sync_db_number(x->db, last, SYNC_NOARGS, 0, &x->link->fork.upto, err);
+}
+
 static void advance(struct applying *x)
 {
 	const struct sync_header *h = &x->a->h;
@@ -186,7 +195,6 @@ static void advance(struct applying *x)
 
 	if (!same(&link->out, &h->stored)) /* central has a push of this branch, and with it where that began */
 		link->fork.made = false;
-	link->echo = link->echo && !has_caught_up(x);
 	link->out = h->stored;
 	link->integrated = h->integrated;
 	/* another push was made ahead, and is sent now that this one is stored */
@@ -201,7 +209,8 @@ static enum sync_status put_link(const struct applying *x, struct sync_error *er
 {
 	static const char set[] =
 	    "UPDATE sync_link SET out_ordinal = $1, out_id = $2, out_upto = $3, out_integrated = $4, unanswered = $5,"
-	    "    all_seq = $6, all_id = $7, own_seq = $8, own_id = $9, verdict = $10, more = $11, rest = $12, echo = $13, fork = $14";
+	    "    all_seq = $6, all_id = $7, own_seq = $8, own_id = $9, verdict = $10, more = $11, rest = $12, echo = $13, fork = $14,"
+	    "    fork_upto = $15";
 	const struct sync_link *l = x->link;
 
 	return sync_db_run(x->db, set,
@@ -209,7 +218,7 @@ static enum sync_status put_link(const struct applying *x, struct sync_error *er
 				     sync_int(l->integrated), sync_int(l->unanswered), sync_int(l->at.all.seq),
 				     sync_text(l->at.all.id), sync_int(l->at.own.seq), sync_text(l->at.own.id),
 				     sync_int(l->verdict), sync_int(l->more), sync_text(l->rest), sync_int(l->echo),
-				     sync_int(l->fork.made)),
+				     sync_int(l->fork.made), sync_int(l->fork.upto)),
 			   NULL, NULL, err);
 }
 
@@ -280,6 +289,8 @@ static enum sync_status apply(struct applying *x, struct sync_error *err)
 	TRY(put_verdicts(x, err));
 	TRY(drop_confirmed(x, err));
 	advance(x);
+	if (has_caught_up(x))
+		TRY(end_echo(x, err));
 	TRY(put_link(x, err));
 	TRY(note_pulled(x, err));
 	if (x->link->offered.id[0] && has_all(x))

@@ -501,15 +501,29 @@ static enum sync_status pass_sent(struct pull *p, struct sync_error *err)
 	return SYNC_OK;
 }
 
-/* A position that stays keeps the id by which the site knows it. */
-static enum sync_status set_position(struct sync_db *db, const struct sync_checkpoint *from, int64_t seq,
-				     struct sync_checkpoint *ret, struct sync_error *err)
+/*
+ * Where more is to come, a row that had been behind the place may have been passed because it had moved up, to where it is no more
+ * if central loses that: such a place is known by the newest routing transaction that was seen, any other by its own.
+ */
+static enum sync_status set_place(const struct pull *p, int64_t seq, struct sync_checkpoint *ret, struct sync_error *err)
 {
-	*ret = *from;
-	if (seq == from->seq)
-		return SYNC_OK;
+	if (p->full && seq > 0)
+		TRY(sync_routing_newest(p->db, ret, err));
+	else
+		TRY(sync_routing_id(p->db, seq, ret->id, err));
+	ret->ordinal = 0;
 	ret->seq = seq;
-	return sync_routing_id(db, seq, ret->id, err);
+	return SYNC_OK;
+}
+
+/* A position that stays keeps the ids by which the site knows it. */
+static enum sync_status set_position(const struct pull *p, struct sync_position *ret, struct sync_error *err)
+{
+	*ret = *p->ask->at;
+	if (p->all_seq == ret->all.seq && p->own_seq == ret->own.seq)
+		return SYNC_OK;
+	TRY(set_place(p, p->all_seq, &ret->all, err));
+	return set_place(p, p->own_seq, &ret->own, err);
 }
 
 /* What is at the end of a stream and was not read is the site's own. */
@@ -570,8 +584,7 @@ enum sync_status sync_pull_write(struct sync_db *db, const struct sync_ask *ask,
 	p->sent.arena = p->unrouted.groups.arena = &p->names;
 	TRY(write_all(p, err));
 	TRY(set_rest(p, ret, err));
-	TRY(set_position(db, &ask->at->all, p->all_seq, &ret->at.all, err));
-	TRY(set_position(db, &ask->at->own, p->own_seq, &ret->at.own, err));
+	TRY(set_position(p, &ret->at, err));
 	ret->more = 0;
 	*ret_held = p->held;
 	return p->full ? sync_outbox_count(db, ask->site, skip_of(ask), p->all_seq, p->own_seq, COUNT_LIMIT, &ret->more, err) : SYNC_OK;
@@ -579,22 +592,13 @@ enum sync_status sync_pull_write(struct sync_db *db, const struct sync_ask *ask,
 
 /* positions */
 
-static enum sync_status is_known(struct sync_db *db, const struct sync_checkpoint *at, bool *ret, struct sync_error *err)
-{
-	char id[SYNC_CHECKPOINT_ID + 1];
-
-	TRY(sync_routing_id(db, at->seq, id, err));
-	*ret = !strcmp(id, at->id) || SYNC_FAULT(places_not_compared);
-	return SYNC_OK;
-}
-
 enum sync_status sync_pull_known(struct sync_db *db, const struct sync_position *at, bool *ret, struct sync_error *err)
 {
 	bool all, own;
 
-	TRY(is_known(db, &at->all, &all, err));
-	TRY(is_known(db, &at->own, &own, err));
-	*ret = all && own;
+	TRY(sync_routing_known(db, &at->all, &all, err));
+	TRY(sync_routing_known(db, &at->own, &own, err));
+	*ret = (all && own) || SYNC_FAULT(places_not_compared);
 	return SYNC_OK;
 }
 

@@ -334,12 +334,21 @@ static enum sync_status write_message(struct sync_push *p, struct run *run, stru
 	return SYNC_OK;
 }
 
+/* Until the site has caught up, all that it edits may have been overtaken. */
+static enum sync_status set_upto(struct sync_db *db, struct sync_header *h, struct sync_error *err)
+{
+	static const char last[] = "SELECT max(seq) FROM sync_changelog";
+
+	return h->echo ? sync_db_number(db, last, SYNC_NOARGS, 0, &h->fork.upto, err) : SYNC_OK;
+}
+
 static enum sync_status read_and_write(struct sync_push *p, struct run *run, struct sync_header *h, struct sync_writer *w,
 				       size_t want, struct sync_view *ret, struct sync_error *err)
 {
 	double fit = (double)want / (p->record_bytes > 0 ? p->record_bytes : FIRST_RECORD_BYTES);
 	size_t most = fit < (double)p->o->chunk_max ? (size_t)fit : (size_t)p->o->chunk_max;
 
+	TRY(set_upto(run->db, h, err));
 	TRY(sync_pending_read(&p->pending, run->db, run->link->out.seq, most > 0 ? most : 1, &p->sent, err));
 	return write_message(p, run, h, w, want, ret, err);
 }
@@ -640,6 +649,8 @@ enum sync_status sync_push_take(struct sync_db *db, int64_t site_id, const struc
 {
 	bool large = false, spool = false;
 
+	if (h->fork.made) /* what it has not heard of is looked for in the outbox */
+		TRY(sync_route_all(db, err));
 	do {
 		struct taking t = {
 			.db = db,

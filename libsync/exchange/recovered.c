@@ -20,7 +20,7 @@
 #include "exchange/route.h"
 
 /*
- * offer -> is it what central has?                        nothing
+ * offer -> is it what central has, and has told the site?   nothing
  *       -> the site may have missed that it was deleted   central's version again
  *       -> central lost it                                sync_waiting, and central's version again
  */
@@ -48,6 +48,7 @@ struct offers {
 	struct sync_view *ids;
 	struct sync_record *stored;
 	bool *skip, *changed; /* per offer */
+	bool *told;           /* per offer: the outbox has for the site what central has: that it is there, or was deleted */
 	int64_t *raise;       /* per offer: the row that is of this content, too, when that was older; or 0 */
 	struct sync_view *frames;
 };
@@ -121,6 +122,36 @@ static enum sync_status find_waiting(struct offers *o, struct sync_error *err)
 	return sync_run_ids(o->db, "SELECT record_id FROM sync_waiting WHERE record_id", o->ids, o->n,
 			    " AND entity = $2 AND site_id = $3 AND kind = 'grant' AND done_us IS NULL", SYNC_ARGS(name, site),
 			    take_skipped, o, err);
+}
+
+static bool same(const struct offers *o, size_t i)
+{
+	return sync_offer_same(&o->r[i], &o->stored[i]);
+}
+
+static enum sync_status take_told(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
+{
+	struct offers *o = ctx;
+	size_t i = find_offer(o, v[0].s);
+
+	(void)n, (void)err;
+	if (i < o->n)
+		o->told[i] |= sync_view_is(v[1].s, exists(&o->stored[i]) ? "P" : "D");
+	return SYNC_OK;
+}
+
+/*
+ * That central has the record does not say that the site is to have it still, nor that it has none, that it was deleted: the delete
+ * may be lost, and be forgotten by all when whoever made the record pushes it again.
+ */
+static enum sync_status find_told(struct offers *o, struct sync_error *err)
+{
+	TRY(sync_run_ids(o->db, "SELECT record_id, action FROM sync_outbox WHERE record_id IN", o->ids, o->n,
+			 " AND entity = $2 AND site_id IN (0, $3)", SYNC_ARGS(sync_string(o->name), sync_int(o->site_id)), take_told, o,
+			 err));
+	for (size_t i = 0; i < o->n; i++)
+		o->skip[i] |= o->told[i] && same(o, i);
+	return SYNC_OK;
 }
 
 /* The content alone, so that the same content from another site is known again. */
@@ -260,29 +291,40 @@ static void pass_over_old(struct offers *o)
 		o->skip[i] |= o->r[i].action == SYNC_DROP || !(o->loss & SYNC_LOSS_CENTRAL) || ((o->loss & SYNC_LOSS_OLD) && o->r[i].seq == 0);
 }
 
-/* Those that differ get a new seq for the site, so that it converges to what central has. */
+/* A delete of what central has not got is no less lost. */
+static void pass_over_same(struct offers *o)
+{
+	for (size_t i = 0; i < o->n; i++)
+		o->skip[i] |= exists(&o->stored[i]) && same(o, i);
+}
+
+/* What this build does not know has no route; what only goes up is the site's. */
+static bool goes_down(const struct sync_entity *e)
+{
+	return e && e->routes[0].kind != SYNC_ROUTE_UP;
+}
+
+/* They get a new seq for the site, so that it converges to what central has. */
 static enum sync_status send_again(const struct offers *o, struct sync_error *err)
 {
-	struct sync_view *ids = sync_arena_get(o->arena, (o->n + 1) * sizeof *ids);
+	const struct sync_record **r = sync_arena_get(o->arena, (o->n + 1) * sizeof *r);
 	size_t n = 0;
 
-	if (!ids)
+	if (!r)
 		return sync_fail(err, SYNC_ENOMEM, "%zu offers", o->n);
-	for (size_t i = 0; i < o->n; i++)
-		if (!o->skip[i])
-			ids[n++] = o->ids[i];
-	if (n == 0)
-		return SYNC_OK;
-	return o->e ? sync_resend(o->db, o->site_id, o->name, ids, n, err) : SYNC_OK; /* what this build does not know has no route */
+	for (size_t i = 0; i < o->n && goes_down(o->e); i++)
+		if (!o->skip[i] && (exists(&o->stored[i]) || !same(o, i)))
+			r[n++] = &o->r[i];
+	return sync_resend_records(o->db, o->site_id, r, n, err);
 }
 
 static enum sync_status compare(struct offers *o, struct sync_error *err)
 {
 	TRY(sync_records_get(o->db, o->e, o->name, o->ids, o->n, o->arena, o->stored, err));
 	TRY(find_waiting(o, err));
-	for (size_t i = 0; i < o->n; i++)
-		o->skip[i] |= sync_offer_same(&o->r[i], &o->stored[i]);
+	TRY(find_told(o, err));
 	TRY(send_again(o, err));
+	pass_over_same(o);
 	pass_over_old(o);
 	return keep_offers(o, err);
 }
@@ -297,12 +339,14 @@ static enum sync_status open_offers(struct offers *o, const struct sync_record *
 	o->stored = sync_arena_get(o->arena, n * sizeof *o->stored);
 	o->skip = sync_arena_get(o->arena, n);
 	o->changed = sync_arena_get(o->arena, n);
+	o->told = sync_arena_get(o->arena, n);
 	o->raise = sync_arena_get(o->arena, n * sizeof *o->raise);
 	o->frames = sync_arena_get(o->arena, n * sizeof *o->frames);
-	if (!o->ids || !o->stored || !o->skip || !o->changed || !o->raise || !o->frames)
+	if (!o->ids || !o->stored || !o->skip || !o->changed || !o->told || !o->raise || !o->frames)
 		return sync_fail(err, SYNC_ENOMEM, "%zu offers", n);
 	memset(o->skip, 0, n);
 	memset(o->changed, 0, n);
+	memset(o->told, 0, n);
 	memset(o->raise, 0, n * sizeof *o->raise);
 	memset(o->frames, 0, n * sizeof *o->frames);
 	for (size_t i = 0; i < n; i++)
@@ -422,13 +466,13 @@ static enum sync_status find_since(struct offers *o, const struct sync_header *h
 /* Nothing is lost of a history whose newest place is known. */
 static enum sync_status find_history(struct offers *o, const struct sync_header *h, struct sync_error *err)
 {
-	char id[SYNC_CHECKPOINT_ID + 1];
+	bool known;
 
 	if (!h->lost.id[0])
 		return SYNC_OK;
 	snprintf(o->history, sizeof o->history, "%.*s", SYNC_HISTORY, h->lost.id);
-	TRY(sync_routing_id(o->db, h->lost.seq, id, err));
-	if (strcmp(id, h->lost.id) == 0)
+	TRY(sync_routing_known(o->db, &h->lost, &known, err));
+	if (known)
 		o->loss &= ~SYNC_LOSS_CENTRAL;
 	return SYNC_OK;
 }

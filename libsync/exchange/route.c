@@ -156,6 +156,7 @@ static enum sync_status add_change(struct step *s, const struct queued *row, str
 	item->site = row->source;
 	item->gone = row->action == 'D';
 	item->moved |= item->gone || (row->before.len && !sync_view_eq(row->before, row->now));
+	item->root = item->gone ? row->now : (struct sync_view){ 0 };
 	s->last[*found] = row;
 	return SYNC_OK;
 }

@@ -20,6 +20,9 @@ struct sync_sites {
 enum sync_status sync_route_sites(struct sync_db *db, const struct sync_entity *e, const struct sync_value *const *values, size_t n,
                                   struct sync_arena *arena, struct sync_sites *ret, struct sync_error *err);
 
+/** Whether anything of an entity goes from central to sites: some kinds only go up. */
+bool sync_route_down(const struct sync_entity *e);
+
 /** Whether each of n full records (values of all fields) is due at site, now: it or "every site" is among its sites. */
 enum sync_status sync_route_due(struct sync_db *db, int64_t site, const struct sync_record *r, size_t n, struct sync_arena *arena,
                                 bool *ret, struct sync_error *err);

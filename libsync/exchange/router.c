@@ -262,7 +262,7 @@ static enum sync_status put_losses(struct sync_router *r, const struct sync_rout
 }
 
 /* What only goes up stays where it was made. */
-static bool goes_down(const struct sync_entity *e)
+bool sync_route_down(const struct sync_entity *e)
 {
 	return e->routes[0].kind != SYNC_ROUTE_UP || e->routes[1].kind;
 }
@@ -275,7 +275,7 @@ static bool have(const struct sync_sites *s, int64_t site)
 /* Whose edit it is has the record, though it may never have been due there: a patient that no join shows to it any more. */
 static enum sync_status put_back(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
-	bool stays = item->site <= 0 || !goes_down(item->entity) || have(&item->due, item->site);
+	bool stays = item->site <= 0 || !sync_route_down(item->entity) || have(&item->due, item->site);
 
 	if (stays || sync_sites_have(&item->held, item->site))
 		return SYNC_OK;
@@ -299,13 +299,20 @@ static enum sync_status put_due(struct sync_router *r, const struct sync_routed 
 	return SYNC_OK;
 }
 
+/* Also whose delete it is, though it held nothing that central knew of: an older copy of its database may have the record. */
+static enum sync_status put_deletes(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
+{
+	for (size_t i = 0; i < item->held.n; i++)
+		TRY(put_row(r, item, item->held.site[i], SYNC_DELETE, item->site, err));
+	if (item->site <= 0 || have(&item->held, item->site))
+		return SYNC_OK;
+	return put_row(r, item, item->site, SYNC_DELETE, item->site, err);
+}
+
 static enum sync_status put_changed(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
-	if (item->gone) {
-		for (size_t i = 0; i < item->held.n; i++)
-			TRY(put_row(r, item, item->held.site[i], SYNC_DELETE, item->site, err));
-		return SYNC_OK;
-	}
+	if (item->gone)
+		return put_deletes(r, item, err);
 	TRY(put_due(r, item, err));
 	TRY(put_back(r, item, err));
 	return put_losses(r, item, err);

@@ -107,6 +107,7 @@ struct serving {
 	int loss; /* what the request says that it holds is not known here */
 	bool routed; /* by itself, what was in the queue */
 	bool held;   /* the answer ends before what is not routed */
+	bool left;   /* parts of what its site does not go on with were looked for */
 	int64_t now_us;
 	struct sync_writer *w;
 	struct sync_served served;
@@ -170,6 +171,9 @@ static enum sync_status note(struct serving *x, struct sync_error *err)
 	if (x->loss != SYNC_LOSS_NONE)
 		return SYNC_OK;
 	TRY(sync_peer_note(x->db, x->site_id, &x->h, x->now_us, err));
+	x->left = sync_parted_leaves(&x->peer, &x->h);
+	if (x->left)
+		TRY(sync_parted_leave(x->db, &x->peer, err));
 	TRY(sync_store_settle(x->db, x->site_id, err));
 	return sync_route_within(x->db, err);
 }
@@ -191,7 +195,8 @@ static bool needs_note(const struct serving *x)
 {
 	if (x->recites || asks(x) || x->served.wrote || x->taken.refused || x->loss != SYNC_LOSS_NONE || x->h.loss != SYNC_LOSS_NONE)
 		return false;
-	return x->h.verdict != x->peer.verdict_seen || !x->peer.loaded;
+	return x->h.verdict != x->peer.verdict_seen || !x->peer.loaded ||
+	       (!x->left && sync_parted_leaves(&x->peer, &x->h));
 }
 
 /* Whoever has more to push is not kept waiting: its records are routed meanwhile. */

@@ -82,8 +82,9 @@ enum sync_status sync_resend(struct sync_db *db, int64_t site, struct sync_view 
 	return sync_keys_run(db, &sql, ids, n, more, COUNT(more), NULL, NULL, err);
 }
 
-enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const struct sync_record *const *r, size_t n,
-                                     struct sync_error *err)
+/* The queue's rows of records as a site has them. */
+static enum sync_status queue(struct sync_db *db, const char *action, int64_t source, const struct sync_record *const *r, size_t n,
+                              struct sync_error *err)
 {
 	static const char *const columns[] = { "entity", "record_id", "action", "source", "at_us", "new" };
 	static const enum sync_type types[] = { SYNC_TEXT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT, SYNC_BIGINT, SYNC_TEXT };
@@ -96,17 +97,29 @@ enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const str
 		return SYNC_OK;
 	v = malloc(n * COUNT(columns) * sizeof *v);
 	if (!v)
-		return sync_fail(err, SYNC_ENOMEM, "sending %zu records again", n);
+		return sync_fail(err, SYNC_ENOMEM, "%zu rows of the queue", n);
 	now_us = sync_now_us();
 	for (size_t i = 0; i < n; i++) {
 		v[at++] = sync_string(r[i]->name);
 		v[at++] = sync_string(r[i]->id);
-		v[at++] = sync_text("R");
-		v[at++] = sync_int(site);
+		v[at++] = sync_text(action);
+		v[at++] = sync_int(source);
 		v[at++] = sync_int(now_us);
 		v[at++] = r[i]->root.len ? sync_string(r[i]->root) : sync_null();
 	}
 	return sync_db_put_many(db, &table, v, n, err);
+}
+
+enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const struct sync_record *const *r, size_t n,
+                                     struct sync_error *err)
+{
+	return queue(db, "R", site, r, n, err);
+}
+
+enum sync_status sync_queue_deletes(struct sync_db *db, int64_t source, const struct sync_record *const *r, size_t n,
+                                    struct sync_error *err)
+{
+	return queue(db, "D", source, r, n, err);
 }
 
 enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_question *q, size_t n, struct sync_error *err)

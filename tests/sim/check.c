@@ -322,15 +322,23 @@ static bool is_of(const struct edit *e, const char *entity, const char *id)
 	return !strcmp(e->id, id) && !strcmp(kinds[e->kind].table, entity);
 }
 
-/* A site's deletes of a record; -1: anybody's. */
+static bool deletes(const struct world *w, const struct edit *e, int64_t site_id, const char *entity, const char *id)
+{
+	return e->deletes && is_of(e, entity, id) && (site_id < 0 || w->node[e->node].site_id == site_id);
+}
+
+/*
+ * A site's deletes of a record; -1: anybody's. A site that has never deleted it was told to, and says so once more to a central that
+ * has lost both the delete and what the site had made of the record.
+ */
 static void account_deletes(struct world *w, int64_t site_id, const char *entity, const char *id)
 {
-	for (size_t i = 0; i < w->model.n; i++) {
-		struct edit *e = &w->model.edits[i];
+	size_t own = 0;
 
-		if (e->deletes && is_of(e, entity, id) && (site_id < 0 || w->node[e->node].site_id == site_id))
-			e->accounted = true;
-	}
+	for (size_t i = 0; i < w->model.n; i++)
+		own += deletes(w, &w->model.edits[i], site_id, entity, id);
+	for (size_t i = 0; i < w->model.n; i++)
+		w->model.edits[i].accounted |= deletes(w, &w->model.edits[i], own ? site_id : -1, entity, id);
 }
 
 /* What came before the first edit of a record that was not there. */
@@ -340,6 +348,17 @@ static void account_before(struct world *w, const struct edit *first)
 		struct edit *e = &w->model.edits[i];
 
 		if ((e->deletes || e->node == first->node) && is_of(e, kinds[first->kind].table, first->id))
+			e->accounted = true;
+	}
+}
+
+/* Two deleted the same: the one that made it anew knew of one of them, and that is as good. */
+static void account_same(struct world *w, const struct edit *deleted)
+{
+	for (size_t i = 0; i < w->model.n; i++) {
+		struct edit *e = &w->model.edits[i];
+
+		if (e->deletes && e->parent == deleted->parent && is_of(e, kinds[deleted->kind].table, deleted->id))
 			e->accounted = true;
 	}
 }
@@ -393,6 +412,8 @@ static void account_known(struct world *w)
 
 		if (!e->accounted)
 			continue;
+		if (e->deletes)
+			account_same(w, e);
 		if (e->parent)
 			account_tag(w, e->parent);
 		else

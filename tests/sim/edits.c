@@ -93,8 +93,6 @@ static int64_t note_edit(struct txn *t, const struct row *r, bool deletes)
 	if (t->made->n == COUNT(t->made->edits))
 		abort(); /* a larger transaction than was thought of */
 	t->made->edits[t->made->n++] = e;
-	if (r->kind == INVOICE && t->w->clone_of && e.node == t->w->clone_of)
-		model_part(&t->w->model, r->id);
 	trace(t->w, "  node %d %s %s '%s' #%" PRId64 " after #%" PRId64, t->node,
 	      deletes     ? "deletes"
 	      : r->exists ? "changes"

@@ -312,25 +312,6 @@ static void mark_known(struct world *w, const struct edit *lost)
 	}
 }
 
-/* The invoices that a site has otherwise now: what it will make of them is a second history. */
-void lost_part(struct world *w, int node)
-{
-	const struct scan s = { .w = w, .node = node, .app = w->node[node].app };
-	sqlite3_stmt *stmt;
-
-	if (node == CENTRAL)
-		return;
-	stmt = prepare(&s, "SELECT id, note FROM invoice");
-	while (sqlite3_step(stmt) == SQLITE_ROW) {
-		const char *id = (const char *)sqlite3_column_text(stmt, 0), *note = (const char *)sqlite3_column_text(stmt, 1);
-		const struct edit *e = model_find(&w->model, strtoll(note + 1, NULL, 10));
-
-		if (!e || !e->had)
-			model_part(&w->model, id);
-	}
-	(void)sqlite3_finalize(stmt);
-}
-
 void lost_after(struct world *w)
 {
 	for (int node = 0; node < NODES; node++)

@@ -11,7 +11,4 @@ void lost_unpushed(struct world *w, int node);
 /** After: of what it had, what no node has any more is lost, and so is what only its makers knew. */
 void lost_after(struct world *w);
 
-/** Between the two: invoices that a site has now as it did not have them before. */
-void lost_part(struct world *w, int node);
-
 #endif

@@ -65,24 +65,6 @@ void model_decide(struct model *m, const char *table, const char *id, const char
 	}
 }
 
-bool model_parted(const struct model *m, const char *invoice)
-{
-	size_t i = 0;
-
-	while (i < m->n_parted && strcmp(m->parted[i], invoice) != 0)
-		i++;
-	return i < m->n_parted;
-}
-
-void model_part(struct model *m, const char *invoice)
-{
-	if (model_parted(m, invoice))
-		return;
-	if (m->n_parted == MOST_PARTED)
-		abort();
-	(void)snprintf(m->parted[m->n_parted++], MODEL_ID, "%s", invoice);
-}
-
 const struct edit *model_deleted(const struct model *m, int node, enum kind kind, size_t skip)
 {
 	for (size_t i = m->n; i-- > 0;)

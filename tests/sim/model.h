@@ -33,13 +33,9 @@ struct edit {
 	bool lost;      /* with a disk that went back; nobody is asked for it */
 };
 
-enum { MOST_PARTED = 200 };
-
 struct model {
 	struct edit *edits;
 	size_t n, cap;
-	char parted[MOST_PARTED][MODEL_ID]; /* invoices of which a site has made two histories */
-	size_t n_parted;
 	int64_t tags; /* given so far */
 };
 
@@ -50,9 +46,6 @@ void model_add(struct model *m, const struct edit *e);
 struct edit *model_find(const struct model *m, int64_t tag);
 /** A person has replaced what a record had: the tag of its note, or, where there was no record, whoever had deleted it. */
 void model_decide(struct model *m, const char *table, const char *id, const char *note);
-/** Two histories of an invoice are merged record by record: nobody asks any more whether it is whole. */
-void model_part(struct model *m, const char *invoice);
-bool model_parted(const struct model *m, const char *invoice);
 /** The last record of a kind that a node has deleted and nobody has made again as far as it knows; NULL: there is none. */
 const struct edit *model_deleted(const struct model *m, int node, enum kind kind, size_t skip);
 

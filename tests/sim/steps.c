@@ -10,7 +10,7 @@
 #include "check.h"
 #include "edits.h"
 
-enum { LEAST_STEPS = 30, MOST_PEACE = 40, FEW_CALLS = 60, MANY_CALLS = 1500 };
+enum { LEAST_STEPS = 30, MOST_PEACE = 40, FEW_CALLS = 60, MANY_CALLS = 1500, MOST_TRIES = 100 };
 
 static const int64_t second_us = 1000000, day_us = 86400000000;
 
@@ -81,7 +81,8 @@ static bool keep_branch(struct world *w, int site, int node)
 
 /*
  * Somebody was told of copies: a person looks which there are, and which is to go on. A site that was set to one copy of its
- * disk and then to another looks like two that are at work, and a person knows better.
+ * disk and then to another looks like two that are at work, and a person knows better; as one does where central has lost what
+ * was said of a copy before.
  */
 static void decide(struct world *w, int site, struct dice *d)
 {
@@ -477,6 +478,15 @@ static void run_step(struct world *w, uint64_t seed, int i)
 	s->run(w, &d);
 }
 
+/* An application may find nothing to edit. */
+static void edit_surely(struct world *w, int site, struct dice *d)
+{
+	static const char unpushed[] = "SELECT count(*) FROM sync_changelog, sync_link WHERE seq > out_upto";
+
+	for (int n = 0; n < MOST_TRIES && !ask(w, site, unpushed); n++)
+		edit(w, site, d);
+}
+
 /* Two copies that both push are found out. */
 static void find_clone(struct world *w, struct dice *d)
 {
@@ -485,7 +495,8 @@ static void find_clone(struct world *w, struct dice *d)
 	for (int n = 0; w->clone_of && !w->violation[0]; n++) {
 		int site = n % 2 ? CLONE : w->clone_of;
 
-		edit(w, site, d);
+		world_work(w, 100);
+		edit_surely(w, site, d);
 		report = (struct sync_report){ 0 };
 		(void)round_of(w, site, d, &report);
 		if (n == MOST_PEACE)

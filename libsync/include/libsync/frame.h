@@ -45,7 +45,7 @@ enum sync_loss {
 	SYNC_LOSS_BOTH = 3,
 };
 
-/** Where a site that lost history began its present branch, until central has stored a push of it. */
+/** Where a site that lost history began its present branch, until central has stored what it made before it had caught up. */
 struct sync_fork {
 	struct sync_checkpoint common; /* newest that both had */
 	int64_t sure;                  /* edits at or below had been confirmed before, whatever became of their checkpoints */
