@@ -316,7 +316,7 @@ CREATE TABLE sync_waiting (
 	verdict   text,                  -- accepted, discarded; recovered: also equal, superseded
 	since     bigint NOT NULL DEFAULT 0, -- recovered: what is routed above was changed since the history was lost
 	history   @id NOT NULL DEFAULT '', -- recovered: the lost history, in which seq counts; empty: unknown
-	root_entity @id,                 -- recovered: its group
+	root_entity @id,                 -- its group
 	root_id   @id
 );
 CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;

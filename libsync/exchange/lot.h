@@ -154,7 +154,9 @@ enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_r
 enum sync_status sync_check_local_edits(struct sync_lot *lot, struct sync_error *err);
 /** Central: what its sites may do, also with what is malformed (rights.c); what they may change is held from here on. */
 enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err);
-/** A part of that: central's versions of "any" records (conflict.c). */
+/** Central: what its sites sent without knowing that the rest of its group was refused (refused.c). */
+enum sync_status sync_check_refused(struct sync_lot *lot, struct sync_error *err);
+/** A part of the rights: central's versions of "any" records (conflict.c). */
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err);
 /** Central: what each edit of an "any" record is worth (conflict.c). */
 enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err);

@@ -103,10 +103,10 @@ enum sync_status sync_resend_records(struct sync_db *db, int64_t site, const str
 
 enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_question *q, size_t n, struct sync_error *err)
 {
-	static const char *const columns[] = { "kind",  "site_id", "entity", "record_id", "seq",
-		                               "frame", "code",    "field",  "text",      "at_us" };
-	static const enum sync_type types[] = { SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT,
-		                                SYNC_TEXT, SYNC_TEXT,   SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
+	static const char *const columns[] = { "kind", "site_id", "entity", "record_id", "seq",         "frame",
+		                               "code", "field",   "text",   "at_us",     "root_entity", "root_id" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT,   SYNC_BIGINT, SYNC_TEXT,
+		                                SYNC_TEXT, SYNC_TEXT,   SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT,   SYNC_TEXT };
 	static const struct sync_table table = { "sync_waiting", columns, types, COUNT(columns), 0, false };
 	defer(freep) struct sync_value *v = malloc((n + 1) * COUNT(columns) * sizeof *v);
 	size_t at = 0;
@@ -114,6 +114,9 @@ enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_questi
 	if (!v)
 		return sync_fail(err, SYNC_ENOMEM, "%zu questions", n);
 	for (size_t i = 0; i < n; i++) {
+		struct sync_view root_entity, root_id;
+
+		sync_root_of(q[i].r, &root_entity, &root_id);
 		lot->questions += q[i].site == lot->in->source;
 		v[at++] = sync_text(q[i].kind);
 		v[at++] = sync_int(q[i].site);
@@ -125,6 +128,8 @@ enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_questi
 		v[at++] = sync_text(q[i].why->field);
 		v[at++] = sync_text(q[i].why->text);
 		v[at++] = sync_int(lot->in->now_us);
+		v[at++] = sync_string(root_entity);
+		v[at++] = sync_string(root_id);
 	}
 	return sync_db_put_many(lot->db, &table, v, SYNC_FAULT(nothing_quarantined) ? 0 : n, err);
 }
