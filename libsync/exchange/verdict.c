@@ -4,6 +4,7 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
+#include "exchange/extra.h"
 #include "exchange/lot.h"
 
 /* What a site is told about one edit. */
@@ -152,13 +153,24 @@ static bool is_undone(const struct sync_lot *lot, const struct sync_item *item)
 	return (is_refused(lot, item) && !asks_grant(item)) || (sync_item_open(lot, item) && lost);
 }
 
+/* What the sender does not know remains as it is in the version that this one replaces, and that its site never had. */
+static bool is_merged(const struct sync_item *item)
+{
+	const struct sync_record *r = item->r;
+
+	for (size_t i = 1; item->merit == SYNC_WINS && r->values && i < r->entity->n_fields; i++)
+		if (r->values[i].kind == SYNC_ABSENT && !r->entity->fields[i].local)
+			return true;
+	return false;
+}
+
 /*
  * An edit that waited counts as integrated at its site, which may have pulled another version meanwhile. The row that this edit
  * gets in the outbox would be skipped for whom it comes from.
  */
 static bool is_sent_again(const struct sync_lot *lot, const struct sync_item *item)
 {
-	return is_undone(lot, item) || (item->waited && sync_item_applies(lot, item));
+	return is_undone(lot, item) || ((item->waited || is_merged(item)) && sync_item_applies(lot, item));
 }
 
 /* Rows of sync_waiting that are open for the sender: the same edit, sent again with its group, is not shown twice. */
@@ -251,9 +263,15 @@ static enum sync_status send_again(struct sync_lot *lot, struct sync_error *err)
 
 	if (!r)
 		return sync_fail(err, SYNC_ENOMEM, "sending %zu records again", lot->n);
-	for (size_t i = 0; i < lot->n; i++)
-		if (lot->items[i].r->entity && is_sent_again(lot, &lot->items[i]))
-			r[n++] = lot->items[i].r;
+	for (size_t i = 0; i < lot->n; i++) {
+		const struct sync_item *item = &lot->items[i];
+
+		if (!item->r->entity || !is_sent_again(lot, item))
+			continue;
+		r[n++] = item->r;
+		if (is_undone(lot, item))
+			TRY(sync_extra_deny(lot->db, item->r, err));
+	}
 	return sync_resend_records(lot->db, lot->in->source, r, n, err);
 }
 
