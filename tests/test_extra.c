@@ -94,7 +94,7 @@ static void nothing_is_kept_of_a_refused_record_that_central_does_not_have(void 
 }
 
 /* An older site's edit, as it does not know the name of the barcode's maker: that stays as it was in the version that lost. */
-static void who_wins_with_less_gets_what_became_of_it(void **state)
+static void who_knows_less_of_a_record_gets_what_became_of_it(void **state)
 {
 	struct sync_db *db = central(state);
 
@@ -103,6 +103,34 @@ static void who_wins_with_less_gets_what_became_of_it(void **state)
 	RECEIVE(db, from(7), { SYNC_PUT, "barcode", "b1", { "gtin", "2" }, .seq = 1, .version = "7.0a0b0c0d.1", .base = "0.older" });
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM barcode WHERE gtin = '2' AND parent_id = 'x'"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R' AND source = 7 AND record_id = 'b1'"));
+	/* until it has that, and sends it along */
+	run_sql(db, "DELETE FROM sync_changelog");
+	RECEIVE(db, from(7), { SYNC_PUT, "barcode", "b1", { "gtin", "3" }, .seq = 2, .version = "7.0a0b0c0d.2" });
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R'"));
+	run_sql(db, "DELETE FROM sync_changelog");
+	RECEIVE(db, from(7), { SYNC_PUT, "barcode", "b1", { "gtin", "4", "parent_id", "x" }, .seq = 3, .version = "7.0a0b0c0d.3" });
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R'"));
+}
+
+static void that_holds_for_what_central_does_not_know_either(void **state)
+{
+	static const char line[] = "{\"e\":\"location\",\"i\":\"o1\",\"a\":\"P\",\"q\":\"3\",\"d\":{\"name\":\"n\",\"code\":\"c\","
+	                           "\"on_hold\":false,\"store_id\":\"s1\",\"volume\":1,\"colour\":\"red\"}}";
+	struct sync_db *db = central(state);
+	defer(clear_message) struct message m = { 0 };
+	struct sync_intake in = from(7);
+	struct sync_outcome o = { 0 };
+
+	RECEIVE(db, in, { SYNC_PUT, "location", "o1", .seq = 1 });
+	run_sql(db, "INSERT INTO sync_extra(entity, record_id, data) VALUES ('location', 'o1', '{\"colour\":\"blue\",\"size\":1}')");
+	RECEIVE(db, in, { SYNC_PUT, "location", "o1", .seq = 2 });
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R' AND source = 7 AND record_id = 'o1'"));
+	run_sql(db, "UPDATE sync_extra SET data = '{\"colour\":\"blue\"}'; DELETE FROM sync_changelog");
+	add_line(&m, line);
+	assert_ok(take(db, &in, &m, &o, err));
+	assert_int_equal(1, o.applied);
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_extra WHERE data = '{\"colour\":\"red\"}'"));
 }
 
 int main(void)
@@ -113,7 +141,8 @@ int main(void)
 		TESTDB_BOTH(what_was_unknown_is_judged_when_it_is_adopted),
 		TESTDB_BOTH(a_refused_edit_is_undone_in_fields_that_central_does_not_know),
 		TESTDB_BOTH(nothing_is_kept_of_a_refused_record_that_central_does_not_have),
-		TESTDB_BOTH(who_wins_with_less_gets_what_became_of_it),
+		TESTDB_BOTH(that_holds_for_what_central_does_not_know_either),
+		TESTDB_BOTH(who_knows_less_of_a_record_gets_what_became_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

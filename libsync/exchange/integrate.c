@@ -257,6 +257,7 @@ static enum sync_status integrate_lot(struct work *w, struct sync_lot *lot, stru
 	TRY(keep_waiting(w, lot, err));
 	if (sync_lot_judged(lot)) {
 		TRY(sync_keep_refused(lot, err));
+		TRY(sync_find_merged(lot, err));
 		TRY(sync_tell_sender(lot, err));
 	}
 	count(w, lot);

@@ -53,6 +53,7 @@ struct sync_item {
 	enum sync_fate fate;     /* what that reason speaks for */
 	bool exists;             /* central: a version is stored */
 	enum sync_merit merit;
+	bool merged;             /* central: it has more of the record than the sender, who left that as it was */
 	bool replaces;           /* central: a later edit of the same site, which has lost it */
 	const struct sync_current *current; /* central, "any" entities: or NULL */
 	struct sync_view version;           /* of the edit; "any" entities */
@@ -170,6 +171,8 @@ enum sync_status sync_keep_losers(struct sync_lot *lot, struct sync_error *err);
 enum sync_status sync_keep_replaced(struct sync_lot *lot, struct sync_error *err);
 /** Remember the versions of what was applied (conflict.c). */
 enum sync_status sync_keep_versions(struct sync_lot *lot, struct sync_error *err);
+/** Central: which of the records that were applied its sender does not have as they are now (merged.c). */
+enum sync_status sync_find_merged(struct sync_lot *lot, struct sync_error *err);
 /** Central: quarantine what is refused (verdict.c). */
 enum sync_status sync_keep_refused(struct sync_lot *lot, struct sync_error *err);
 /** Central: tell the sender what became of its edits (verdict.c). */

@@ -153,24 +153,13 @@ static bool is_undone(const struct sync_lot *lot, const struct sync_item *item)
 	return (is_refused(lot, item) && !asks_grant(item)) || (sync_item_open(lot, item) && lost);
 }
 
-/* What the sender does not know remains as it is in the version that this one replaces, and that its site never had. */
-static bool is_merged(const struct sync_item *item)
-{
-	const struct sync_record *r = item->r;
-
-	for (size_t i = 1; item->merit == SYNC_WINS && r->values && i < r->entity->n_fields; i++)
-		if (r->values[i].kind == SYNC_ABSENT && !r->entity->fields[i].local)
-			return true;
-	return false;
-}
-
 /*
  * An edit that waited counts as integrated at its site, which may have pulled another version meanwhile. The row that this edit
  * gets in the outbox would be skipped for whom it comes from.
  */
 static bool is_sent_again(const struct sync_lot *lot, const struct sync_item *item)
 {
-	return is_undone(lot, item) || ((item->waited || is_merged(item)) && sync_item_applies(lot, item));
+	return is_undone(lot, item) || ((item->waited || item->merged) && sync_item_applies(lot, item));
 }
 
 /* Rows of sync_waiting that are open for the sender: the same edit, sent again with its group, is not shown twice. */
