@@ -35,12 +35,16 @@ static int64_t some_call(struct dice *d)
 
 /* rounds */
 
+/* Central has not worked out yet who is to have what. */
+static bool is_behind(struct world *w)
+{
+	return ask(w, CENTRAL, "SELECT (SELECT count(*) FROM sync_job) + (SELECT count(*) FROM sync_changelog)") > 0;
+}
+
 /* An application opens a store that has come to its site once everything of it is there. */
 static void open_stores(struct world *w, int site, const struct sync_report *r)
 {
-	bool behind = ask(w, CENTRAL, "SELECT (SELECT count(*) FROM sync_job) + (SELECT count(*) FROM sync_changelog)") > 0;
-
-	if (!behind && r->more == 0)
+	if (!is_behind(w) && r->more == 0)
 		w->node[site].open = stores_at(w, site);
 }
 
@@ -502,6 +506,7 @@ static void find_clone(struct world *w, struct dice *d)
 	for (int n = 0; w->clone_of && !w->violation[0]; n++) {
 		int site = n % 2 ? CLONE : w->clone_of;
 
+		world_work(w, 100); /* a first load waits for it */
 		edit(w, site, d);
 		report = (struct sync_report){ 0 };
 		(void)round_of(w, site, d, &report);
@@ -547,6 +552,7 @@ static void make_peace(struct world *w, struct dice *d)
 
 			moved += status != SYNC_OK || r.pushed + r.pulled + r.unpushed + r.more > 0;
 		}
+		moved += is_behind(w);
 		w->now_us += 10 * second_us;
 		if (n == MOST_PEACE)
 			violate(w, 10, "after %d rounds of all sites something moves still", n);
