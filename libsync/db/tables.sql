@@ -200,7 +200,7 @@ CREATE TABLE sync_changelog (
 	entity    @id NOT NULL,
 	record_id @id NOT NULL,
 	action    text NOT NULL,         -- P put, D delete; R: to be sent again to a site
-	source    bigint NOT NULL,       -- site whose record the integrator applied, 0 is central itself; R: that site
+	source    bigint NOT NULL,       -- site whose record the integrator applied, 0 is central itself, -1 nobody; R: that site
 	at_us     bigint NOT NULL,
 	old       text,                  -- routing values before, JSON array; null for an insert; [] when nobody knows
 	new       text                   -- routing values after, null for a delete; R: id of its group's root as the site has it, or null
