@@ -648,6 +648,24 @@ static void docs_entities_md_is_up_to_date(void **state)
 		fail_msg("%s is stale: run this test with SYNC_UPDATE_DOCS=1", page);
 }
 
+static void rows_of_before_a_field_existed_have_its_fallback(void **state)
+{
+	const struct sync_field text = { "t", SYNC_TEXT, .fallback = "'a b'" }, empty = { "e", SYNC_ENUM, .fallback = "''" },
+				yes = { "y", SYNC_BOOLEAN, .fallback = "true" }, no = { "n", SYNC_BOOLEAN, .fallback = "false" },
+				number = { "i", SYNC_BIGINT, .fallback = "-12" }, real = { "r", SYNC_REAL, .fallback = "2.5" },
+				none = { "x", SYNC_TEXT };
+
+	(void)state;
+	assert_true(sync_view_is(sync_field_fallback(&text).s, "a b"));
+	assert_true(sync_view_is(sync_field_fallback(&empty).s, ""));
+	assert_int_equal(1, sync_field_fallback(&yes).i);
+	assert_int_equal(0, sync_field_fallback(&no).i);
+	assert_int_equal(SYNC_INT, sync_field_fallback(&no).kind);
+	assert_int_equal(-12, sync_field_fallback(&number).i);
+	assert_true(sync_field_fallback(&real).d == 2.5);
+	assert_int_equal(SYNC_NULL, sync_field_fallback(&none).kind);
+}
+
 /* As the simulator does, whose peers are of different versions. */
 static void a_thread_may_work_with_other_declarations(void **state)
 {
@@ -676,6 +694,7 @@ int main(void)
 		cmocka_unit_test(every_declaration_is_found_by_its_name),
 		cmocka_unit_test(unknown_names_are_not_found),
 		cmocka_unit_test(a_thread_may_work_with_other_declarations),
+		cmocka_unit_test(rows_of_before_a_field_existed_have_its_fallback),
 		cmocka_unit_test(of_an_entity_that_is_none_the_likely_name_is_told),
 		cmocka_unit_test(a_line_belongs_to_the_group_of_its_invoice),
 		cmocka_unit_test(routing_values_are_all_that_any_route_reads),

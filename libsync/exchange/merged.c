@@ -3,6 +3,7 @@
 #include <libsync/records.h>
 
 #include "base/internal.h"
+#include "exchange/altered.h"
 
 /*
  * What an edit does not mention stays as central has it: its site does not know the field, and has not had central's value of it, or
@@ -27,10 +28,18 @@ static bool is_lacking(const struct sync_lot *lot, const struct sync_item *item)
 	return is_put(lot, item) && lacks_any(item->r);
 }
 
+/* Something that who knows the field would not have anyway. */
+static bool is_more(const struct sync_field *f, const struct sync_value *stored)
+{
+	const struct sync_value fallback = sync_field_fallback(f);
+
+	return !f->local && stored->kind != SYNC_NULL && !sync_value_same(stored, &fallback);
+}
+
 static bool has_more(const struct sync_record *stored, const struct sync_record *r)
 {
 	for (size_t i = 1; stored->values && i < r->entity->n_fields; i++)
-		if (r->values[i].kind == SYNC_ABSENT && stored->values[i].kind != SYNC_NULL && !r->entity->fields[i].local)
+		if (r->values[i].kind == SYNC_ABSENT && is_more(&r->entity->fields[i], &stored->values[i]))
 			return true;
 	return sync_json_changes(r->extra, stored->extra);
 }

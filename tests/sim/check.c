@@ -61,7 +61,7 @@ static void read_table(struct world *w, int node, enum kind kind, struct table *
 
 	for (; k->columns[columns - 2]; columns++)
 		len += (size_t)snprintf(sql + len, sizeof sql - len, ", %s", k->columns[columns - 2]);
-	(void)snprintf(sql + len, sizeof sql - len, "%s FROM %s ORDER BY id", world_marks(w, node, kind) ? ", mark" : "", k->table);
+	(void)snprintf(sql + len, sizeof sql - len, "%s FROM %s ORDER BY id", world_marks(w, node, kind) ? ", coalesce(mark, '') || level" : "", k->table);
 	ret->rows = calloc((size_t)ask(w, node, "SELECT count(*) + 1 FROM %s", k->table), sizeof *ret->rows);
 	if (!ret->rows)
 		abort();
@@ -313,7 +313,7 @@ static void check_marks(struct world *w, const struct copy *central, enum kind k
 
 		if (!e || !e->mark)
 			continue;
-		(void)snprintf(mark, sizeof mark, "~%" PRId64 ";", e->mark);
+		(void)snprintf(mark, sizeof mark, "~%" PRId64 ";%" PRId64, e->mark, e->mark % 10);
 		if (strcmp(mark, t->rows[i].cell[MARK]) != 0)
 			violate(w, 8, "%s '%s' %s has the mark '%s', not %s", kinds[kind].table, e->id, t->rows[i].cell[1],
 				t->rows[i].cell[MARK], mark);

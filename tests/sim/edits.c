@@ -137,7 +137,7 @@ static void update(struct txn *t, const struct row *r, int64_t tag)
 	for (size_t i = 0; k->columns[i]; i++)
 		len += (size_t)snprintf(sets + len, sizeof sets - len, ", %s = %s", k->columns[i], r->value[i]);
 	if (world_marks(t->w, t->node, r->kind))
-		(void)snprintf(sets + len, sizeof sets - len, ", mark = '~%" PRId64 ";'", tag);
+		(void)snprintf(sets + len, sizeof sets - len, ", mark = '~%" PRId64 ";', level = %" PRId64, tag, tag % 10);
 	run(t, "UPDATE %s SET note = '#%" PRId64 ";'%s WHERE id = '%s'", k->table, tag, sets, r->id);
 }
 
@@ -154,9 +154,9 @@ static void insert(struct txn *t, const struct row *r, int64_t tag, const char *
 		s += (size_t)snprintf(sets + s, sizeof sets - s, ", %s = excluded.%s", k->columns[i], k->columns[i]);
 	}
 	if (world_marks(t->w, t->node, r->kind)) {
-		(void)snprintf(columns + c, sizeof columns - c, ", mark");
-		(void)snprintf(values + v, sizeof values - v, ", '~%" PRId64 ";'", tag);
-		(void)snprintf(sets + s, sizeof sets - s, ", mark = excluded.mark");
+		(void)snprintf(columns + c, sizeof columns - c, ", mark, level");
+		(void)snprintf(values + v, sizeof values - v, ", '~%" PRId64 ";', %" PRId64, tag, tag % 10);
+		(void)snprintf(sets + s, sizeof sets - s, ", mark = excluded.mark, level = excluded.level");
 	}
 	run(t, "%s INTO %s(id, note%s) VALUES ('%s', '#%" PRId64 ";'%s)%s%s", verb, k->table, columns, r->id, tag, values,
 	    upsert ? " ON CONFLICT (id) DO UPDATE SET note = excluded.note" : "", upsert ? sets : "");

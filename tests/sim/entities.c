@@ -6,17 +6,21 @@
  * The entities of the simulated country: one of each kind that the real declarations have, with few fields, so that a run is
  * mostly spent exchanging. This table takes the place of the generated one. "note" holds the tag of the edit that made the
  * present content; an invoice's total is the sum of the tags of its lines. What is of schema version 2 an older build does not
- * know: "mark", which holds the tag of the last edit that was made where it is known, and memos.
+ * know: "mark", which holds the tag of the last edit that was made where it is known, "level", its last digit, and memos.
  */
 
 enum { OLDER = 1, NEWER = 2 };
+
+#define MARKS                                 \
+	{ "mark", SYNC_TEXT, .since = NEWER }, \
+	{ "level", SYNC_INTEGER, .required = true, .since = NEWER, .fallback = "7" },
 
 static const char *const name_types[] = { "STORE", "PATIENT", NULL };
 
 static const struct sync_field unit_fields[] = {
 	{ "id", SYNC_ID, .required = true },
 	{ "note", SYNC_TEXT, .required = true },
-	{ "mark", SYNC_TEXT, .since = NEWER },
+	MARKS
 };
 
 static const struct sync_entity unit = {
@@ -31,7 +35,7 @@ static const struct sync_field name_fields[] = {
 	{ "id", SYNC_ID, .required = true },
 	{ "note", SYNC_TEXT, .required = true },
 	{ "type", SYNC_ENUM, .required = true, .values = name_types },
-	{ "mark", SYNC_TEXT, .since = NEWER },
+	MARKS
 };
 
 static const struct sync_entity name = {
@@ -95,7 +99,7 @@ static const struct sync_field barcode_fields[] = {
 	{ "id", SYNC_ID, .required = true },
 	{ "note", SYNC_TEXT, .required = true },
 	{ "unit_id", SYNC_ID, .refers = "unit" },
-	{ "mark", SYNC_TEXT, .since = NEWER },
+	MARKS
 };
 
 static const struct sync_entity barcode = {
@@ -126,7 +130,7 @@ static const struct sync_field location_fields[] = {
 	{ "id", SYNC_ID, .required = true },
 	{ "note", SYNC_TEXT, .required = true },
 	{ "store_id", SYNC_ID, .required = true, .refers = "store" },
-	{ "mark", SYNC_TEXT, .since = NEWER },
+	MARKS
 };
 
 static const struct sync_entity location = {
@@ -175,7 +179,7 @@ static const struct sync_field invoice_fields[] = {
 	{ "store_id", SYNC_ID, .required = true, .refers = "store" },
 	{ "name_id", SYNC_ID, .required = true, .refers = "name" },
 	{ "total", SYNC_BIGINT, .required = true },
-	{ "mark", SYNC_TEXT, .since = NEWER },
+	MARKS
 };
 
 static const struct sync_entity invoice = {
@@ -196,7 +200,7 @@ static const struct sync_field invoice_line_fields[] = {
 	{ "invoice_id", SYNC_ID, .required = true, .refers = "invoice" },
 	{ "unit_id", SYNC_ID, .required = true, .refers = "unit" },
 	{ "location_id", SYNC_ID, .refers = "location" },
-	{ "mark", SYNC_TEXT, .since = NEWER },
+	MARKS
 };
 
 static const struct sync_entity invoice_line = {

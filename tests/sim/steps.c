@@ -510,7 +510,7 @@ static void find_clone(struct world *w, struct dice *d)
 		edit(w, site, d);
 		report = (struct sync_report){ 0 };
 		(void)round_of(w, site, d, &report);
-		if (n == MOST_PEACE)
+		if (n == 4 * MOST_PEACE)
 			violate(w, 11, "site %d and a copy of it go on, and nobody is told", w->clone_of);
 	}
 }
