@@ -648,6 +648,44 @@ static void docs_entities_md_is_up_to_date(void **state)
 		fail_msg("%s is stale: run this test with SYNC_UPDATE_DOCS=1", page);
 }
 
+static void rows_of_before_a_field_existed_have_its_fallback(void **state)
+{
+	const struct sync_field text = { "t", SYNC_TEXT, .fallback = "'a b'" }, empty = { "e", SYNC_ENUM, .fallback = "''" },
+				yes = { "y", SYNC_BOOLEAN, .fallback = "true" }, no = { "n", SYNC_BOOLEAN, .fallback = "false" },
+				number = { "i", SYNC_BIGINT, .fallback = "-12" }, real = { "r", SYNC_REAL, .fallback = "2.5" },
+				none = { "x", SYNC_TEXT };
+
+	(void)state;
+	assert_true(sync_view_is(sync_field_fallback(&text).s, "a b"));
+	assert_true(sync_view_is(sync_field_fallback(&empty).s, ""));
+	assert_int_equal(1, sync_field_fallback(&yes).i);
+	assert_int_equal(0, sync_field_fallback(&no).i);
+	assert_int_equal(SYNC_INT, sync_field_fallback(&no).kind);
+	assert_int_equal(-12, sync_field_fallback(&number).i);
+	assert_true(sync_field_fallback(&real).d == 2.5);
+	assert_int_equal(SYNC_NULL, sync_field_fallback(&none).kind);
+}
+
+/* As the simulator does, whose peers are of different versions. */
+static void a_thread_may_work_with_other_declarations(void **state)
+{
+	static struct sync_catalogue others;
+	const struct sync_entity *unit = entity("unit");
+	const struct sync_entity *declared[] = { unit, NULL };
+	size_t n;
+
+	(void)state;
+	sync_catalogue_fill(&others, declared);
+	sync_catalogue_use(&others);
+	sync_entities(&n);
+	assert_int_equal(1, n);
+	assert_null(sync_entity_find(sync_view_of("name")));
+	sync_catalogue_use(NULL);
+	sync_entities(&n);
+	assert_true(n > 1);
+	assert_ptr_equal(unit, entity("unit"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -655,6 +693,8 @@ int main(void)
 		cmocka_unit_test(what_a_hard_reference_names_is_integrated_first),
 		cmocka_unit_test(every_declaration_is_found_by_its_name),
 		cmocka_unit_test(unknown_names_are_not_found),
+		cmocka_unit_test(a_thread_may_work_with_other_declarations),
+		cmocka_unit_test(rows_of_before_a_field_existed_have_its_fallback),
 		cmocka_unit_test(of_an_entity_that_is_none_the_likely_name_is_told),
 		cmocka_unit_test(a_line_belongs_to_the_group_of_its_invoice),
 		cmocka_unit_test(routing_values_are_all_that_any_route_reads),

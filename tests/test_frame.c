@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "schema/declared.h"
 #include "test.h"
 
 /* What fits a field and is awkward: longest, other alphabets, beyond 2^53. */
@@ -406,11 +407,39 @@ static void deep_nesting_is_refused(void **state)
 	assert_non_null(strstr(seen.text, "too deep"));
 }
 
+/* Who does not know it can only say that it has no value there. */
+static void null_in_a_later_field_is_its_fallback(void **state)
+{
+	static const struct sync_field fields[] = {
+		{ "id", SYNC_ID, .required = true },
+		{ "level", SYNC_INTEGER, .required = true, .since = 2, .fallback = "7" },
+		{ "name", SYNC_TEXT, .required = true },
+	};
+	static const struct sync_entity later = { .name = "later", FIELDS(fields) };
+	static const struct sync_entity *const declared[] = { &later, NULL };
+	static struct sync_catalogue build;
+	defer(sync_arena_clear) struct sync_arena arena = { 0 };
+	struct sync_record r;
+
+	(void)state;
+	sync_catalogue_fill(&build, declared);
+	sync_catalogue_use(&build);
+	assert_ok(sync_record_read(&r, &arena, sync_view_of("{\"e\":\"later\",\"i\":\"a\",\"a\":\"P\",\"d\":{\"level\":null,\"name\":\"x\"}}"),
+	                           &sync_default_limits, err));
+	assert_null(r.fault);
+	assert_int_equal(7, r.values[1].i);
+	assert_ok(sync_record_read(&r, &arena, sync_view_of("{\"e\":\"later\",\"i\":\"a\",\"a\":\"P\",\"d\":{\"name\":null}}"),
+	                           &sync_default_limits, err));
+	assert_string_equal("missing_field", r.fault->code);
+	sync_catalogue_use(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_entity_comes_back_as_it_was_written),
 		cmocka_unit_test(a_wrong_field_is_a_fault_that_names_it),
+		cmocka_unit_test(null_in_a_later_field_is_its_fallback),
 		cmocka_unit_test(each_type_has_its_own_form_only),
 		cmocka_unit_test(an_id_that_is_too_long_is_neither_written_nor_read),
 		cmocka_unit_test(a_parent_that_is_too_long_for_an_id_is_no_group),

@@ -534,6 +534,38 @@ static void a_request_that_cannot_be_is_refused_and_changes_nothing(void **state
 
 /* what is pending */
 
+/* Of the last request. */
+static bool says_held(const struct country *c)
+{
+	defer(sync_reader_freep) struct sync_reader *reader = NULL;
+	struct sync_header h;
+
+	assert_ok(sync_reader_new(&reader, sync_buf_view(&c->site[0].line.request), &sync_default_limits, err));
+	assert_ok(sync_reader_header(reader, &h, true, err));
+	return h.held;
+}
+
+static void a_push_says_whether_something_that_came_waits_for_what_was_done_here(void **state)
+{
+	static const struct {
+		const char *code;
+		bool held;
+	} codes[] = { { "local_edit", true }, { "waiting_edit", true }, { "referenced", true }, { "missing_reference", false } };
+	struct country c;
+
+	open_one(&c, state);
+	for (size_t i = 0; i < COUNT(codes); i++) {
+		run(site_db(&c), "DELETE FROM sync_inbox");
+		run(site_db(&c), "INSERT INTO sync_inbox(source, entity, record_id, root_id, seq, frame, code, text, received_us)"
+				 "    VALUES (0, 'stocktake', 't', 't', 1, '', '%s', '', 0)", codes[i].code);
+		edit(&c, (int)i);
+		loopback_arm(&c.site[0].line, LOOPBACK_LOSE_REQUEST, 1, 0);
+		assert_int_equal(SYNC_ENET, country_round(&c, 0));
+		assert_int_equal(codes[i].held, says_held(&c));
+	}
+	country_close(&c);
+}
+
 static void site_with(struct country *c, void **state, const char *edits)
 {
 	open_one(c, state);
@@ -695,6 +727,7 @@ int main(void)
 		TESTDB_BOTH(unknown_fields_go_with_the_record_that_an_application_deletes),
 		ON_SQLITE(an_edit_that_cannot_be_sent_is_shown_until_it_is_corrected),
 		TESTDB_BOTH(a_request_that_cannot_be_is_refused_and_changes_nothing),
+		ON_SQLITE(a_push_says_whether_something_that_came_waits_for_what_was_done_here),
 		ON_SQLITE(groups_are_sent_whole_and_in_order),
 		ON_SQLITE(a_record_that_moved_takes_both_groups_with_it),
 		ON_SQLITE(deletes_come_last_and_children_first),

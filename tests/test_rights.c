@@ -110,6 +110,71 @@ static void what_a_site_may_never_write_is_refused_even_if_malformed(void **stat
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_inbox"));
 }
 
+/* What site 7 sends when it has had its own stream upto there. */
+static struct sync_intake having(const struct sync_position *at)
+{
+	struct sync_intake in = from(7);
+
+	in.at = at;
+	return in;
+}
+
+/* A stocktake with a line of a store that is not site 7's any more. */
+static void refuse_group(struct sync_db *db, const struct sync_position *at)
+{
+	struct sync_outcome o = RECEIVE(db, having(at), { SYNC_PUT, "stocktake", "t1", { "store_id", "s2" }, .seq = 1 },
+	                                { SYNC_PUT, "stocktake_line", "l1", { "stocktake_id", "t1" }, .seq = 2 });
+
+	assert_int_equal(2, o.refused);
+}
+
+static void what_builds_on_a_refused_group_is_refused_with_it(void **state)
+{
+	static const struct sync_position start;
+	struct sync_db *db = central(state);
+	struct sync_outcome o;
+
+	refuse_group(db, &start);
+	o = RECEIVE(db, having(&start), { SYNC_PUT, "stocktake", "t1", .seq = 3 },
+	            { SYNC_PUT, "stocktake_line", "l2", { "stocktake_id", "t1" }, .seq = 4 });
+	assert_int_equal(2, o.refused);
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM stocktake"));
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'quarantine' AND code = 'incomplete'"
+	                               " AND root_entity = 'stocktake' AND root_id = 't1' AND text LIKE 'stocktake_line ''l1'' of its group%'"));
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_verdict WHERE kind = 'refused' AND code = 'incomplete'"));
+	/* whole it is taken, another site's groups are no matter, nor are others of the site */
+	o = RECEIVE(db, having(&start), { SYNC_PUT, "stocktake", "t1", .seq = 5 },
+	            { SYNC_PUT, "stocktake_line", "l1", { "stocktake_id", "t1" }, .seq = 6 },
+	            { SYNC_PUT, "stocktake_line", "l2", { "stocktake_id", "t1" }, .seq = 7 }, { SYNC_PUT, "stocktake", "t2", .seq = 8 });
+	assert_int_equal(4, o.applied);
+}
+
+static void a_group_is_taken_when_its_site_has_what_was_sent_instead(void **state)
+{
+	static const struct sync_position before = { .own.seq = 49 }, after = { .own.seq = 50 };
+	struct sync_db *db = central(state);
+	const struct edit edit = { SYNC_PUT, "stocktake", "t1", .seq = 3 };
+
+	refuse_group(db, &before);
+	assert_int_equal(1, receive(db, having(&after), &edit, 1).refused); /* it was not sent yet */
+	run_sql(db, "DELETE FROM sync_changelog;"
+	        "INSERT INTO sync_outbox(site_id, entity, record_id, seq, action, source, root_id)"
+	        "    VALUES (7, 'stocktake_line', 'l1', 50, 'X', -1, 't1')");
+	assert_int_equal(1, receive(db, having(&before), &edit, 1).refused);
+	assert_int_equal(1, receive(db, having(NULL), &edit, 1).refused); /* the site has it, but something waits there */
+	assert_int_equal(1, receive(db, having(&after), &edit, 1).applied);
+}
+
+static void what_a_person_has_decided_holds_no_group_back(void **state)
+{
+	static const struct sync_position start;
+	struct sync_db *db = central(state);
+
+	refuse_group(db, &start);
+	run_sql(db, "UPDATE sync_waiting SET done_us = 1, verdict = 'discarded'");
+	assert_int_equal(1, RECEIVE(db, having(&start), { SYNC_PUT, "stocktake", "t1", .seq = 3 }).applied);
+}
+
 static void a_record_of_no_store_is_whose_who_made_it(void **state)
 {
 	struct sync_db *db = central(state);
@@ -208,6 +273,9 @@ int main(void)
 		TESTDB_BOTH(a_line_belongs_to_whom_its_invoice_belongs_before_and_after),
 		TESTDB_BOTH(central_alone_edits_what_is_central_and_drops),
 		TESTDB_BOTH(what_a_site_may_never_write_is_refused_even_if_malformed),
+		TESTDB_BOTH(what_builds_on_a_refused_group_is_refused_with_it),
+		TESTDB_BOTH(a_group_is_taken_when_its_site_has_what_was_sent_instead),
+		TESTDB_BOTH(what_a_person_has_decided_holds_no_group_back),
 		TESTDB_BOTH(a_record_of_no_store_is_whose_who_made_it),
 		TESTDB_BOTH(a_patient_is_edited_where_it_is_visible),
 		TESTDB_BOTH(a_site_shows_itself_what_it_made_or_was_granted),

@@ -136,6 +136,10 @@ static void verdicts_come_in_numbers_that_are_bounded(void **state)
 	open_loaded(&c, state, 1);
 	for (int i = 0; i < 600; i++)
 		run(site_db(&c, 0), "INSERT INTO unit(id, name, \"index\", is_active) VALUES ('u%d', 'x', 1, 1)", i);
+	loopback_arm(&c.site[0].line, LOOPBACK_LOSE_REQUEST, 2, 0);
+	assert_int_equal(SYNC_ENET, country_round(&c, 0));
+	assert_int_equal(500, number(site_db(&c, 0), "SELECT count(*) FROM sync_verdict"));
+	assert_int_equal(601, number(site_db(&c, 0), "SELECT count(*) FROM unit")); /* records come behind all verdicts */
 	country_settle(&c);
 	assert_int_equal(600, c.site[0].report.refused);
 	assert_converged(&c, 0);

@@ -355,6 +355,29 @@ static void centrals_own_edits_of_what_any_site_edits_are_versions(void **state)
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_version"));
 }
 
+/* What was unknown becomes a column: all get it, but it is no version, and hides none. */
+static void what_nobody_edited_is_no_version(void **state)
+{
+	struct sync_db *db = country(state);
+	int64_t before;
+
+	PUT(db, "barcode", "b1", "gtin", "1", "item_id", "i1");
+	settle(db);
+	run_sql(db, "DELETE FROM sync_version");
+	before = newest_seq(db);
+	PUT(db, "barcode", "b1", "gtin", "1", "item_id", "i1");
+	made_by(db, -1);
+	settle(db);
+	assert_outbox(db, 0, before, "P barcode b1");
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_outbox WHERE record_id = 'b1' AND source = -1"));
+	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_version"));
+	PUT(db, "barcode", "b1", "gtin", "2", "item_id", "i1");
+	run_sql(db, "INSERT INTO sync_changelog(entity, record_id, action, source, at_us, old, new)"
+	        "    SELECT entity, record_id, action, -1, at_us, old, new FROM sync_changelog");
+	settle(db);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_version WHERE record_id = 'b1' AND version LIKE '0.%'"));
+}
+
 static void what_its_maker_may_not_have_is_taken_back(void **state)
 {
 	struct sync_db *db = country(state);
@@ -986,6 +1009,7 @@ int main(void)
 		TESTDB_BOTH(deletes_reach_whoever_holds_the_record),
 		TESTDB_BOTH(unknown_fields_of_a_deleted_record_are_forgotten),
 		TESTDB_BOTH(centrals_own_edits_of_what_any_site_edits_are_versions),
+		TESTDB_BOTH(what_nobody_edited_is_no_version),
 		TESTDB_BOTH(what_its_maker_may_not_have_is_taken_back),
 		TESTDB_BOTH(lines_that_change_with_an_invoice_that_moves_leave_whoever_loses_it),
 		TESTDB_BOTH(an_invoice_that_changes_before_a_job_has_come_to_it_goes_with_its_lines),

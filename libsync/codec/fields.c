@@ -99,8 +99,8 @@ static enum sync_status read_value(struct sync_record *r, const struct sync_fiel
 {
 	int64_t i = 0;
 
-	if (m->type == SYNC_JSON_NULL) {
-		v->kind = SYNC_NULL;
+	if (m->type == SYNC_JSON_NULL) { /* of a later field it may come from who does not know it */
+		*v = f->required && f->since > 1 ? sync_field_fallback(f) : (struct sync_value){ .kind = SYNC_NULL };
 		return SYNC_OK;
 	}
 	switch (f->type) {

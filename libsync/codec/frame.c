@@ -107,7 +107,7 @@ static const struct shape common_shape = SHAPE("common", common_members);
 /*
  * header = {"p": protocol, "s": schema, "v": program, "i": site, "b": branch, and then
  *   request: "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed, "w": want, "e": echo,
- *            "f": fork, "q": inquiry, "d": offered,
+ *            "h": held, "f": fork, "q": inquiry, "d": offered,
  *   answer:  "c": stored, "g": integrated, "h": highest, "r": refused, "q": common,
  *   both:    "n": verdict, "t": part and "k": cont in a request, "l": load, "y": verify, "z": loss, "j": lost in a request}
  */
@@ -125,6 +125,7 @@ static const struct member header_members[] = {
 	{ "u", BIG, AT(sync_header, unpushed), REQUEST },
 	{ "w", BIG, AT(sync_header, want), REQUEST },
 	{ "e", FLAG, AT(sync_header, echo), REQUEST },
+	{ "h", FLAG, AT(sync_header, held), REQUEST },
 	{ "f", FORK, AT(sync_header, fork), REQUEST },
 	{ "q", INQUIRY, AT(sync_header, inquiry), REQUEST },
 	{ "d", PLACE, AT(sync_header, offered), REQUEST },

@@ -6,6 +6,7 @@
 
 #include "base/internal.h"
 #include "db/driver.h"
+#include "db/outbox.h"
 
 enum {
 	ADOPT_ROWS = 500, /* in memory at a time */
@@ -112,6 +113,32 @@ static enum sync_status put_inbox(const struct page *p, int64_t source, const st
 	                   NULL, NULL, err);
 }
 
+/*
+ * Whose edit this was has been told by whoever knew the field. At central it is captured, since routes may depend on it, but as
+ * nobody's: as central's own it would be a version of the record, to which edits that are on their way could lose.
+ */
+static enum sync_status mark_nobodys(const struct page *p, const struct sync_record *r, struct sync_error *err)
+{
+	static const char set[] = "SELECT set_config('sync.source', $1, true)";
+	static const char put[] = "INSERT INTO sync_mark(entity, record_id, source) VALUES ($1, $2, $3)";
+
+	if (sync_db_role(p->db) != SYNC_CENTRAL)
+		return SYNC_OK;
+	if (sync_db_dialect(p->db)->postgres)
+		return sync_db_run(p->db, set, SYNC_ARGS(sync_text("-1")), NULL, NULL, err);
+	return sync_db_run(p->db, put, SYNC_ARGS(sync_string(r->name), sync_string(r->id), sync_int(SYNC_NOBODY)), NULL, NULL, err);
+}
+
+static enum sync_status unmark(const struct page *p, struct sync_error *err)
+{
+	static const char set[] = "SELECT set_config('sync.source', '', true)";
+	static const char drop[] = "DELETE FROM sync_mark"; /* the trigger took it, unless it had nothing to capture */
+
+	if (sync_db_role(p->db) != SYNC_CENTRAL)
+		return SYNC_OK;
+	return sync_db_run(p->db, sync_db_dialect(p->db)->postgres ? set : drop, SYNC_NOARGS, NULL, NULL, err);
+}
+
 /* The fields that the record has; the row is there, so that required ones are no matter. */
 static enum sync_status update_row(const struct page *p, const struct sync_record *r, struct sync_error *err)
 {
@@ -131,7 +158,9 @@ static enum sync_status update_row(const struct page *p, const struct sync_recor
 	v[n++] = sync_string(r->id);
 	sync_buf_addf(&sql, " WHERE id = $%zu", n);
 	TRY(sync_buf_check(&sql, err));
-	return sync_db_run_text(p->db, sql.data, v, n, NULL, NULL, err);
+	TRY(mark_nobodys(p, r, err));
+	TRY(sync_db_run_text(p->db, sql.data, v, n, NULL, NULL, err));
+	return unmark(p, err);
 }
 
 static enum sync_status insert_row(const struct page *p, const struct sync_record *r, struct sync_error *err)

@@ -376,8 +376,8 @@ static enum sync_status make_ids(const struct opening *o, const struct sync_enti
 }
 
 /*
- * What was unknown came from central, so a site takes it over before it has triggers: it is no edit. At central it is one, for
- * routes may depend on it.
+ * What was unknown came from central, so a site takes it over before it has triggers: it is no edit. At central it is captured,
+ * for routes may depend on it.
  */
 static enum sync_status bring_up_entity(const struct opening *o, const struct sync_entity *e, struct sync_error *err)
 {

@@ -437,7 +437,7 @@ static enum sync_status put_all(struct sync_db *db, const struct sync_entity *e,
 	if (e && n)
 		TRY(put_known(db, e, r, n, fresh, err));
 	for (size_t i = 0; i < n; i++)
-		if (r[i]->extra.len)
+		if (r[i]->extra.len && !SYNC_FAULT(unknown_forgotten))
 			TRY(fresh && !r[i]->entity ? add_unknown(db, r[i], err) : put_extra(db, r[i], err));
 	return SYNC_OK;
 }

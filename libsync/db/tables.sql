@@ -200,7 +200,7 @@ CREATE TABLE sync_changelog (
 	entity    @id NOT NULL,
 	record_id @id NOT NULL,
 	action    text NOT NULL,         -- P put, D delete; R: to be sent again to a site
-	source    bigint NOT NULL,       -- site whose record the integrator applied, 0 is central itself; R: that site
+	source    bigint NOT NULL,       -- site whose record the integrator applied, 0 is central itself, -1 nobody; R: that site
 	at_us     bigint NOT NULL,
 	old       text,                  -- routing values before, JSON array; null for an insert; [] when nobody knows
 	new       text                   -- routing values after; R, and a delete of what was not here: id of its group's root as the site has it, or null
@@ -318,7 +318,7 @@ CREATE TABLE sync_waiting (
 	verdict   text,                  -- accepted, discarded; recovered: also equal, superseded
 	since     bigint NOT NULL DEFAULT 0, -- recovered: what is routed above was changed since the history was lost
 	history   @id NOT NULL DEFAULT '', -- recovered: the lost history, in which seq counts; empty: unknown
-	root_entity @id,                 -- recovered: its group
+	root_entity @id,                 -- its group
 	root_id   @id
 );
 CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;

@@ -21,7 +21,7 @@ struct applied {
 	size_t n;
 };
 
-static bool same(const struct sync_value *a, const struct sync_value *b)
+bool sync_value_same(const struct sync_value *a, const struct sync_value *b)
 {
 	if (a->kind == SYNC_INT && b->kind == SYNC_INT)
 		return a->i == b->i;
@@ -40,7 +40,7 @@ bool sync_record_differs(const struct sync_record *applied, const struct sync_re
 	for (size_t i = 1; i < applied->entity->n_fields; i++) {
 		const struct sync_value *v = &applied->values[i];
 
-		if (v->kind != SYNC_ABSENT && !applied->entity->fields[i].local && !same(v, &stored->values[i]))
+		if (v->kind != SYNC_ABSENT && !applied->entity->fields[i].local && !sync_value_same(v, &stored->values[i]))
 			return true;
 	}
 	return sync_json_changes(stored->extra, applied->extra);

@@ -5,6 +5,8 @@
 #include <libsync/db.h>
 #include <libsync/frame.h>
 
+/** Whether both say the same in the database, as numbers of either kind may. */
+bool sync_value_same(const struct sync_value *a, const struct sync_value *b);
 /** Whether a record says anything else of its fields, unknown ones included, than what is stored (a delete: whether anything is). */
 bool sync_record_differs(const struct sync_record *r, const struct sync_record *stored);
 

@@ -1,6 +1,5 @@
 #include "exchange/router.h"
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 #include "exchange/option.h"
 #include "exchange/lot.h"
 #include "exchange/trail.h"
-#include "schema/declared.h"
 
 enum { MAX_SQL = 8192 };
 static const int64_t all_sites = -1;
@@ -69,23 +67,9 @@ bool sync_sites_have(const struct sync_sites *s, int64_t site)
 
 /* routing values */
 
-static struct sync_routing routings[SYNC_MAX_ENTITIES];
-
-static void fill_routings(void)
-{
-	size_t n_entities;
-	const struct sync_entity *const *entities = sync_entities(&n_entities);
-
-	for (size_t i = 0; i < n_entities; i++)
-		routings[i].n = sync_entity_routing(entities[i], routings[i].field);
-}
-
 const struct sync_routing *sync_route_fields(const struct sync_entity *e)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, fill_routings);
-	return &routings[sync_entity_order(e)];
+	return &sync_catalogue()->routing[sync_entity_order(e)];
 }
 
 int sync_route_slot(const struct sync_entity *e, const char *field)

@@ -117,6 +117,7 @@ static enum sync_status judge(struct sync_lot *lot, struct sync_error *err)
 	if (sync_lot_judged(lot)) {
 		if (!SYNC_FAULT(rights_not_checked))
 			TRY(sync_check_rights(lot, err));
+		TRY(sync_check_refused(lot, err));
 		TRY(sync_weigh_edits(lot, err));
 		TRY(sync_find_overtaken(lot, err));
 	}
@@ -257,6 +258,7 @@ static enum sync_status integrate_lot(struct work *w, struct sync_lot *lot, stru
 	TRY(keep_waiting(w, lot, err));
 	if (sync_lot_judged(lot)) {
 		TRY(sync_keep_refused(lot, err));
+		TRY(sync_find_merged(lot, err));
 		TRY(sync_tell_sender(lot, err));
 	}
 	count(w, lot);
@@ -334,6 +336,7 @@ static enum sync_status retry_some(struct work *w, struct sync_error *err)
 	TRY(lock_source(w->db, in.source, false, &locked, err));
 	if (!locked)
 		return SYNC_OK;
+	in.at = NULL;
 	if (in.source != w->in->source)
 		in.branch = "";
 	sync_arena_reset(&w->arena);

@@ -12,6 +12,7 @@ struct sync_intake {
 	int64_t now_us;       /* time of receipt */
 	int64_t last_seen_us; /* source's last exchange: no edit of it is older (0: unknown) */
 	int64_t integrated;   /* at a site: seq upto which central has integrated our edits */
+	const struct sync_position *at; /* at central: all upto here was applied at the site when it made its edits; NULL: unknown */
 	const char *branch;   /* of the source */
 };
 

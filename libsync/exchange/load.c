@@ -106,12 +106,15 @@ static enum sync_status find_next(struct load *l, struct sync_load *ret, struct 
 	return SYNC_OK;
 }
 
-/* A page leaves nulls out, and may replace rows of an earlier attempt. */
+/* A page leaves nulls out, and fields that central does not know yet; and may replace rows of an earlier attempt. */
 static void fill_in(const struct sync_record *r)
 {
-	for (size_t i = 1; i < r->entity->n_fields; i++)
-		if (r->values[i].kind == SYNC_ABSENT && !r->entity->fields[i].local)
-			r->values[i].kind = SYNC_NULL;
+	for (size_t i = 1; i < r->entity->n_fields; i++) {
+		const struct sync_field *f = &r->entity->fields[i];
+
+		if (r->values[i].kind == SYNC_ABSENT && !f->local)
+			r->values[i] = f->required ? sync_field_fallback(f) : (struct sync_value){ .kind = SYNC_NULL };
+	}
 }
 
 static enum sync_status put_versions(struct load *l, size_t n, struct sync_error *err)

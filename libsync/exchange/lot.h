@@ -55,6 +55,7 @@ struct sync_item {
 	enum sync_fate fate;     /* what that reason speaks for */
 	bool exists;             /* central: a version is stored */
 	enum sync_merit merit;
+	bool merged;             /* central: it has more of the record than the sender, who left that as it was */
 	bool replaces;           /* central: a later edit, of which its site, having been restored, does not know */
 	int64_t replaced_of;     /* whose that is */
 	const struct sync_current *current; /* central, "any" entities: or NULL */
@@ -157,7 +158,9 @@ enum sync_status sync_run_select(const struct sync_lot *lot, const struct sync_r
 enum sync_status sync_check_local_edits(struct sync_lot *lot, struct sync_error *err);
 /** Central: what its sites may do, also with what is malformed (rights.c); what they may change is held from here on. */
 enum sync_status sync_check_rights(struct sync_lot *lot, struct sync_error *err);
-/** A part of that: central's versions of "any" records (conflict.c). */
+/** Central: what its sites sent without knowing that the rest of its group was refused (refused.c). */
+enum sync_status sync_check_refused(struct sync_lot *lot, struct sync_error *err);
+/** A part of the rights: central's versions of "any" records (conflict.c). */
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err);
 /** Central: what each edit of an "any" record is worth (conflict.c). */
 enum sync_status sync_weigh_edits(struct sync_lot *lot, struct sync_error *err);
@@ -173,6 +176,8 @@ enum sync_status sync_keep_replaced(struct sync_lot *lot, struct sync_error *err
 enum sync_status sync_keep_deletes(struct sync_lot *lot, struct sync_error *err);
 /** Remember the versions of what was applied (conflict.c). */
 enum sync_status sync_keep_versions(struct sync_lot *lot, struct sync_error *err);
+/** Central: which of the records that were applied its sender does not have as they are now (merged.c). */
+enum sync_status sync_find_merged(struct sync_lot *lot, struct sync_error *err);
 /** Central: quarantine what is refused (verdict.c). */
 enum sync_status sync_keep_refused(struct sync_lot *lot, struct sync_error *err);
 /** Central: tell the sender what became of its edits (verdict.c). */

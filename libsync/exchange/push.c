@@ -146,6 +146,17 @@ static enum sync_status read_run(struct run *run, const struct sync_change *row,
 	return SYNC_OK;
 }
 
+/* Whether something that central sent is not applied, because of what was done here. */
+static enum sync_status find_held(struct sync_db *db, bool *ret, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_inbox WHERE code IN ('local_edit', 'waiting_edit', 'referenced') LIMIT 1";
+	int64_t some;
+
+	TRY(sync_db_number(db, any, SYNC_NOARGS, 0, &some, err));
+	*ret = some != 0;
+	return SYNC_OK;
+}
+
 /* Whether all of a record's values would arrive. Central judges the other faults, and says what it thinks of them. */
 static bool arrives(const struct sync_record *r, struct sync_arena *arena)
 {
@@ -350,6 +361,7 @@ static enum sync_status read_and_write(struct sync_push *p, struct run *run, str
 
 	TRY(set_upto(run->db, h, err));
 	TRY(sync_pending_read(&p->pending, run->db, run->link->out.seq, most > 0 ? most : 1, &p->sent, err));
+	TRY(find_held(run->db, &h->held, err));
 	return write_message(p, run, h, w, want, ret, err);
 }
 
@@ -538,6 +550,7 @@ static struct sync_intake intake_of(const struct taking *t)
 		.now_us = t->now_us,
 		.last_seen_us = t->peer.unpushed == 0 ? t->peer.last_seen_us : 0,
 		.branch = t->h->branch,
+		.at = t->h->held ? NULL : &t->h->at,
 	};
 }
 

@@ -38,7 +38,7 @@ void sync_push_clear(struct sync_push *p);
  *
  * @param db    of a site, outside any transaction
  * @param link  made and unanswered are set
- * @param h     what is common to all requests; made, part, cont and unpushed are set
+ * @param h     what is common to all requests; made, part, cont, unpushed and held are set
  * @param want  bytes that suit the link
  * @param ret   the message, borrowed from w
  */

@@ -142,6 +142,7 @@ struct step {
 	size_t n;
 };
 
+/* Whose edit it is stays who made it last: what nobody did only fills in what was unknown. */
 static enum sync_status add_change(struct step *s, const struct queued *row, struct sync_error *err)
 {
 	uint32_t *found;
@@ -150,10 +151,11 @@ static enum sync_status add_change(struct step *s, const struct queued *row, str
 	TRY(sync_set_add(&s->changed, sync_view_of(row->entity->name), row->id, (uint32_t)s->n, &found, err));
 	item = &s->item[*found];
 	if (*found == s->n) {
-		*item = (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_CHANGED };
+		*item = (struct sync_routed){ .entity = row->entity, .id = row->id, .cause = SYNC_CHANGED, .site = row->source };
 		s->first[s->n++] = row->before;
 	}
-	item->site = row->source;
+	if (row->source != SYNC_NOBODY)
+		item->site = row->source;
 	item->gone = row->action == 'D';
 	item->moved |= item->gone || (row->before.len && !sync_view_eq(row->before, row->now));
 	item->root = item->gone ? row->now : (struct sync_view){ 0 };

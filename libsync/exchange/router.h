@@ -5,6 +5,7 @@
 #include "db/outbox.h"
 #include "exchange/route.h"
 #include "exchange/set.h"
+#include "schema/declared.h"
 
 /** A copy in an arena, data NULL only for an empty view without data. */
 enum sync_status sync_arena_keep(struct sync_arena *a, struct sync_view v, struct sync_view *ret, struct sync_error *err);
@@ -15,11 +16,7 @@ enum sync_status sync_sites_add(struct sync_arena *a, struct sync_sites *s, int6
 void sync_sites_sort(struct sync_sites *s);
 bool sync_sites_have(const struct sync_sites *s, int64_t site);
 
-/** The fields whose values are routing values, as sync_entity_routing() has them; made once. */
-struct sync_routing {
-	size_t n;
-	size_t field[SYNC_MAX_FIELDS];
-};
+/** The fields whose values are routing values. */
 const struct sync_routing *sync_route_fields(const struct sync_entity *e);
 /**
  * The routing values of n records as they are now, as texts; ret[i] is NULL where there is no such record.

@@ -316,6 +316,12 @@ static enum sync_status give_verdicts(struct serving *x, struct sync_error *err)
 			   give_verdict, x, err);
 }
 
+/* Records come behind all verdicts: what the site is told to wait at central holds its group back there. */
+static bool has_verdicts_left(const struct serving *x)
+{
+	return x->peer.verdict - x->h.verdict > ANSWER_VERDICTS;
+}
+
 static enum sync_status give_records(struct serving *x, struct sync_end *end, struct sync_error *err)
 {
 	const struct sync_ask ask = { .site = x->site_id,
@@ -328,7 +334,7 @@ static enum sync_status give_records(struct serving *x, struct sync_end *end, st
 
 	end->at = x->h.at;
 	memcpy(end->rest, x->h.rest, sizeof end->rest);
-	if (ask.want == 0 || x->taken.refused || x->peer.spooled > 0 || !x->peer.loaded)
+	if (ask.want == 0 || x->taken.refused || x->peer.spooled > 0 || !x->peer.loaded || has_verdicts_left(x))
 		return SYNC_OK;
 	end->rest[0] = '\0';
 	return sync_pull_write(x->db, &ask, x->w, end, &x->held, err);

@@ -148,6 +148,8 @@ struct message {
 	int64_t upto;
 	bool part;
 	int64_t received_us;
+	bool held;
+	struct sync_position at; /* of its header */
 };
 
 /* Draining one source. */
@@ -162,7 +164,7 @@ struct drain {
 	bool ended;             /* its end frame was read */
 	/* the slice */
 	struct place from, to;  /* what is durable, and what will be with the slice */
-	int64_t received_us;    /* of the message in which it begins */
+	struct message first;   /* in which it begins */
 	bool whole;             /* nothing is left of the message behind it */
 	bool held;              /* what is left is one group, whose rest is not there */
 	struct place group;     /* where its last group begins */
@@ -213,6 +215,8 @@ static enum sync_status open_reader(struct drain *d, int64_t done, struct sync_e
 	d->reader = NULL;
 	TRY(sync_reader_new(&d->reader, sync_buf_view(&d->body), &sync_default_limits, err));
 	TRY(sync_reader_header(d->reader, &header, sync_db_role(d->db) == SYNC_CENTRAL, err));
+	d->message.at = header.at;
+	d->message.held = header.held;
 	d->ended = false;
 	return done > 0 ? sync_reader_skip(d->reader, done, err) : SYNC_OK;
 }
@@ -352,7 +356,7 @@ static enum sync_status read_slice(struct drain *d, bool *ret_found, struct sync
 	d->whole = d->held = false;
 	if (!*ret_found)
 		return SYNC_OK;
-	d->received_us = d->message.received_us;
+	d->first = d->message;
 	TRY(take_next(d, err));
 	return read_frames(d, err);
 }
@@ -392,7 +396,8 @@ static enum sync_status integrate_slice(struct drain *d, sync_slice_fn *slice, v
 	bool finished = d->whole || d->to.n > d->from.n;
 	struct sync_intake in = *d->in;
 
-	in.now_us = d->received_us;
+	in.now_us = d->first.received_us;
+	in.at = d->first.held ? NULL : &d->first.at;
 	TRY(sync_integrate(d->db, &in, d->r, d->lines, d->n, ret, err));
 	TRY(still_there(d, ret_there, err));
 	if (!*ret_there)

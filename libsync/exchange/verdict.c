@@ -5,6 +5,7 @@
 
 #include "base/internal.h"
 #include "db/keys.h"
+#include "exchange/extra.h"
 #include "exchange/lot.h"
 
 enum { MAX_SQL = 1024 };
@@ -124,10 +125,10 @@ enum sync_status sync_queue_deletes(struct sync_db *db, int64_t source, const st
 
 enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_question *q, size_t n, struct sync_error *err)
 {
-	static const char *const columns[] = { "kind",  "site_id", "entity", "record_id", "seq",
-		                               "frame", "code",    "field",  "text",      "at_us" };
-	static const enum sync_type types[] = { SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT,
-		                                SYNC_TEXT, SYNC_TEXT,   SYNC_TEXT, SYNC_TEXT, SYNC_BIGINT };
+	static const char *const columns[] = { "kind", "site_id", "entity", "record_id", "seq",         "frame",
+		                               "code", "field",   "text",   "at_us",     "root_entity", "root_id" };
+	static const enum sync_type types[] = { SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT, SYNC_TEXT,   SYNC_BIGINT, SYNC_TEXT,
+		                                SYNC_TEXT, SYNC_TEXT,   SYNC_TEXT, SYNC_BIGINT, SYNC_TEXT,   SYNC_TEXT };
 	static const struct sync_table table = { "sync_waiting", columns, types, COUNT(columns), 0, false };
 	defer(freep) struct sync_value *v = malloc((n + 1) * COUNT(columns) * sizeof *v);
 	size_t at = 0;
@@ -135,6 +136,9 @@ enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_questi
 	if (!v)
 		return sync_fail(err, SYNC_ENOMEM, "%zu questions", n);
 	for (size_t i = 0; i < n; i++) {
+		struct sync_view root_entity, root_id;
+
+		sync_root_of(q[i].r, &root_entity, &root_id);
 		lot->questions += q[i].site == lot->in->source;
 		v[at++] = sync_text(q[i].kind);
 		v[at++] = sync_int(q[i].site);
@@ -146,6 +150,8 @@ enum sync_status sync_waiting_put(struct sync_lot *lot, const struct sync_questi
 		v[at++] = sync_text(q[i].why->field);
 		v[at++] = sync_text(q[i].why->text);
 		v[at++] = sync_int(lot->in->now_us);
+		v[at++] = sync_string(root_entity);
+		v[at++] = sync_string(root_id);
 	}
 	return sync_db_put_many(lot->db, &table, v, SYNC_FAULT(nothing_quarantined) ? 0 : n, err);
 }
@@ -174,7 +180,7 @@ static bool is_undone(const struct sync_lot *lot, const struct sync_item *item)
  */
 static bool is_sent_again(const struct sync_lot *lot, const struct sync_item *item)
 {
-	return is_undone(lot, item) || (item->waited && sync_item_applies(lot, item));
+	return is_undone(lot, item) || ((item->waited || item->merged) && sync_item_applies(lot, item));
 }
 
 /* Rows of sync_waiting that are open for the sender: the same edit, sent again with its group, is not shown twice. */
@@ -267,9 +273,15 @@ static enum sync_status send_again(struct sync_lot *lot, struct sync_error *err)
 
 	if (!r)
 		return sync_fail(err, SYNC_ENOMEM, "sending %zu records again", lot->n);
-	for (size_t i = 0; i < lot->n; i++)
-		if (lot->items[i].r->entity && is_sent_again(lot, &lot->items[i]))
-			r[n++] = lot->items[i].r;
+	for (size_t i = 0; i < lot->n; i++) {
+		const struct sync_item *item = &lot->items[i];
+
+		if (!item->r->entity || !is_sent_again(lot, item))
+			continue;
+		r[n++] = item->r;
+		if (is_undone(lot, item))
+			TRY(sync_extra_deny(lot->db, item->r, err));
+	}
 	return sync_resend_records(lot->db, lot->in->source, r, n, err);
 }
 

@@ -90,16 +90,31 @@ const struct sync_entity *sync_catalogue_find(const struct sync_catalogue *c, st
 }
 
 static struct sync_catalogue ours;
+static _Thread_local struct sync_catalogue *used; /* NULL: ours */
+
+void sync_catalogue_use(struct sync_catalogue *c)
+{
+	used = c;
+	if (!c || c->routed)
+		return;
+	for (size_t i = 0; i < c->n_ordered; i++)
+		c->routing[i].n = sync_entity_routing(c->ordered[i], c->routing[i].field);
+	c->routed = true;
+}
 
 static void fill_ours(void)
 {
 	sync_catalogue_fill(&ours, sync_declared);
+	sync_catalogue_use(&ours);
+	sync_catalogue_use(NULL);
 }
 
 const struct sync_catalogue *sync_catalogue(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+	if (used)
+		return used;
 	pthread_once(&once, fill_ours);
 	return &ours;
 }

@@ -399,3 +399,18 @@ enum sync_status sync_value_check(const struct sync_entity *e, const struct sync
 	}
 	return SYNC_OK;
 }
+
+/* Of the literals of SQL: 'text' without quotes inside, true, false, a number. */
+struct sync_value sync_field_fallback(const struct sync_field *f)
+{
+	const char *literal = f->fallback;
+	size_t len = literal ? strlen(literal) : 0;
+
+	if (!len)
+		return (struct sync_value){ .kind = SYNC_NULL };
+	if (literal[0] == '\'')
+		return (struct sync_value){ .kind = SYNC_STRING, .s = { literal + 1, len - 2 } };
+	if (f->type == SYNC_REAL)
+		return (struct sync_value){ .kind = SYNC_DOUBLE, .d = strtod(literal, NULL) };
+	return (struct sync_value){ .kind = SYNC_INT, .i = strcmp(literal, "true") == 0 ? 1 : strtoll(literal, NULL, 10) };
+}

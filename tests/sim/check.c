@@ -12,11 +12,11 @@
  * What a record waits for, at central or at the site, excuses that it is not yet there; whether it really waits is checked.
  */
 
-enum { CELLS = 5 };
+enum { MARK = 5, CELLS };
 
 /* A table as a node has it, by id. */
 struct row {
-	char cell[CELLS][MODEL_ID]; /* id, note, and the kind's columns */
+	char cell[CELLS][MODEL_ID]; /* id, note, and the kind's columns; its mark */
 };
 struct table {
 	struct row *rows;
@@ -27,6 +27,13 @@ struct table {
 struct copy {
 	struct table table[KINDS];
 };
+
+static int64_t tag_in(const char *frame)
+{
+	const char *at = strchr(frame, '#');
+
+	return at ? strtoll(at + 1, NULL, 10) : 0;
+}
 
 static sqlite3_stmt *prepare(struct world *w, int node, const char *sql)
 {
@@ -50,17 +57,18 @@ static void read_table(struct world *w, int node, enum kind kind, struct table *
 	sqlite3_stmt *stmt;
 	char sql[200];
 	size_t len = (size_t)snprintf(sql, sizeof sql, "SELECT id, note");
+	int columns = 2;
 
-	for (size_t i = 0; k->columns[i]; i++)
-		len += (size_t)snprintf(sql + len, sizeof sql - len, ", %s", k->columns[i]);
-	(void)snprintf(sql + len, sizeof sql - len, " FROM %s ORDER BY id", k->table);
+	for (; k->columns[columns - 2]; columns++)
+		len += (size_t)snprintf(sql + len, sizeof sql - len, ", %s", k->columns[columns - 2]);
+	(void)snprintf(sql + len, sizeof sql - len, "%s FROM %s ORDER BY id", world_marks(w, node, kind) ? ", coalesce(mark, '') || level" : "", k->table);
 	ret->rows = calloc((size_t)ask(w, node, "SELECT count(*) + 1 FROM %s", k->table), sizeof *ret->rows);
 	if (!ret->rows)
 		abort();
 	stmt = prepare(w, node, sql);
 	for (; sqlite3_step(stmt) == SQLITE_ROW; ret->n++)
 		for (int i = 0; i < sqlite3_column_count(stmt); i++)
-			(void)snprintf(ret->rows[ret->n].cell[i], MODEL_ID, "%s", text(stmt, i));
+			(void)snprintf(ret->rows[ret->n].cell[i < columns ? i : MARK], MODEL_ID, "%s", text(stmt, i));
 	(void)sqlite3_finalize(stmt);
 }
 
@@ -68,7 +76,8 @@ static void read_copy(struct world *w, int node, struct copy *ret)
 {
 	*ret = (struct copy){ 0 };
 	for (enum kind k = 0; k < KINDS; k++)
-		read_table(w, node, k, &ret->table[k]);
+		if (world_knows(w, node, k))
+			read_table(w, node, k, &ret->table[k]);
 }
 
 static void clear_copy(struct copy *c)
@@ -148,6 +157,7 @@ static bool belongs(const struct copy *c, enum kind kind, const struct row *r, i
 		return !r->cell[2][0] || store_at(c, r->cell[2], site);
 	case JOIN:
 	case LOCATION:
+	case MEMO:
 		return store_at(c, r->cell[2], site);
 	case INVOICE:
 		return invoice_at(c, r, site);
@@ -271,9 +281,9 @@ static void check_row(struct world *w, int site, enum kind kind, const char *id,
 		violate(w, 7, "site %d has %s '%s' %s, which is %s", site, entity, id, at_site->cell[1],
 			at_central ? "not for it" : "not at central");
 	else
-		violate(w, 10, "site %d has %s '%s' %s (%s %s %s), central %s (%s %s %s)", site, entity, id, at_site->cell[1],
-			at_site->cell[2], at_site->cell[3], at_site->cell[4], at_central->cell[1], at_central->cell[2],
-			at_central->cell[3], at_central->cell[4]);
+		violate(w, 10, "site %d has %s '%s' %s (%s %s %s)%s, central %s (%s %s %s)%s", site, entity, id, at_site->cell[1],
+			at_site->cell[2], at_site->cell[3], at_site->cell[4], at_site->cell[MARK], at_central->cell[1],
+			at_central->cell[2], at_central->cell[3], at_central->cell[4], at_central->cell[MARK]);
 }
 
 /* Both are in the order of their ids. */
@@ -292,12 +302,32 @@ static void compare(struct world *w, int site, enum kind kind, const struct copy
 	}
 }
 
+/* What was not known where an edit was made is as it was in what was edited. */
+static void check_marks(struct world *w, const struct copy *central, enum kind kind)
+{
+	const struct table *t = &central->table[kind];
+	char mark[MODEL_ID];
+
+	for (size_t i = 0; world_marks(w, CENTRAL, kind) && i < t->n; i++) {
+		const struct edit *e = model_find(&w->model, tag_in(t->rows[i].cell[1]));
+
+		if (!e || !e->mark)
+			continue;
+		(void)snprintf(mark, sizeof mark, "~%" PRId64 ";%" PRId64, e->mark, e->mark % 10);
+		if (strcmp(mark, t->rows[i].cell[MARK]) != 0)
+			violate(w, 8, "%s '%s' %s has the mark '%s', not %s", kinds[kind].table, e->id, t->rows[i].cell[1],
+				t->rows[i].cell[MARK], mark);
+	}
+}
+
 /* Logs only go up, so sites differ in what they have of them. */
 static void check_sites(struct world *w)
 {
 	struct copy central, copy;
 
 	read_copy(w, CENTRAL, &central);
+	for (enum kind k = 0; k < KINDS; k++)
+		check_marks(w, &central, k);
 	for (int site = 1; site <= w->sites; site++) {
 		read_copy(w, site, &copy);
 		for (enum kind k = 0; k < KINDS; k++)
@@ -309,13 +339,6 @@ static void check_sites(struct world *w)
 }
 
 /* Nothing is lost. */
-
-static int64_t tag_in(const char *frame)
-{
-	const char *at = strchr(frame, '#');
-
-	return at ? strtoll(at + 1, NULL, 10) : 0;
-}
 
 static bool is_of(const struct edit *e, const char *entity, const char *id)
 {
@@ -470,6 +493,9 @@ static void check_rest(struct world *w)
 		for (size_t i = 0; i < COUNT(of_all); i++)
 			if (ask(w, node, "SELECT count(*) FROM %s", of_all[i]))
 				violate(w, 10, "node %d has rows in %s", node, of_all[i]);
+	for (int node = 0; w->mixed && node <= w->sites; node++)
+		if (ask(w, node, "SELECT count(*) FROM sync_extra"))
+			violate(w, 8, "node %d keeps as unknown what it knows", node);
 	for (size_t i = 0; i < COUNT(of_central); i++)
 		if (ask(w, CENTRAL, "SELECT count(*) FROM %s", of_central[i]))
 			violate(w, 10, "central has rows in %s", of_central[i]);

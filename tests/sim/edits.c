@@ -80,6 +80,20 @@ static int64_t tag_of(const char *note)
 	return note[0] == '#' ? strtoll(note + 1, NULL, 10) : 0;
 }
 
+/* A field that is not known where an edit is made goes with what was edited. */
+static int64_t mark_of(const struct txn *t, const struct row *r, int64_t tag)
+{
+	int64_t parent = tag_of(r->note);
+	const struct edit *e = parent ? model_find(&t->w->model, parent) : NULL;
+
+	if (world_marks(t->w, t->node, r->kind))
+		return tag;
+	for (size_t i = 0; i < t->made->n; i++)
+		if (t->made->edits[i].tag == parent)
+			e = &t->made->edits[i];
+	return e ? e->mark : 0;
+}
+
 static int64_t note_edit(struct txn *t, const struct row *r, bool deletes)
 {
 	struct edit e = { .tag = ++t->w->model.tags,
@@ -89,6 +103,7 @@ static int64_t note_edit(struct txn *t, const struct row *r, bool deletes)
 			  .deletes = deletes,
 			  .parent = tag_of(r->note) };
 
+	e.mark = mark_of(t, r, e.tag);
 	memcpy(e.id, r->id, sizeof e.id);
 	if (t->made->n == COUNT(t->made->edits))
 		abort(); /* a larger transaction than was thought of */
@@ -115,9 +130,12 @@ static void update(struct txn *t, const struct row *r, int64_t tag)
 {
 	const struct kind_info *k = &kinds[r->kind];
 	char sets[300] = "";
+	size_t len = 0;
 
-	for (size_t i = 0, len = 0; k->columns[i]; i++)
+	for (size_t i = 0; k->columns[i]; i++)
 		len += (size_t)snprintf(sets + len, sizeof sets - len, ", %s = %s", k->columns[i], r->value[i]);
+	if (world_marks(t->w, t->node, r->kind))
+		(void)snprintf(sets + len, sizeof sets - len, ", mark = '~%" PRId64 ";', level = %" PRId64, tag, tag % 10);
 	run(t, "UPDATE %s SET note = '#%" PRId64 ";'%s WHERE id = '%s'", k->table, tag, sets, r->id);
 }
 
@@ -126,11 +144,17 @@ static void insert(struct txn *t, const struct row *r, int64_t tag, const char *
 {
 	const struct kind_info *k = &kinds[r->kind];
 	char columns[200] = "", values[200] = "", sets[300] = "";
+	size_t c = 0, v = 0, s = 0;
 
-	for (size_t i = 0, c = 0, v = 0, s = 0; k->columns[i]; i++) {
+	for (size_t i = 0; k->columns[i]; i++) {
 		c += (size_t)snprintf(columns + c, sizeof columns - c, ", %s", k->columns[i]);
 		v += (size_t)snprintf(values + v, sizeof values - v, ", %s", r->value[i]);
 		s += (size_t)snprintf(sets + s, sizeof sets - s, ", %s = excluded.%s", k->columns[i], k->columns[i]);
+	}
+	if (world_marks(t->w, t->node, r->kind)) {
+		(void)snprintf(columns + c, sizeof columns - c, ", mark, level");
+		(void)snprintf(values + v, sizeof values - v, ", '~%" PRId64 ";', %" PRId64, tag, tag % 10);
+		(void)snprintf(sets + s, sizeof sets - s, ", mark = excluded.mark, level = excluded.level");
 	}
 	run(t, "%s INTO %s(id, note%s) VALUES ('%s', '#%" PRId64 ";'%s)%s%s", verb, k->table, columns, r->id, tag, values,
 	    upsert ? " ON CONFLICT (id) DO UPDATE SET note = excluded.note" : "", upsert ? sets : "");
@@ -249,6 +273,11 @@ static void edit_location(struct txn *t)
 static void edit_log(struct txn *t)
 {
 	edit_of_store(t, LOG);
+}
+
+static void edit_memo(struct txn *t)
+{
+	edit_of_store(t, MEMO);
 }
 
 static void edit_barcode(struct txn *t)
@@ -570,12 +599,14 @@ static void edit_store_or_name(struct txn *t)
 struct choice {
 	unsigned weight;
 	void (*make)(struct txn *t);
+	bool newer; /* only newer programs do it */
 };
 
 static const struct choice of_sites[] = {
 	{ 10, edit_location }, { 5, edit_log },       { 10, make_invoice },   { 15, edit_invoice }, { 4, delete_invoice },
 	{ 0, move_line },      { 12, edit_barcode },  { 8, make_patient },    { 10, edit_patient }, { 10, edit_visit },
-	{ 5, edit_join },      { 2, forget_patient }, { 3, ask_for_patient }, { 4, trespass },      { 0, NULL },
+	{ 5, edit_join },      { 2, forget_patient }, { 3, ask_for_patient }, { 4, trespass },      { 10, edit_memo, true },
+	{ 0, NULL },
 };
 
 static const struct choice of_central[] = {
@@ -585,10 +616,11 @@ static const struct choice of_central[] = {
 
 static void choose(struct txn *t, const struct choice *c)
 {
+	bool older = t->w->node[t->node].older;
 	size_t all = 0, drawn;
 
 	for (const struct choice *i = c; i->make; i++)
-		all += i->weight;
+		all += i->newer && older ? 0 : i->weight;
 	drawn = dice_below(t->d, all);
 	while (drawn >= c->weight)
 		drawn -= (c++)->weight;

@@ -73,7 +73,7 @@ static enum sync_status serve(struct world *w, struct node *n, struct sync_view 
 	enum sync_status status;
 	int actor = w->actor;
 
-	w->actor = CENTRAL;
+	world_act(w, CENTRAL);
 	show_frames(w, "request", body, true);
 	status = sync_server_answer(w->server, n->site_id, body, &answer, &served, err);
 	if (status == SYNC_OK) {
@@ -86,7 +86,7 @@ static enum sync_status serve(struct world *w, struct node *n, struct sync_view 
 	      status == SYNC_OK ? answer.len : 0, (long long)(disk_calls(CENTRAL) - left));
 	check_groups(w, CENTRAL);
 	(void)world_recover(w, CENTRAL, &n->line);
-	w->actor = actor;
+	world_act(w, actor);
 	return status;
 }
 
@@ -125,12 +125,12 @@ static void meanwhile(struct world *w, struct node *n)
 	if (!dice_percent(&n->line, n->busy) || disk_dead(n->n) || disk_armed(who))
 		return;
 	w->figures->meanwhile++;
-	w->actor = who;
+	world_act(w, who);
 	if (who == CENTRAL && dice_percent(&n->line, 40))
 		world_work(w, 1);
 	else
 		edit(w, who, &n->line);
-	w->actor = actor;
+	world_act(w, actor);
 }
 
 static enum sync_status start(void *ctx, struct sync_view body, struct sync_error *err)
@@ -226,11 +226,11 @@ enum sync_status world_round(struct world *w, int site, const struct sync_option
 	const struct sync_transport t = { start, finish, n };
 	enum sync_status status;
 
-	w->actor = site;
+	world_act(w, site);
 	n->messages = 0;
 	w->figures->rounds++;
 	status = sync_round(n->db, &t, o, report, err);
-	w->actor = CENTRAL;
+	world_act(w, CENTRAL);
 	return status;
 }
 

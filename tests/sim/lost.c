@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/internal.h"
+#include "entities.h"
 #include "exchange/pulled.h"
 
 /*
@@ -53,9 +54,12 @@ static sqlite3_stmt *prepare(const struct scan *s, const char *format, ...)
 	return stmt;
 }
 
+/* Of an entity that a node does not know, it keeps the records as they came. */
 static bool is_there(const struct scan *s, const char *entity, const char *id)
 {
-	sqlite3_stmt *stmt = prepare(s, "SELECT 1 FROM %s WHERE id = %Q", entity, id);
+	bool known = !s->w->node[s->node].older || strcmp(entity, kinds[MEMO].table) != 0;
+	sqlite3_stmt *stmt = known ? prepare(s, "SELECT 1 FROM %s WHERE id = %Q", entity, id)
+				   : prepare(s, "SELECT 1 FROM sync_extra WHERE entity = %Q AND record_id = %Q", entity, id);
 	bool there = sqlite3_step(stmt) == SQLITE_ROW;
 
 	(void)sqlite3_finalize(stmt);
@@ -92,15 +96,21 @@ static void mark_delete(const struct scan *s, const char *entity, const char *id
 
 /* what a disk has */
 
+static void scan_notes(const struct scan *s, const char *format, const char *table)
+{
+	sqlite3_stmt *stmt = prepare(s, format, table);
+
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		mark_tag(s, sync_view_of((const char *)sqlite3_column_text(stmt, 0)));
+	(void)sqlite3_finalize(stmt);
+}
+
 static void scan_tables(const struct scan *s)
 {
-	for (enum kind k = 0; k < KINDS; k++) {
-		sqlite3_stmt *stmt = prepare(s, "SELECT note FROM %s WHERE note <> ''", kinds[k].table);
-
-		while (sqlite3_step(stmt) == SQLITE_ROW)
-			mark_tag(s, sync_view_of((const char *)sqlite3_column_text(stmt, 0)));
-		(void)sqlite3_finalize(stmt);
-	}
+	for (enum kind k = 0; k < KINDS; k++)
+		if (world_knows(s->w, s->node, k))
+			scan_notes(s, "SELECT note FROM %s WHERE note <> ''", kinds[k].table);
+	scan_notes(s, "SELECT data FROM sync_extra WHERE entity = '%s'", kinds[MEMO].table);
 }
 
 /* Rows of entity, id, site and frame. */
@@ -188,16 +198,19 @@ static enum sync_status take_received(void *ctx, struct sync_view entity, struct
 /* The copy's log is used up. */
 static void scan_received(struct scan *s)
 {
-	struct sync_db *db = world_open_disk(SCRATCH, SYNC_SITE);
 	struct sync_error err = { 0 };
 	struct log log = { 0 };
+	struct sync_db *db;
 	bool found = true;
 
+	entities_use(s->w->node[s->node].older);
+	db = world_open_disk(SCRATCH, SYNC_SITE);
 	expect(sync_db_begin(db, true, &err), &err);
 	while (found)
 		expect(sync_pulled_take(db, 0, take_received, &log, &found, &err), &err);
 	sync_db_rollback(db);
 	sync_db_close(db);
+	entities_use(s->w->node[s->w->actor].older);
 	for (size_t i = 0; i < log.n; i++)
 		if (log.r[i].action == SYNC_DELETE && !is_there(s, log.r[i].entity, log.r[i].id))
 			mark_delete(s, log.r[i].entity, log.r[i].id, -1);

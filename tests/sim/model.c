@@ -5,17 +5,18 @@
 #include <string.h>
 
 const struct kind_info kinds[KINDS] = {
-	[UNIT] = { "unit", "u", { NULL } },
-	[NAME] = { "name", "p", { "type" } },
+	[UNIT] = { "unit", "u", { NULL }, true },
+	[NAME] = { "name", "p", { "type" }, true },
 	[STORE] = { "store", "s", { "site_id", "name_id" } },
 	[JOIN] = { "name_store_join", "j", { "store_id", "name_id" } },
 	[VISIT] = { "visit", "v", { "patient_id" } },
-	[BARCODE] = { "barcode", "b", { "unit_id" } },
+	[BARCODE] = { "barcode", "b", { "unit_id" }, true },
 	[SETTING] = { "setting", "c", { "store_id" } },
-	[LOCATION] = { "location", "l", { "store_id" } },
+	[LOCATION] = { "location", "l", { "store_id" }, true },
 	[LOG] = { "log", "g", { "store_id" } },
-	[INVOICE] = { "invoice", "i", { "store_id", "name_id", "total" } },
-	[LINE] = { "invoice_line", "n", { "invoice_id", "unit_id", "location_id" } },
+	[MEMO] = { "memo", "m", { "store_id" } },
+	[INVOICE] = { "invoice", "i", { "store_id", "name_id", "total" }, true },
+	[LINE] = { "invoice_line", "n", { "invoice_id", "unit_id", "location_id" }, true },
 };
 
 void model_clear(struct model *m)

@@ -9,12 +9,13 @@
 enum { MODEL_ID = 160 };
 
 /** The kinds of records; in the order in which they may be written. */
-enum kind { UNIT, NAME, STORE, JOIN, VISIT, BARCODE, SETTING, LOCATION, LOG, INVOICE, LINE, KINDS };
+enum kind { UNIT, NAME, STORE, JOIN, VISIT, BARCODE, SETTING, LOCATION, LOG, MEMO, INVOICE, LINE, KINDS };
 
 /** A kind's table and its columns after id and note. */
 struct kind_info {
 	const char *table, *prefix; /* of its ids */
 	const char *columns[4];     /* NULL-ended */
+	bool marked;                /* where it is known it has a mark */
 };
 extern const struct kind_info kinds[KINDS];
 
@@ -27,6 +28,7 @@ struct edit {
 	char id[MODEL_ID];
 	bool deletes;
 	int64_t parent; /* tag of what it changed; 0: there was nothing */
+	int64_t mark;   /* tag that its mark has; 0: nobody knows */
 	bool accounted; /* see check.c */
 	bool had, has;  /* see lost.c */
 	bool decided;   /* a person has replaced it */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <libsync/site.h>
 
@@ -34,12 +35,16 @@ static int64_t some_call(struct dice *d)
 
 /* rounds */
 
+/* Central has not worked out yet who is to have what. */
+static bool is_behind(struct world *w)
+{
+	return ask(w, CENTRAL, "SELECT (SELECT count(*) FROM sync_job) + (SELECT count(*) FROM sync_changelog)") > 0;
+}
+
 /* An application opens a store that has come to its site once everything of it is there. */
 static void open_stores(struct world *w, int site, const struct sync_report *r)
 {
-	bool behind = ask(w, CENTRAL, "SELECT (SELECT count(*) FROM sync_job) + (SELECT count(*) FROM sync_changelog)") > 0;
-
-	if (!behind && r->more == 0)
+	if (!is_behind(w) && r->more == 0)
 		w->node[site].open = stores_at(w, site);
 }
 
@@ -364,7 +369,8 @@ static size_t list_recovered(struct world *w, struct replaced *r, size_t max)
 			break;
 		ask_text(w, CENTRAL, r[n].entity, "SELECT entity %s", sql);
 		ask_text(w, CENTRAL, r[n].record, "SELECT record_id %s", sql);
-		ask_text(w, CENTRAL, r[n].note, "SELECT note FROM %s WHERE id = '%s'", r[n].entity, r[n].record);
+		if (!w->node[CENTRAL].older || strcmp(r[n].entity, kinds[MEMO].table) != 0)
+			ask_text(w, CENTRAL, r[n].note, "SELECT note FROM %s WHERE id = '%s'", r[n].entity, r[n].record);
 	}
 	return n;
 }
@@ -392,10 +398,19 @@ static void accept_recovered(struct world *w, struct dice *d)
 		note_accepted(w, &replaced[i]);
 }
 
+static void upgrade(struct world *w, struct dice *d)
+{
+	world_upgrade(w, dice_percent(d, 30) ? CENTRAL : some_site(w, d));
+}
+
+/* In which runs a step is drawn. */
+enum runs { ALL, WITH_RESTORES, OF_MIXED };
+
 struct step {
 	unsigned weight;
 	const char *name;
 	void (*run)(struct world *w, struct dice *d);
+	enum runs runs;
 };
 
 static const struct step all_steps[] = {
@@ -415,29 +430,35 @@ static const struct step all_steps[] = {
 	{ 2, "restart", restart },
 	{ 2, "clock jump", jump_clock },
 	{ 2, "absence", be_absent },
-	/* with --restores only */
-	{ 0, NULL, NULL },
-	{ 8, "copy of a disk", copy_disk },
-	{ 2, "restore of a site", restore_site },
-	{ 2, "restore of central", restore_central },
-	{ 1, "resets to one copy", reset_nightly },
-	{ 2, "disk that lies", begin_to_lie },
-	{ 2, "power cut where disks lie", lose_power },
-	{ 1, "one more site", add_site },
-	{ 1, "clone of a site", clone_site },
-	{ 2, "accepting what was recovered", accept_recovered },
+	{ 8, "copy of a disk", copy_disk, WITH_RESTORES },
+	{ 2, "restore of a site", restore_site, WITH_RESTORES },
+	{ 2, "restore of central", restore_central, WITH_RESTORES },
+	{ 1, "resets to one copy", reset_nightly, WITH_RESTORES },
+	{ 2, "disk that lies", begin_to_lie, WITH_RESTORES },
+	{ 2, "power cut where disks lie", lose_power, WITH_RESTORES },
+	{ 1, "one more site", add_site, WITH_RESTORES },
+	{ 1, "clone of a site", clone_site, WITH_RESTORES },
+	{ 2, "accepting what was recovered", accept_recovered, WITH_RESTORES },
+	{ 5, "upgrade", upgrade, OF_MIXED },
 };
+
+static unsigned weight_of(const struct world *w, const struct step *s)
+{
+	bool drawn = s->runs == ALL || (s->runs == WITH_RESTORES ? w->restores : w->mixed);
+
+	return drawn ? s->weight : 0;
+}
 
 static const struct step *choose(struct world *w, struct dice *d)
 {
 	const struct step *s = all_steps;
 	size_t all = 0, drawn;
 
-	for (size_t i = 0; i < COUNT(all_steps) && (w->restores || all_steps[i].run); i++)
-		all += all_steps[i].weight;
+	for (size_t i = 0; i < COUNT(all_steps); i++)
+		all += weight_of(w, &all_steps[i]);
 	drawn = dice_below(d, all);
-	while (drawn >= s->weight)
-		drawn -= (s++)->weight;
+	while (drawn >= weight_of(w, s))
+		drawn -= weight_of(w, s++);
 	return s;
 }
 
@@ -472,7 +493,7 @@ static void run_step(struct world *w, uint64_t seed, int i)
 
 	w->step = i;
 	w->figures->steps++;
-	w->actor = CENTRAL;
+	world_act(w, CENTRAL);
 	w->now_us += dice_range(&d, 0, dice_percent(&d, 20) ? 10000 : 60) * second_us;
 	trace(w, "%d %s", i, s->name);
 	s->run(w, &d);
@@ -495,13 +516,30 @@ static void find_clone(struct world *w, struct dice *d)
 	for (int n = 0; w->clone_of && !w->violation[0]; n++) {
 		int site = n % 2 ? CLONE : w->clone_of;
 
-		world_work(w, 100);
+		world_work(w, 100); /* a first load waits for it */
 		edit_surely(w, site, d);
 		report = (struct sync_report){ 0 };
 		(void)round_of(w, site, d, &report);
-		if (n == MOST_PEACE)
+		if (n == 4 * MOST_PEACE)
 			violate(w, 11, "site %d and a copy of it go on, and nobody is told", w->clone_of);
 	}
+}
+
+/* What an older central keeps for who knows it reaches nobody; the last sites have all that they lacked already. */
+static void upgrade_some(struct world *w, struct dice *d)
+{
+	if (!w->mixed)
+		return;
+	world_upgrade(w, CENTRAL);
+	for (int site = 1; site <= w->sites; site++)
+		if (dice_percent(d, 50))
+			world_upgrade(w, site);
+}
+
+static void upgrade_rest(struct world *w)
+{
+	for (int site = 1; w->mixed && site <= w->sites; site++)
+		world_upgrade(w, site);
 }
 
 /* Rounds of all until nothing moves any more. */
@@ -514,6 +552,7 @@ static void make_peace(struct world *w, struct dice *d)
 	trace(w, "peace");
 	w->step = STEPS;
 	find_clone(w, d);
+	upgrade_some(w, d);
 	for (int n = 0; moved && !w->violation[0]; n++) {
 		moved = 0;
 		world_work(w, 100);
@@ -523,6 +562,7 @@ static void make_peace(struct world *w, struct dice *d)
 
 			moved += status != SYNC_OK || r.pushed + r.pulled + r.unpushed + r.more > 0;
 		}
+		moved += is_behind(w);
 		w->now_us += 10 * second_us;
 		if (n == MOST_PEACE)
 			violate(w, 10, "after %d rounds of all sites something moves still", n);
@@ -541,6 +581,8 @@ bool steps_run(struct world *w, uint64_t seed, const bool *skip, struct figures 
 			run_step(w, seed, i);
 	if (!w->violation[0])
 		make_peace(w, &d);
+	if (!w->violation[0])
+		upgrade_rest(w);
 	if (!w->violation[0])
 		check_all(w);
 	return !w->violation[0];

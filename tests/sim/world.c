@@ -14,6 +14,7 @@
 
 #include "base/internal.h"
 #include "edits.h"
+#include "entities.h"
 #include "exchange/peer.h"
 #include "lost.h"
 
@@ -172,6 +173,14 @@ static void make_site_template(void)
 	sync_db_close(world_open_disk(SITE_TEMPLATE, SYNC_SITE));
 }
 
+/* The dictionary of messages is that of the older build, whoever writes. */
+static void prepare_entities(void)
+{
+	entities_prepare();
+	entities_use(true);
+	(void)sync_schema_dictionary();
+}
+
 void world_prepare(void)
 {
 	struct world w = { .now_us = beginning_us };
@@ -183,6 +192,7 @@ void world_prepare(void)
 	disk_install(read_clock, pass_time);
 	sync_set_clock(read_clock);
 	seed_all(0);
+	prepare_entities();
 	make_central_template();
 	make_site_template();
 	here = NULL;
@@ -190,11 +200,24 @@ void world_prepare(void)
 
 /* nodes */
 
+void world_act(struct world *w, int node)
+{
+	w->actor = node;
+	entities_use(w->node[node].older);
+}
+
+static void open_db(struct node *n)
+{
+	entities_use(n->older);
+	n->db = world_open_disk(n->n, n->n ? SYNC_SITE : SYNC_CENTRAL);
+	entities_use(here->node[here->actor].older);
+}
+
 static void open_node(struct node *n)
 {
 	struct sync_error err = { 0 };
 
-	n->db = world_open_disk(n->n, n->n ? SYNC_SITE : SYNC_CENTRAL);
+	open_db(n);
 	if (sqlite3_open(disk_path(n->n), &n->app) != SQLITE_OK)
 		abort();
 	if (n->n != CENTRAL)
@@ -212,10 +235,12 @@ static void forget_seen(const struct sync_db *db)
 	struct sync_db *nowhere;
 
 	disk_copy(SCRATCH, CENTRAL_TEMPLATE);
+	entities_use(true);
 	nowhere = world_open_disk(SCRATCH, SYNC_CENTRAL);
 	(void)sync_seen_flush(seen, nowhere, NULL);
 	sync_seen_release(seen);
 	sync_db_close(nowhere);
+	entities_use(here->node[here->actor].older);
 }
 
 static void close_node(struct node *n)
@@ -231,12 +256,17 @@ static void close_node(struct node *n)
 	n->db = NULL;
 }
 
-static void make_node(struct world *w, int i, const struct sync_registration *r)
+static void make_node(struct world *w, int i, const struct sync_registration *r, bool older)
 {
 	struct node *n = &w->node[i];
 	struct sync_error err = { 0 };
 
-	*n = (struct node){ .world = w, .n = i, .site_id = r->site_id, .request.max = MESSAGE_MAX, .answer.max = MESSAGE_MAX };
+	*n = (struct node){ .world = w,
+			    .n = i,
+			    .older = older,
+			    .site_id = r->site_id,
+			    .request.max = MESSAGE_MAX,
+			    .answer.max = MESSAGE_MAX };
 	(void)snprintf(n->name, sizeof n->name, "%.15s", r->site);
 	disk_copy(i, i ? SITE_TEMPLATE : CENTRAL_TEMPLATE);
 	open_node(n);
@@ -247,9 +277,15 @@ static void make_node(struct world *w, int i, const struct sync_registration *r)
 
 void world_open(struct world *w, uint64_t seed, int sites, struct figures *figures, bool print, bool restores)
 {
-	*w = (struct world){
-		.seed = seed, .sites = sites, .now_us = beginning_us, .figures = figures, .trace = print, .restores = restores
-	};
+	struct dice d = dice_of(seed, 4);
+
+	*w = (struct world){ .seed = seed,
+			     .sites = sites,
+			     .now_us = beginning_us,
+			     .figures = figures,
+			     .trace = print,
+			     .restores = restores,
+			     .mixed = seed % 3 == 2 };
 	for (size_t i = 0; i < LATE; i++)
 		w->late[i].body.max = MESSAGE_MAX;
 	here = w;
@@ -257,7 +293,7 @@ void world_open(struct world *w, uint64_t seed, int sites, struct figures *figur
 	(void)snprintf(registry_path, sizeof registry_path, "/dev/shm/sim-%d.registry", (int)getpid());
 	(void)unlink(registry_path);
 	for (int i = 0; i <= sites; i++)
-		make_node(w, i, &registered[i]);
+		make_node(w, i, &registered[i], !w->mixed || dice_percent(&d, 50));
 }
 
 static void move_by_force(struct world *w, char letter, int n)
@@ -278,7 +314,7 @@ void world_add(struct world *w)
 	(void)snprintf(r.site, sizeof r.site, "late%d", i);
 	trace(w, "  %s is registered", r.site);
 	register_site(w->node[CENTRAL].db, &r, NULL, 0);
-	make_node(w, i, &r);
+	make_node(w, i, &r, !w->mixed || i % 2);
 	w->sites = i;
 	w->figures->late_sites++;
 	move_by_force(w, 's', i);
@@ -378,6 +414,7 @@ void world_clone(struct world *w, int site)
 	disk_copy(CLONE, site);
 	*n = (struct node){ .world = w,
 			    .n = CLONE,
+			    .older = w->node[site].older,
 			    .site_id = w->node[site].site_id,
 			    .request.max = MESSAGE_MAX,
 			    .answer.max = MESSAGE_MAX,
@@ -387,6 +424,30 @@ void world_clone(struct world *w, int site)
 	open_node(n);
 	w->clone_of = site;
 	w->node[site].forks++;
+}
+
+void world_upgrade(struct world *w, int node)
+{
+	struct node *n = &w->node[node];
+
+	if (!n->older)
+		return;
+	trace(w, "  node %d has newer programs", node);
+	w->figures->upgrades++;
+	close_node(n);
+	n->older = false;
+	open_node(n);
+	world_act(w, w->actor);
+}
+
+bool world_knows(const struct world *w, int node, enum kind kind)
+{
+	return kind != MEMO || !w->node[node].older;
+}
+
+bool world_marks(const struct world *w, int node, enum kind kind)
+{
+	return kinds[kind].marked && !w->node[node].older;
 }
 
 /* What the other one has not pushed was told to a person. */
@@ -399,6 +460,7 @@ void world_keep(struct world *w, bool clone)
 	if (clone) {
 		close_node(site);
 		disk_copy(site->n, CLONE);
+		site->older = w->node[CLONE].older;
 		open_node(site);
 		site->open = w->node[CLONE].open;
 		memset(w->image[site->n], 0, sizeof w->image[site->n]);
@@ -524,9 +586,9 @@ void world_pause(int64_t us)
 	check_groups(w, actor);
 	if (disk_armed(CENTRAL))
 		return;
-	w->actor = CENTRAL;
+	world_act(w, CENTRAL);
 	world_work(w, 1);
-	w->actor = actor;
+	world_act(w, actor);
 }
 
 void check_groups(struct world *w, int node)

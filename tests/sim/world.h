@@ -34,7 +34,7 @@ enum {
 	X(work) X(moves) X(forced) X(absences) X(clock_jumps) X(cut_requests) X(cut_answers) X(lost_requests) X(lost_answers)  \
 	    X(repeats) X(old_answers) X(delays) X(late) X(crashes) X(power_cuts) X(io_errors) X(full_disks) X(kept) X(waiting) \
 		X(unknown) X(images) X(site_restores) X(central_restores) X(lies) X(lost) X(recovered) \
-		    X(clones) X(copies_told) X(late_sites)
+		    X(clones) X(copies_told) X(late_sites) X(upgrades)
 struct figures {
 #define X(name) int64_t name;
 	FIGURES(X)
@@ -48,6 +48,7 @@ struct node {
 	struct world *world;
 	int n;
 	char name[16]; /* of the site */
+	bool older;    /* its programs know an older schema */
 	struct sync_db *db;
 	sqlite3 *app;
 	int64_t skew_us; /* of its clock */
@@ -95,6 +96,7 @@ struct world {
 	struct late late[LATE];
 	struct figures *figures;
 	bool restores; /* disks go back, too */
+	bool mixed;    /* schema versions differ; else all are older */
 	bool trace;    /* print it */
 	uint64_t hash; /* of the trace */
 	char violation[600];
@@ -121,6 +123,13 @@ void world_go_back(struct world *w, int node, int image);
 void world_add(struct world *w);
 /** Let a copy of a site go on beside it. */
 void world_clone(struct world *w, int site);
+/** From now on a node has newer programs. */
+void world_upgrade(struct world *w, int node);
+/** Whose clock is read, and whose programs run. */
+void world_act(struct world *w, int node);
+/** Whether a node has this kind's table, and marks. */
+bool world_knows(const struct world *w, int node, enum kind kind);
+bool world_marks(const struct world *w, int node, enum kind kind);
 /** Only one of a site and its clone goes on. */
 void world_keep(struct world *w, bool clone);
 /** Whether there is such a node. */

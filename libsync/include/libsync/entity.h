@@ -185,6 +185,9 @@ bool sync_field_hard_at_site(const struct sync_entity *e, const struct sync_fiel
  */
 size_t sync_entity_routing(const struct sync_entity *e, size_t ret[static SYNC_MAX_FIELDS]);
 
+/** What a field has in rows made before it existed, borrowed from the declaration; SYNC_NULL where it has no fallback. */
+struct sync_value sync_field_fallback(const struct sync_field *f);
+
 /**
  * Whether a value may stand in a field: kind, range, format, enum, length, UTF-8 and null.
  *

@@ -87,6 +87,7 @@ struct sync_header {
 	int64_t unpushed;            /* records that the site still has after this request */
 	int64_t want;                /* body bytes of the answer that suit the link; 0: no records please */
 	bool echo;                   /* what this site made is wanted, too */
+	bool held;                   /* something that central sent waits for what was done at the site */
 	struct sync_fork fork;
 	struct sync_inquiry inquiry;         /* a request with it has nothing else to ask; borrowed from the reader */
 	struct sync_checkpoint offered;      /* messages of this offering that central has taken (seq), and the id of the offering */
