@@ -146,7 +146,7 @@ static enum sync_status take_told(void *ctx, const struct sync_value *v, size_t 
  */
 static enum sync_status find_told(struct offers *o, struct sync_error *err)
 {
-	TRY(sync_run_ids(o->db, "SELECT record_id, action FROM sync_outbox WHERE record_id IN", o->ids, o->n,
+	TRY(sync_run_ids(o->db, "SELECT record_id, action FROM sync_outbox WHERE record_id", o->ids, o->n,
 			 " AND entity = $2 AND site_id IN (0, $3)", SYNC_ARGS(sync_string(o->name), sync_int(o->site_id)), take_told, o,
 			 err));
 	for (size_t i = 0; i < o->n; i++)
