@@ -24,16 +24,6 @@ figure()
 	sed -n "s/.*\"$1\":\([a-z0-9]*\).*/\1/p" "$work/out"
 }
 
-# root may write whatever it likes: who else
-as_nobody()
-{
-	if [ "$(id -u)" = 0 ]; then
-		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
-	else
-		"$@"
-	fi
-}
-
 digest_at() { at "$1" "SELECT id || '|' || name || '|' || CAST(volume * 4 AS integer) FROM location" | LC_ALL=C sort | cksum; }
 digest() { sql "SELECT id || '|' || name || '|' || CAST(volume * 4 AS integer) FROM location" | LC_ALL=C sort | cksum; }
 
@@ -75,11 +65,11 @@ for kind in $(kinds); do
 	same "nor is anything beside it" "$beside" "$(echo p.db*)"
 	mkdir readonly
 	cp p.db p.db-* readonly/
-	chmod 755 "$work" "$here"
+	chmod 755 "$here"
 	[ "$(id -u)" != 0 ] || chown -R 65534 readonly
 	mkdir -m 777 out
 	chmod -R a-w readonly
-	holds "nor need it be writable" as_nobody env SYNC_DATABASE="sqlite:$here/readonly/p.db" "$REMOTE" salvage out/edits
+	holds "nor need it be writable" remote_as_nobody "$here/readonly/p.db" salvage out/edits
 	chmod -R u+w readonly
 
 	holds "central accepts it" central accept edits

@@ -6,16 +6,6 @@
 no_room() { prlimit --pid "$1" --fsize=1024: ; }
 room() { prlimit --pid "$1" --fsize=unlimited: ; }
 
-# root may write whatever it likes: who else
-as_nobody()
-{
-	if [ "$(id -u)" = 0 ]; then
-		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
-	else
-		"$@"
-	fi
-}
-
 run_remote()
 {
 	(
@@ -124,10 +114,9 @@ echo "-- read-only"
 mkdir ro
 mv d.db d.db-remote ro/
 at ro/d.db "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('l2', 'Shelf', 'l2', 0, 's1', 0)"
-chmod 755 "$work"
 chmod 444 ro/d.db
 [ "$(id -u)" != 0 ] || chown -R 65534 ro
-as_owner() { as_nobody env SYNC_DATABASE="sqlite:$work/ro/d.db" "$REMOTE" "$@"; }
+as_owner() { remote_as_nobody "$work/ro/d.db" "$@"; }
 refused "a file that cannot be written is told" 1 "check the permissions" as_owner sync
 refused "status tells it" 0 '"code":"readonly","since":"20' as_owner status --json
 chmod 644 ro/d.db*
