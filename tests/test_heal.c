@@ -884,6 +884,72 @@ static void what_is_edited_until_the_site_has_caught_up_replaces_nothing_silentl
 	end(&x);
 }
 
+/* An application that edits while an answer is on its way. */
+static struct ill *busy;
+static enum sync_status (*finish_line)(void *ctx, struct sync_buf *ret, struct sync_error *err);
+
+static enum sync_status edit_and_finish(void *ctx, struct sync_buf *ret, struct sync_error *err)
+{
+	if (number(site(busy, 0), "SELECT echo FROM sync_link") == 1) {
+		put_location(site(busy, 0), "l1", 1, "meanwhile");
+		put_barcode(site(busy, 0), "b1", "meanwhile");
+	}
+	return finish_line(ctx, ret, err);
+}
+
+/* It is edited again before it goes, and then has a number above all that there was when the site had caught up. */
+static void what_is_edited_while_the_site_catches_up_replaces_nothing_silently(void **state)
+{
+	struct sync_transport *t;
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l1", 1, "lost");
+	put_barcode(site(&x, 0), "b1", "lost");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	t = &x.c.site[0].line.transport;
+	busy = &x;
+	finish_line = t->finish;
+	t->finish = edit_and_finish;
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	t->finish = finish_line;
+	assert_int_equal(0, number(site(&x, 0), "SELECT echo FROM sync_link"));
+	assert_int_equal(2, number(site(&x, 0), "SELECT count(*) FROM sync_changelog, sync_link WHERE seq > out_upto"));
+	put_location(site(&x, 0), "l1", 1, "again");
+	put_barcode(site(&x, 0), "b1", "again");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE name = 'again'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE gtin = 'again'"));
+	assert_int_equal(2, kept(&x, "conflict"));
+	put_barcode(site(&x, 0), "b1", "later");
+	assert_healed(&x);
+	assert_int_equal(2, kept(&x, "conflict"));
+	end(&x);
+}
+
+/* The place that it comes to by its first load says nothing of what it knew before. */
+static void what_was_edited_before_the_first_load_replaces_nothing_silently(void **state)
+{
+	struct ill x = { 0 };
+	size_t old;
+
+	country_open(&x.c, testdb_of(state), 1);
+	put_barcode(site(&x, 0), "b1", "early");
+	old = save_site(&x, 0);
+	put_barcode(site(&x, 0), "b1", "lost");
+	country_load(&x.c, 0);
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	country_load(&x.c, 0);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE gtin = 'early'"));
+	assert_int_equal(1, kept(&x, "conflict"));
+	end(&x);
+}
+
 static void what_a_site_edits_again_before_it_has_caught_up_is_no_conflict(void **state)
 {
 	struct ill x;
@@ -1868,6 +1934,8 @@ int main(void)
 		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),
 		TESTDB_BOTH(what_is_edited_until_the_site_has_caught_up_replaces_nothing_silently),
+		TESTDB_BOTH(what_is_edited_while_the_site_catches_up_replaces_nothing_silently),
+		TESTDB_BOTH(what_was_edited_before_the_first_load_replaces_nothing_silently),
 		TESTDB_BOTH(what_a_site_edits_again_before_it_has_caught_up_is_no_conflict),
 		TESTDB_BOTH(a_lost_delete_of_what_central_never_had_is_kept),
 		TESTDB_BOTH(what_goes_to_nobody_is_not_replaced_silently),

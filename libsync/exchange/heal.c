@@ -224,8 +224,8 @@ static enum sync_status move_edits(const struct healing *x, int64_t common, int6
 
 /*
  * A branch that central was never told of began where it began, and what one branch has still to push, or makes before the site has
- * caught up, was overtaken since it began. What central had confirmed is older than whatever it has besides, unless it has lost
- * that.
+ * caught up, was overtaken since it began. What was edited before anything was pushed may have been before the first load, which
+ * brought what came since. What central had confirmed is older than whatever it has besides, unless it has lost that.
  */
 static void set_fork(struct healing *x, const struct sync_checkpoint *common, int64_t newest, int64_t by)
 {
@@ -236,7 +236,7 @@ static void set_fork(struct healing *x, const struct sync_checkpoint *common, in
 
 	if (!f->made)
 		f->common = *common;
-	if (!f->made && !x->link->echo && x->link->out.seq >= f->upto) {
+	if (!f->made && !x->link->echo && x->link->out.id[0] && x->link->out.seq >= f->upto) {
 		f->all_seq = at->all.seq;
 		f->own_seq = at->own.seq;
 	}

@@ -345,12 +345,17 @@ static enum sync_status write_message(struct sync_push *p, struct run *run, stru
 	return SYNC_OK;
 }
 
-/* Until the site has caught up, all that it edits may have been overtaken. */
-static enum sync_status set_upto(struct sync_db *db, struct sync_header *h, struct sync_error *err)
+/*
+ * Until the site has caught up, all that it edits may have been overtaken; and what was edited by then goes under a later number when
+ * it is edited once more before it goes.
+ */
+static enum sync_status set_upto(const struct run *run, struct sync_header *h, struct sync_error *err)
 {
 	static const char last[] = "SELECT max(seq) FROM sync_changelog";
 
-	return h->echo ? sync_db_number(db, last, SYNC_NOARGS, 0, &h->fork.upto, err) : SYNC_OK;
+	if (!h->echo && run->link->out.seq >= h->fork.upto)
+		return SYNC_OK;
+	return sync_db_number(run->db, last, SYNC_NOARGS, 0, &h->fork.upto, err);
 }
 
 static enum sync_status read_and_write(struct sync_push *p, struct run *run, struct sync_header *h, struct sync_writer *w,
@@ -359,21 +364,24 @@ static enum sync_status read_and_write(struct sync_push *p, struct run *run, str
 	double fit = (double)want / (p->record_bytes > 0 ? p->record_bytes : FIRST_RECORD_BYTES);
 	size_t most = fit < (double)p->o->chunk_max ? (size_t)fit : (size_t)p->o->chunk_max;
 
-	TRY(set_upto(run->db, h, err));
+	TRY(set_upto(run, h, err));
 	TRY(sync_pending_read(&p->pending, run->db, run->link->out.seq, most > 0 ? most : 1, &p->sent, err));
 	TRY(find_held(run->db, &h->held, err));
 	return write_message(p, run, h, w, want, ret, err);
 }
 
-static enum sync_status put_checkpoint(struct sync_db *db, const struct sync_checkpoint *c, int64_t previous,
+static enum sync_status put_checkpoint(struct sync_db *db, const struct sync_checkpoint *c, const struct sync_link *link,
 				       struct sync_error *err)
 {
-	static const char set[] = "UPDATE sync_link SET made_ordinal = $1, made_id = $2, made_upto = $3, unanswered = 1";
+	static const char set[] =
+	    "UPDATE sync_link SET made_ordinal = $1, made_id = $2, made_upto = $3, unanswered = 1, fork_upto = $4";
 
 	if (SYNC_FAULT(checkpoint_not_kept))
 		return SYNC_OK;
-	TRY(sync_checkpoint_put(db, 0, c, previous, err));
-	return sync_db_run(db, set, SYNC_ARGS(sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq)), NULL, NULL, err);
+	TRY(sync_checkpoint_put(db, 0, c, link->made.ordinal, err));
+	return sync_db_run(db, set,
+			   SYNC_ARGS(sync_int(c->ordinal), sync_text(c->id), sync_int(c->seq), sync_int(link->fork.upto)), NULL,
+			   NULL, err);
 }
 
 /* Of the records whose deletes are in the message. */
@@ -397,7 +405,7 @@ static enum sync_status commit_checkpoint(const struct sync_push *p, struct sync
 	enum sync_status status;
 
 	TRY(sync_db_begin(db, true, err));
-	status = put_checkpoint(db, c, link->made.ordinal, err);
+	status = put_checkpoint(db, c, link, err);
 	if (status == SYNC_OK)
 		status = forget_extra(p, db, err);
 	if (status != SYNC_OK) {
@@ -426,6 +434,8 @@ enum sync_status sync_push_write(struct sync_push *p, struct sync_db *db, struct
 	sync_db_rollback(db);
 	if (status != SYNC_OK || p->to == 0)
 		return status;
+	if (h->fork.made)
+		link->fork.upto = h->fork.upto;
 	return commit_checkpoint(p, db, link, err);
 }
 
