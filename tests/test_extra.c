@@ -48,6 +48,41 @@ static void what_is_unknown_is_changed_by_who_brought_it(void **state)
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_extra"));
 }
 
+/* Nobody is told of it, so it may be later than whatever a site pushes that was restored and does not know it. */
+static void what_is_unknown_is_not_replaced_silently_by_a_site_that_was_restored(void **state)
+{
+	static const char *const later[] = {
+		"{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"1\",\"d\":{\"size\":3}}",
+		"{\"e\":\"oddity\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"2\",\"d\":{\"size\":4}}",
+		"{\"e\":\"novelty\",\"i\":\"x2\",\"a\":\"P\",\"q\":\"3\",\"d\":{\"size\":5}}",
+	};
+	static const char *const moved[] = {
+		"{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"size\":1}}", /* was confirmed before */
+		"{\"e\":\"oddity\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"5\",\"d\":{\"size\":1}}",
+		"{\"e\":\"novelty\",\"i\":\"x2\",\"a\":\"P\",\"q\":\"6\",\"d\":{\"size\":5}}", /* the same */
+		"{\"e\":\"novelty\",\"i\":\"x3\",\"a\":\"P\",\"q\":\"7\",\"d\":{\"size\":1}}", /* new */
+	};
+	struct sync_db *db = central(state);
+	defer(clear_message) struct message m = { 0 };
+	struct sync_outcome o = { 0 };
+	struct sync_intake in = from(7);
+
+	for (size_t i = 0; i < COUNT(later); i++)
+		add_line(&m, later[i]);
+	assert_ok(take(db, &in, &m, &o, err));
+	run_sql(db, "UPDATE sync_site SET fork_above = 3, fork_sure = 4, fork_upto = 7 WHERE site_id = 7");
+	m.n = 0;
+	for (size_t i = 0; i < COUNT(moved); i++)
+		add_line(&m, moved[i]);
+	assert_ok(take(db, &in, &m, &o, err));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_extra WHERE entity = 'novelty' AND data = '{\"size\":3}'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_extra WHERE entity = 'oddity' AND data = '{\"size\":1}'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_waiting WHERE entity = 'oddity' AND kind = 'conflict'"
+	                               " AND code = 'restored' AND frame LIKE '%\"size\":4%'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_waiting"));
+	assert_int_equal(4, number_of(db, "SELECT count(*) FROM sync_extra"));
+}
+
 /* As after an update that brings the entity. */
 static void what_was_unknown_is_judged_when_it_is_adopted(void **state)
 {
@@ -138,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TESTDB_BOTH(what_is_unknown_survives),
 		TESTDB_BOTH(what_is_unknown_is_changed_by_who_brought_it),
+		TESTDB_BOTH(what_is_unknown_is_not_replaced_silently_by_a_site_that_was_restored),
 		TESTDB_BOTH(what_was_unknown_is_judged_when_it_is_adopted),
 		TESTDB_BOTH(a_refused_edit_is_undone_in_fields_that_central_does_not_know),
 		TESTDB_BOTH(nothing_is_kept_of_a_refused_record_that_central_does_not_have),

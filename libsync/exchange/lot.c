@@ -111,6 +111,12 @@ enum sync_status sync_lot_sort(struct sync_lot *lot, struct sync_error *err)
 	return SYNC_OK;
 }
 
+/* What this build does not know goes by its name. */
+static bool is_alike(const struct sync_record *a, const struct sync_record *b)
+{
+	return a->entity == b->entity && (a->entity || sync_view_eq(a->name, b->name));
+}
+
 bool sync_lot_next(const struct sync_lot *lot, struct sync_run *run)
 {
 	struct sync_item **end = lot->sorted + lot->n;
@@ -119,7 +125,7 @@ bool sync_lot_next(const struct sync_lot *lot, struct sync_run *run)
 	if (run->items == end)
 		return false;
 	run->e = run->items[0]->r->entity;
-	for (run->n = 1; run->items + run->n < end && run->items[run->n]->r->entity == run->e;)
+	for (run->n = 1; run->items + run->n < end && is_alike(run->items[run->n]->r, run->items[0]->r);)
 		run->n++;
 	return true;
 }

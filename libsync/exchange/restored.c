@@ -6,6 +6,7 @@
 #include "db/outbox.h"
 #include "exchange/altered.h"
 #include "exchange/lot.h"
+#include "exchange/recovered.h"
 #include "exchange/route.h"
 
 /*
@@ -15,7 +16,8 @@
  *   others win, as any edit of that site would, and what they replace is kept for a person
  *   but of a group they carry only what was edited, which is of another state of it than what central has of the rest: if they say
  *   anything else, they are kept for a person, all of them, and the group stays as central has it
- * What is later is told by the outbox. What only goes up has no rows there: of that, whatever central has otherwise may be later.
+ * What is later is told by the outbox. What only goes up, or is of an entity that this build does not know, has no rows there: of
+ * that, whatever central has otherwise may be later.
  */
 
 struct overtaking {
@@ -111,13 +113,13 @@ static enum sync_status find_later(struct overtaking *o, const struct sync_run *
 			    SYNC_ARGS(sync_text(run->e->name), sync_int(site), sync_int(above)), take_later, o, err);
 }
 
-/* Only the site itself edits it, and nothing of it goes back there. */
+/* Nothing of it goes back to the site. */
 static void doubt(struct overtaking *o, const struct sync_run *run)
 {
 	for (size_t i = 0; i < run->n; i++) {
 		struct sync_item *item = run->items[i];
 
-		if (!item->exists || !is_moved(o, item))
+		if ((run->e && !item->exists) || !is_moved(o, item))
 			continue;
 		if (was_confirmed(o, item))
 			item->merit = SYNC_REPEATS;
@@ -250,7 +252,12 @@ static enum sync_status read_stored(struct sync_lot *lot, const struct sync_run 
 	*ret = stored;
 	if (*ret_n == 0)
 		return SYNC_OK;
-	return sync_records_get(lot->db, run->e, (struct sync_view){ 0 }, ids, *ret_n, lot->arena, stored, err);
+	return sync_records_get(lot->db, run->e, run->items[0]->r->name, ids, *ret_n, lot->arena, stored, err);
+}
+
+static bool exists(const struct sync_record *stored)
+{
+	return stored->values || (!stored->entity && stored->extra.len > 0);
 }
 
 /* The same content replaces nothing; anything else does not go into another state of its group. */
@@ -267,7 +274,7 @@ static enum sync_status compare(struct overtaking *o, const struct sync_run *run
 		struct sync_item *item = sync_lot_find(o->lot, stored[i].name, stored[i].id);
 		const struct sync_record *waiting = waiting_before(o, item);
 
-		item->replaces = sync_record_differs(item->r, waiting ? waiting : &stored[i]);
+		item->replaces = (run->e || exists(&stored[i])) && !sync_offer_same(item->r, waiting ? waiting : &stored[i]);
 		if (item->replaces && is_parted(o, item))
 			sync_item_fail(o->lot, item, SYNC_REFUSED, overtaken);
 	}
@@ -300,11 +307,11 @@ static enum sync_status find_later_of_all(struct overtaking *o, struct sync_erro
 	struct sync_run run = { 0 };
 
 	while (sync_lot_next(lot, &run)) {
-		if (!run.e)
-			continue;
-		TRY(find_later(o, &run, 0, o->fork.all_seq, err));
-		TRY(find_later(o, &run, lot->in->source, o->fork.own_seq, err));
-		if (!sync_route_down(run.e))
+		if (run.e) {
+			TRY(find_later(o, &run, 0, o->fork.all_seq, err));
+			TRY(find_later(o, &run, lot->in->source, o->fork.own_seq, err));
+		}
+		if (!run.e || !sync_route_down(run.e))
 			doubt(o, &run);
 	}
 	return SYNC_OK;
@@ -334,8 +341,7 @@ enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *er
 	TRY(keep_waiting(&o, err));
 	TRY(judge_families(&o, err));
 	while (sync_lot_next(lot, &run))
-		if (run.e)
-			TRY(compare(&o, &run, err));
+		TRY(compare(&o, &run, err));
 	return SYNC_OK;
 }
 
@@ -365,7 +371,7 @@ static enum sync_status keep_run(struct sync_lot *lot, const struct sync_run *ru
 	for (size_t i = 0; i < n; i++) {
 		const struct sync_item *item = sync_lot_find(lot, stored[i].name, stored[i].id);
 
-		if (!stored[i].values) {
+		if (!exists(&stored[i])) {
 			stored[i].action = SYNC_DELETE;
 			stored[i].root = item->r->root;
 		}
@@ -382,8 +388,7 @@ enum sync_status sync_keep_replaced(struct sync_lot *lot, struct sync_error *err
 	struct sync_run run = { 0 };
 
 	while (sync_lot_next(lot, &run))
-		if (run.e)
-			TRY(keep_run(lot, &run, err));
+		TRY(keep_run(lot, &run, err));
 	return SYNC_OK;
 }
 

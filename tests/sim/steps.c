@@ -307,7 +307,7 @@ static void reset_nightly(struct world *w, struct dice *d)
 	int site = some_site(w, d), image = (int)dice_below(d, IMAGES);
 	struct sync_report report;
 
-	for (int64_t n = dice_range(d, 2, 4); n > 0 && w->image[site][image].taken; n--) {
+	for (int64_t n = dice_range(d, 2, 4); n > 0 && world_has(w, site) && w->image[site][image].taken; n--) {
 		world_go_back(w, site, image);
 		w->figures->site_restores++;
 		edit(w, site, d);
