@@ -11,7 +11,7 @@
 #include "check.h"
 #include "edits.h"
 
-enum { LEAST_STEPS = 30, MOST_PEACE = 40, FEW_CALLS = 60, MANY_CALLS = 1500, MOST_TRIES = 100 };
+enum { LEAST_STEPS = 30, MOST_PEACE = 40, FEW_CALLS = 60, MANY_CALLS = 1500, MOST_TRIES = 100, MOST_RECOVERED = 10000 };
 
 static const int64_t second_us = 1000000, day_us = 86400000000;
 
@@ -385,7 +385,7 @@ static void note_accepted(struct world *w, const struct replaced *r)
 
 static void accept_recovered(struct world *w, struct dice *d)
 {
-	static struct replaced replaced[200];
+	static struct replaced replaced[MOST_RECOVERED];
 	size_t n = list_recovered(w, replaced, COUNT(replaced));
 	struct sync_recovered r = { 0 };
 	struct sync_error err = { 0 };
