@@ -1180,6 +1180,25 @@ static void what_waits_is_not_replaced_silently_by_what_is_older(void **state)
 	end(&x);
 }
 
+/* Not even by what the site edits once it has caught up: what waits at central is not what it gets back. */
+static void what_waits_is_not_replaced_silently_by_what_does_not_know_it(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	run(site(&x, 0), "UPDATE location SET name = 'lost', location_type_id = 'lt1' WHERE id = 'l1'");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	assert_healed(&x);
+	put_location(site(&x, 0), "l1", 1, "later");
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE name = 'later'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 'l1' AND frame LIKE '%%lost%%'"));
+	end(&x);
+}
+
 /* Acknowledged, and nowhere else any more. */
 static void parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person(void **state)
 {
@@ -1638,6 +1657,27 @@ static void numbers_are_given_above_what_was_dropped(void **state)
 	end(&x);
 }
 
+/* Also where nothing had to be moved: what has such a number counts as one of before the branch. */
+static void numbers_of_a_branch_are_above_all_that_central_has_seen(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	x.c.o.chunk_max = 2;
+	put_stocktake(site(&x, 0), "t1", 1, 5);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_LOSE_REQUEST, 3, 0);
+	assert_int_equal(SYNC_ENET, country_round(&x.c, 0));
+	restore_site(&x, 0, old);
+	assert_int_equal(SYNC_OK, country_round(&x.c, 0));
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_true(number(site(&x, 0), "SELECT seq FROM sync_changelog WHERE record_id = 'l2'") >
+		    number(central(&x), "SELECT in_highest FROM sync_site"));
+	assert_healed(&x);
+	end(&x);
+}
+
 /* several restores of central */
 
 /* Central is restored for the second time before it gets the offers, the last of them, or the request that pulls. */
@@ -1945,6 +1985,7 @@ int main(void)
 		TESTDB_BOTH(edits_made_before_the_first_contact_may_be_many),
 		TESTDB_BOTH(what_waits_since_before_the_restore_is_taken_when_it_is_possible),
 		TESTDB_BOTH(what_waits_is_not_replaced_silently_by_what_is_older),
+		TESTDB_BOTH(what_waits_is_not_replaced_silently_by_what_does_not_know_it),
 		TESTDB_BOTH(parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person),
 		TESTDB_BOTH(both_may_be_restored_several_times),
 		TESTDB_BOTH(a_lost_answer_is_told_from_a_restored_site),
@@ -1973,6 +2014,7 @@ int main(void)
 		TESTDB_BOTH(edits_that_central_lost_are_not_older_than_what_it_has),
 		TESTDB_BOTH(no_version_is_named_twice_when_both_are_restored),
 		TESTDB_BOTH(numbers_are_given_above_what_was_dropped),
+		TESTDB_BOTH(numbers_of_a_branch_are_above_all_that_central_has_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

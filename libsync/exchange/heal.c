@@ -208,18 +208,14 @@ static int64_t larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* Above all that central has seen and all that is here, in their order. */
-static enum sync_status move_edits(const struct healing *x, int64_t common, int64_t newest, int64_t *ret_by, struct sync_error *err)
+/* In their order. */
+static enum sync_status move_edits(const struct healing *x, int64_t common, int64_t by, struct sync_error *err)
 {
 	static const char move[] = "UPDATE sync_changelog SET seq = seq + $1 WHERE seq > $2";
-	int64_t top = larger(larger(x->a->highest, x->a->stored.seq), newest);
 
-	if (top > MOST_SEQ)
-		return sync_fail(err, SYNC_EBADFRAME, "seq %" PRId64 " is beyond what a site can have made", top);
-	*ret_by = top - common;
 	if (SYNC_FAULT(edits_not_moved))
 		return SYNC_OK;
-	return sync_db_run(x->db, move, SYNC_ARGS(sync_int(*ret_by), sync_int(common)), NULL, NULL, err);
+	return sync_db_run(x->db, move, SYNC_ARGS(sync_int(by), sync_int(common)), NULL, NULL, err);
 }
 
 /*
@@ -227,7 +223,7 @@ static enum sync_status move_edits(const struct healing *x, int64_t common, int6
  * caught up, was overtaken since it began. What was edited before anything was pushed may have been before the first load, which
  * brought what came since. What central had confirmed is older than whatever it has besides, unless it has lost that.
  */
-static void set_fork(struct healing *x, const struct sync_checkpoint *common, int64_t newest, int64_t by)
+static void set_fork(struct healing *x, const struct sync_checkpoint *common, int64_t upto, int64_t by)
 {
 	struct sync_fork *f = &x->link->fork;
 	const struct sync_position *at = &x->link->at;
@@ -241,12 +237,13 @@ static void set_fork(struct healing *x, const struct sync_checkpoint *common, in
 		f->own_seq = at->own.seq;
 	}
 	f->sure = by && sure > common->seq ? sure + by : 0;
-	f->upto = by ? newest + by : 0;
+	f->upto = upto;
 	f->made = x->link->echo = true;
 }
 
 /*
- * From here on central's newest is this site's, too: exactly the moved edits are above it. Pushes that central does not know stay in
+ * From here on central's newest is this site's, too: exactly the moved edits are above it, and above all numbers that central has
+ * seen; and so are all that follow. Pushes that central does not know stay in
  * the list: a central that finds them back is to see that this is the site that made them, and no copy of it that had left before.
  */
 static enum sync_status branch(struct healing *x, struct sync_error *err)
@@ -254,14 +251,18 @@ static enum sync_status branch(struct healing *x, struct sync_error *err)
 	static const char last[] = "SELECT max(seq) FROM sync_changelog";
 	const struct sync_checkpoint *stored = &x->a->stored;
 	struct sync_checkpoint common;
-	int64_t newest, by = 0;
+	int64_t newest, top, by;
 
 	TRY(find_common(x, &common, err));
 	TRY(sync_db_number(x->db, last, SYNC_NOARGS, 0, &newest, err));
-	if (newest > common.seq)
-		TRY(move_edits(x, common.seq, newest, &by, err));
+	top = larger(larger(x->a->highest, stored->seq), newest);
+	if (top > MOST_SEQ)
+		return sync_fail(err, SYNC_EBADFRAME, "seq %" PRId64 " is beyond what a site can have made", top);
+	by = newest > common.seq ? top - common.seq : 0;
+	if (by)
+		TRY(move_edits(x, common.seq, by, err));
 	TRY(sync_checkpoint_put(x->db, 0, stored, x->link->made.ordinal, err));
-	set_fork(x, &common, newest, by);
+	set_fork(x, &common, by ? newest + by : top, by);
 	TRY(put_branch(x, err));
 	if (stored->ordinal > x->link->made.ordinal)
 		x->link->made = *stored;

@@ -12,6 +12,7 @@
 #include "exchange/pulled.h"
 #include "exchange/spool.h"
 #include "exchange/verify.h"
+#include "schema/capture.h"
 
 /*
  *   answer = header {stored, integrated, highest, verdict}, verdicts, records, end {position, more, from, rest}
@@ -182,10 +183,10 @@ static bool has_caught_up(const struct applying *x)
 /* What is here of edits by now was made without knowing all that was lost. */
 static enum sync_status end_echo(struct applying *x, struct sync_error *err)
 {
-	static const char last[] = "SELECT max(seq) FROM sync_changelog";
+	static const char newest[] = "SELECT " SYNC_NEWEST_SEQ;
 
 	x->link->echo = false;
-	return sync_db_number(x->db, last, SYNC_NOARGS, 0, &x->link->fork.upto, err);
+	return sync_db_number(x->db, newest, SYNC_NOARGS, 0, &x->link->fork.upto, err);
 }
 
 static void advance(struct applying *x)

@@ -18,6 +18,7 @@
 #include "exchange/route.h"
 #include "exchange/spool.h"
 #include "exchange/stores.h"
+#include "schema/capture.h"
 
 /*
  * site: choose whole groups, commit the checkpoint (ordinal, random id, upto), send
@@ -351,11 +352,11 @@ static enum sync_status write_message(struct sync_push *p, struct run *run, stru
  */
 static enum sync_status set_upto(const struct run *run, struct sync_header *h, struct sync_error *err)
 {
-	static const char last[] = "SELECT max(seq) FROM sync_changelog";
+	static const char newest[] = "SELECT " SYNC_NEWEST_SEQ;
 
 	if (!h->echo && run->link->out.seq >= h->fork.upto)
 		return SYNC_OK;
-	return sync_db_number(run->db, last, SYNC_NOARGS, 0, &h->fork.upto, err);
+	return sync_db_number(run->db, newest, SYNC_NOARGS, 0, &h->fork.upto, err);
 }
 
 static enum sync_status read_and_write(struct sync_push *p, struct run *run, struct sync_header *h, struct sync_writer *w,

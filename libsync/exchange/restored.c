@@ -61,10 +61,10 @@ static bool was_confirmed(const struct overtaking *o, const struct sync_item *it
 	return item->r->seq <= o->fork.sure;
 }
 
-/* An edit from before the branch, which waited here and which this one replaces; or NULL. */
+/* An edit from before the branch, which waited here and which this one replaces; or NULL. The site never gets it back. */
 static const struct sync_record *waiting_before(const struct overtaking *o, const struct sync_item *item)
 {
-	return item->was_seq <= o->above && is_unaware(o, item) ? item->was : NULL;
+	return item->was_seq <= o->above && item->r->seq > o->above ? item->was : NULL;
 }
 
 /* The edit was made on top of what central has. */
@@ -322,7 +322,7 @@ static bool any_unaware(const struct overtaking *o)
 {
 	size_t i = 0;
 
-	while (i < o->lot->n && !is_unaware(o, &o->lot->items[i]))
+	while (i < o->lot->n && !is_unaware(o, &o->lot->items[i]) && !waiting_before(o, &o->lot->items[i]))
 		i++;
 	return i < o->lot->n;
 }
