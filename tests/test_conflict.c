@@ -35,10 +35,13 @@ static void the_later_of_two_edits_wins_and_the_other_is_kept(void **state)
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND site_id = 8 AND frame LIKE '%of eight%'"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_verdict WHERE kind = 'resolved' AND site_id = 7"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_version WHERE record_id = 'p8' AND version = '7.0a0b0c0d.2' AND creator = 8"));
-	/* an edit goes on from its own site's version whatever its base says */
+	/* an edit goes on from its own site's version as long as that has received nothing else since */
 	edit = patient("of seven, again", "7.0a0b0c0d.3", "8.0a0b0c0d.1", 50);
 	assert_int_equal(0, receive(db, from(7), &edit, 1).conflicts);
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM name WHERE name = 'of seven, again'"));
+	edit = patient("of seven, by what central lost", "7.0a0b0c0d.4", "8.0a0b0c0d.3", 10);
+	assert_int_equal(1, receive(db, from(7), &edit, 1).conflicts);
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND site_id = 7 AND frame LIKE '%of seven, again%'"));
 }
 
 static struct edit gtin(const char *value, int64_t seq, const char *base)

@@ -406,7 +406,7 @@ static void make_site(struct testdb *t)
 	           "    volume_per_pack, legacy_record) VALUES ('i1', 'Item', 'I', 'NOT_ASSIGNED', 1, 'STOCK', 1, 0, 0, 0, '{}');"
 	           "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('theirs', 'n', 'c', 0, 's2', 1);"
 	           "INSERT INTO barcode(id, gtin, item_id) VALUES ('b1', '1', 'i1');"
-	           "INSERT INTO sync_version VALUES ('barcode', 'b1', '8.x.1', 0, 0, 8, 0);"
+	           "INSERT INTO sync_version VALUES ('barcode', 'b1', '8.x.1', 0, 0, 8, 0, '');"
 	           "DELETE FROM sync_changelog;"
 	           "INSERT INTO barcode(id, gtin, item_id) VALUES ('b3', '2', 'i1');"
 	           "INSERT INTO location(id, name, code, on_hold, store_id, volume) VALUES ('old', 'n', 'c', 0, 's1', 1),"

@@ -310,7 +310,7 @@ static void a_line_that_moves_by_being_replaced_keeps_its_old_root(void **state)
 
 static void the_base_is_the_version_that_the_first_edit_changed(void **state)
 {
-	run(*state, "INSERT INTO sync_version VALUES ('barcode', 'b', '3.aa.9', 0, 0, 0, 0);" MARK("barcode", "b"));
+	run(*state, "INSERT INTO sync_version VALUES ('barcode', 'b', '3.aa.9', 0, 0, 0, 0, '');" MARK("barcode", "b"));
 	run(*state, "INSERT " BARCODE("b") "; UPDATE barcode SET gtin = '1'");
 	assert_rows(*state, "SELECT base FROM sync_changelog", "3.aa.9");
 	run(*state, "UPDATE sync_version SET version = '4.bb.1'; UPDATE barcode SET gtin = '2'");

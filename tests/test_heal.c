@@ -1812,6 +1812,31 @@ static void what_is_pushed_again_is_another_edit(void **state)
 	end(&x);
 }
 
+/* The site has what had won over its own edit; a central that finds that edit back has lost what it lost to. */
+static void what_won_in_a_lost_history_does_not_replace_the_loser_silently(void **state)
+{
+	struct ill x;
+	size_t older, newer;
+
+	begin(&x, state, 1);
+	older = save_central(&x);
+	put_barcode(central(&x), "b1", "of both");
+	country_settle(&x.c);
+	put_barcode(site(&x, 0), "b1", "of the site");
+	country_settle(&x.c);
+	newer = save_central(&x);
+	restore_central(&x, older);
+	put_barcode(central(&x), "b1", "of central");
+	loopback_work(&x.c.site[0].line);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM barcode WHERE gtin = 'of central'"));
+	restore_central(&x, newer);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM barcode WHERE gtin = 'of central'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE kind = 'conflict' AND frame LIKE '%%of the site%%'"));
+	end(&x);
+}
+
 /* Central never had these lines, and yet they go with the others of their group. */
 static void what_is_taken_from_a_site_goes_with_its_group(void **state)
 {
@@ -2006,6 +2031,7 @@ int main(void)
 		TESTDB_BOTH(what_was_passed_because_it_had_moved_comes_when_the_move_is_lost),
 		TESTDB_BOTH(an_older_push_may_reach_further),
 		TESTDB_BOTH(what_is_pushed_again_is_another_edit),
+		TESTDB_BOTH(what_won_in_a_lost_history_does_not_replace_the_loser_silently),
 		TESTDB_BOTH(what_is_taken_from_a_site_goes_with_its_group),
 		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
 		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),

@@ -84,6 +84,7 @@ CREATE TABLE sync_version (
 	received_us bigint NOT NULL,
 	creator     bigint NOT NULL,     -- site of the first version; 0 is central
 	deleted     bigint NOT NULL,     -- 1: that edit deleted it
+	base        @id NOT NULL DEFAULT '', -- central: the version that its site had received when it made that edit; empty: none
 	PRIMARY KEY (entity, record_id)
 ) @clustered;
 CREATE INDEX sync_version_deleted ON sync_version(received_us) WHERE deleted = 1;

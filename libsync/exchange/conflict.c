@@ -44,6 +44,12 @@ static struct sync_view version_of(const struct sync_lot *lot, const struct sync
 	return sync_view_of(sync_say(lot->arena, "%s%s.%" PRId64, prefix_of(in->source).text, in->branch, item->r->seq));
 }
 
+/* What is longer is no version. */
+static struct sync_view base_of(const struct sync_item *item)
+{
+	return item->r->base.len <= SYNC_VERSION_TEXT ? item->r->base : (struct sync_view){ 0 };
+}
+
 /*
  * When the edit was made by central's clock. Only its age counts, so a wrong clock cancels out, and it lies between the site's
  * last exchange, which would have carried it, and now. An unknown age is the greatest possible. What comes out of the inbox
@@ -77,7 +83,7 @@ static enum sync_status take_current(void *ctx, const struct sync_value *v, size
 	current->creator = v[4].i;
 	current->deleted = v[5].i != 0;
 	item->current = current;
-	return SYNC_OK;
+	return sync_keep_text(lot->arena, &v[6], &current->base, err);
 }
 
 /* What central itself did to records of the lot and the router has not taken yet: the last edit of each. */
@@ -146,7 +152,7 @@ static bool has_any(const struct sync_lot *lot)
 enum sync_status sync_load_current(struct sync_lot *lot, struct sync_error *err)
 {
 	static const char head[] =
-		"SELECT entity, record_id, version, edited_us, creator, deleted FROM sync_version WHERE record_id";
+		"SELECT entity, record_id, version, edited_us, creator, deleted, base FROM sync_version WHERE record_id";
 	const char *tail = sync_say(lot->arena, " AND entity = $2 ORDER BY record_id%s", sync_db_dialect(lot->db)->for_update);
 	struct sync_run run = { 0 };
 	struct sync_view *ids;
@@ -193,11 +199,20 @@ static enum sync_status find_repeats(struct sync_lot *lot, const struct sync_run
 	                    take_seen, lot, err);
 }
 
+/*
+ * A site is not sent what it made itself, so its edits go on from the same base until it receives the record. What it has received
+ * since is behind the current version if that is its own: only a central that was restored has the older of the two.
+ */
+static bool goes_on(const struct sync_lot *lot, const struct sync_item *item)
+{
+	return is_from(item->current->version, lot->in->source) && sync_view_eq(base_of(item), item->current->base);
+}
+
 static enum sync_merit weigh(const struct sync_lot *lot, const struct sync_item *item)
 {
 	const struct sync_current *current = item->current;
 
-	if (!current || sync_view_eq(item->r->base, current->version) || is_from(current->version, lot->in->source))
+	if (!current || sync_view_eq(item->r->base, current->version) || goes_on(lot, item))
 		return SYNC_APPLIES;
 	return item->edited_us > current->edited_us ? SYNC_WINS : SYNC_LOSES;
 }
@@ -325,6 +340,7 @@ static enum sync_status put_versions(struct sync_lot *lot, const struct sync_run
 			.edited_us = item->edited_us, .received_us = item->received_us,
 			.creator = item->current ? item->current->creator : item->exists ? 0 : lot->in->source,
 			.deleted = item->r->action == SYNC_DELETE,
+			.base = sync_lot_judged(lot) ? base_of(item) : (struct sync_view){ 0 },
 		};
 	}
 	return sync_versions_put(lot->db, v, n, err);

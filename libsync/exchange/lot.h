@@ -34,7 +34,7 @@ struct sync_reason {
 
 /** Central's present version of a record of an "any" entity. */
 struct sync_current {
-	struct sync_view version;
+	struct sync_view version, base;
 	int64_t edited_us;
 	int64_t creator;
 	bool deleted;

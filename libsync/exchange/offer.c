@@ -62,14 +62,19 @@ enum sync_status sync_offer_begin(struct sync_db *db, struct sync_link *link, in
 
 /*
  * What is pushed again is the record as it is now. If it came from central since it was pushed first, a central that finds that push
- * back has another one under the number: it is another edit. What a new branch moved has new numbers, by which central judges it.
+ * back has another one under the number: it is another edit, of what came, and no older than that. What a new branch moved has new
+ * numbers, by which central judges it.
  */
 static enum sync_status renew(struct sync_db *db, struct sync_view entity, struct sync_view id, struct sync_error *err)
 {
-	static const char set[] = "UPDATE sync_changelog SET seq = " SYNC_NEWEST_SEQ " + 1"
-				  "    WHERE entity = $1 AND record_id = $2 AND seq > (SELECT max(out_upto, fork * fork_upto) FROM sync_link)";
+	static const char set[] =
+	    "UPDATE sync_changelog AS c SET seq = " SYNC_NEWEST_SEQ " + 1, base = coalesce(c.base, v.version),"
+	    "    at_us = max(c.at_us, coalesce(v.received_us, 0))"
+	    "    FROM (SELECT 1) LEFT JOIN sync_version v ON v.entity = $1 AND v.record_id = $2"
+	    "    WHERE c.entity = $3 AND c.record_id = $4 AND c.seq > (SELECT max(out_upto, fork * fork_upto) FROM sync_link)";
 
-	return sync_db_run(db, set, SYNC_ARGS(sync_string(entity), sync_string(id)), NULL, NULL, err);
+	return sync_db_run(db, set, SYNC_ARGS(sync_string(entity), sync_string(id), sync_string(entity), sync_string(id)), NULL, NULL,
+			   err);
 }
 
 /* What came last is what counts. */

@@ -14,9 +14,9 @@
 static enum sync_status put_versions(struct sync_db *db, const struct sync_version *v, size_t n, bool keep, struct sync_error *err)
 {
 	static const char *const columns[] = { "entity",      "record_id", "version", "edited_us",
-		                               "received_us", "creator",   "deleted" };
-	static const enum sync_type types[] = { SYNC_TEXT,   SYNC_TEXT,   SYNC_TEXT,  SYNC_BIGINT,
-		                                SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT };
+		                               "received_us", "creator",   "deleted", "base" };
+	static const enum sync_type types[] = { SYNC_TEXT,   SYNC_TEXT,   SYNC_TEXT,   SYNC_BIGINT,
+		                                SYNC_BIGINT, SYNC_BIGINT, SYNC_BIGINT, SYNC_TEXT };
 	const struct sync_table table = { "sync_version", columns, types, COUNT(columns), 2, .keep = keep };
 	defer(freep) struct sync_value *values = malloc((n + 1) * COUNT(columns) * sizeof *values);
 	size_t at = 0;
@@ -31,6 +31,7 @@ static enum sync_status put_versions(struct sync_db *db, const struct sync_versi
 		values[at++] = sync_int(v[i].received_us);
 		values[at++] = sync_int(v[i].creator);
 		values[at++] = sync_int(v[i].deleted);
+		values[at++] = sync_string(v[i].base);
 	}
 	return sync_db_put_many(db, &table, values, n, err);
 }

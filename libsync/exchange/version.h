@@ -8,7 +8,7 @@
 /** A row of sync_version: the edit that made a record what it is. */
 struct sync_version {
 	struct sync_view entity, id;
-	struct sync_view version;
+	struct sync_view version, base;
 	int64_t edited_us, received_us;
 	int64_t creator;
 	bool deleted;
