@@ -644,6 +644,34 @@ static void a_group_is_accepted_whole_or_not_at_all(void **state)
 	end(&x);
 }
 
+/* The site has changed one record of it and offers the others. */
+static void a_group_of_which_the_rest_is_offered_waits_as_a_whole(void **state)
+{
+	static const char refused[] = "SELECT id FROM sync_waiting WHERE kind = 'quarantine' AND code = 'incomplete' AND done_us IS NULL";
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_stocktake(central(&x), "t1", 1, 1);
+	country_settle(&x.c);
+	old = save_central(&x);
+	put_stocktake(central(&x), "t1", 1, 3);
+	country_settle(&x.c);
+	put_stocktake(site(&x, 0), "t1", 1, 0);
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(1, number(central(&x), "SELECT stocktake_number FROM stocktake"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM stocktake_line"));
+	assert_int_equal(0, accept_all(&x).accepted);
+	assert_int_equal(3, open_offers(&x));
+	assert_ok(sync_waiting_accept(central(&x), number(central(&x), refused), err));
+	assert_int_equal(3, accept_all(&x).accepted);
+	assert_healed(&x);
+	assert_int_equal(3, number(site(&x, 0), "SELECT stocktake_number FROM stocktake"));
+	assert_int_equal(3, number(site(&x, 0), "SELECT count(*) FROM stocktake_line"));
+	end(&x);
+}
+
 /* It was registered in what central lost, or held nothing before. */
 static void what_a_site_without_any_common_place_offers_is_not_taken_for_changed(void **state)
 {
@@ -1990,6 +2018,7 @@ int main(void)
 		TESTDB_BOTH(versions_of_which_no_site_knows_the_time_are_left_to_a_person),
 		TESTDB_BOTH(content_that_came_back_counts_as_late_as_it_was_last),
 		TESTDB_BOTH(a_group_is_accepted_whole_or_not_at_all),
+		TESTDB_BOTH(a_group_of_which_the_rest_is_offered_waits_as_a_whole),
 		TESTDB_BOTH(what_a_site_without_any_common_place_offers_is_not_taken_for_changed),
 		TESTDB_BOTH(what_a_site_says_that_central_lost_is_kept_only_if_it_did),
 		TESTDB_BOTH(a_loss_is_over_when_all_sites_were_there_and_nothing_is_open),

@@ -326,6 +326,7 @@ CREATE INDEX sync_waiting_open ON sync_waiting(site_id) WHERE done_us IS NULL;
 CREATE INDEX sync_waiting_done ON sync_waiting(done_us) WHERE done_us IS NOT NULL;
 CREATE INDEX sync_waiting_record ON sync_waiting(entity, record_id);
 CREATE INDEX sync_waiting_root ON sync_waiting(root_entity, root_id) WHERE done_us IS NULL AND kind = 'recovered';
+CREATE INDEX sync_waiting_refused ON sync_waiting(root_entity, root_id) WHERE done_us IS NULL AND code = 'incomplete';
 
 CREATE TABLE sync_verified (
 	site_id  bigint PRIMARY KEY NOT NULL,

@@ -14,9 +14,12 @@
  *
  * Whether they were is told by the position in the request, and by its saying that nothing received waits at the site. A person
  * sees all that is refused, and what they have decided about holds nothing up.
+ *
+ * So it is with a group of which sites have offered what central lost (recovered.c): what the site edits of it is not offered, and
+ * would come without the rest.
  */
 
-/* A record that was refused, of a group that comes again without it. */
+/* A record that waits for a person, of a group that comes without it. */
 struct earlier {
 	struct sync_view entity, id;
 	uint32_t group;
@@ -74,8 +77,8 @@ static void refuse(struct sync_lot *lot, const struct earlier *e)
 	const struct sync_reason why = {
 		.code = "incomplete",
 		.text = sync_say(lot->arena,
-		                 "%.*s '%.*s' of its group was refused before, and its site did not know that yet: without it the "
-		                 "group is not whole, so decide about both", SYNC_VIEW(e->entity), SYNC_VIEW(e->id)),
+		                 "%.*s '%.*s' of its group was refused, or offered as lost, and its site did not know yet that it is "
+		                 "to be without it: the group is not whole, so decide about both", SYNC_VIEW(e->entity), SYNC_VIEW(e->id)),
 	};
 
 	for (size_t i = 0; i < lot->n; i++)
@@ -83,16 +86,51 @@ static void refuse(struct sync_lot *lot, const struct earlier *e)
 			sync_item_fail(lot, &lot->items[i], SYNC_REFUSED, why);
 }
 
+#define SELECT_EARLIER "SELECT entity, record_id, root_entity, root_id FROM sync_waiting WHERE "
+
+static enum sync_status find_refused(struct search *s, struct sync_error *err)
+{
+	static const char open[] = SELECT_EARLIER "site_id = $1 AND done_us IS NULL AND kind = 'quarantine' ORDER BY id";
+
+	return sync_db_run(s->lot->db, open, SYNC_ARGS(sync_int(s->lot->in->source)), take_earlier, s, err);
+}
+
+/* Whoever offered it: of what several sites have, the first one's is kept. */
+static enum sync_status find_offered(struct search *s, const struct sync_run *run, struct sync_error *err)
+{
+	struct sync_view *roots = sync_arena_get(s->lot->arena, run->n * sizeof *roots), entity;
+
+	if (!roots)
+		return sync_fail(err, SYNC_ENOMEM, "the groups of %zu records", run->n);
+	for (size_t i = 0; i < run->n; i++)
+		sync_root_of(run->items[i]->r, &entity, &roots[i]);
+	return sync_run_ids(s->lot->db, SELECT_EARLIER "root_id", roots, run->n,
+	                    " AND root_entity = $2 AND kind = 'recovered' AND done_us IS NULL ORDER BY id",
+	                    SYNC_ARGS(sync_text(sync_entity_root(run->e)->name)), take_earlier, s, err);
+}
+
+static enum sync_status find_all_offered(struct search *s, struct sync_error *err)
+{
+	static const char any[] = "SELECT 1 FROM sync_waiting WHERE kind = 'recovered' AND done_us IS NULL LIMIT 1";
+	struct sync_run run = { 0 };
+	int64_t some;
+
+	TRY(sync_db_number(s->lot->db, any, SYNC_NOARGS, 0, &some, err));
+	while (some && sync_lot_next(s->lot, &run))
+		if (run.e && sync_entity_grouped(run.e))
+			TRY(find_offered(s, &run, err));
+	return SYNC_OK;
+}
+
 enum sync_status sync_check_refused(struct sync_lot *lot, struct sync_error *err)
 {
-	static const char open[] = "SELECT entity, record_id, root_entity, root_id FROM sync_waiting"
-	                           "    WHERE site_id = $1 AND done_us IS NULL AND kind = 'quarantine' ORDER BY id";
 	struct search s = { .lot = lot };
 	bool heard;
 
 	if (SYNC_FAULT(refused_forgotten))
 		return SYNC_OK;
-	TRY(sync_db_run(lot->db, open, SYNC_ARGS(sync_int(lot->in->source)), take_earlier, &s, err));
+	TRY(find_refused(&s, err));
+	TRY(find_all_offered(&s, err));
 	for (size_t i = 0; i < s.n; i++) {
 		if (lot->fates[s.found[i].group] == SYNC_REFUSED)
 			continue;

@@ -16,7 +16,7 @@
  * What sites offered is looked at again before anybody decides: central may have it by now, because whoever made it has pushed it
  * again, or may have changed the record otherwise. Then whole groups are accepted, each in one transaction:
  *   of each record the latest version     one whose seq, in the same lost history, is above those of all others
- *   no member that a person has to see    versions in no known order; changed since the loss
+ *   no member that a person has to see    versions in no known order; changed since the loss; edits of the group that were refused
  *   no member that is impossible          as a line whose item is missing
  */
 
@@ -243,6 +243,18 @@ static enum sync_status find_changed(struct page *p, const struct offer *o, size
 	return SYNC_OK;
 }
 
+/* What was refused because the rest of its group is offered only (refused.c): together they are whole. */
+static enum sync_status was_refused(struct sync_db *db, struct sync_view entity, struct sync_view root, bool *ret, struct sync_error *err)
+{
+	static const char refused[] = "SELECT 1 FROM sync_waiting WHERE root_entity = $1 AND root_id = $2"
+				      "    AND done_us IS NULL AND kind = 'quarantine' AND code = 'incomplete' LIMIT 1";
+	int64_t some;
+
+	TRY(sync_db_number(db, refused, SYNC_ARGS(sync_string(entity), sync_string(root)), 0, &some, err));
+	*ret = some != 0;
+	return SYNC_OK;
+}
+
 static enum sync_status accept_one(struct page *p, const struct offer *o, bool *ret_possible, struct sync_error *err)
 {
 	TRY(sync_waiting_try(p->db, o->id, ret_possible, err));
@@ -253,13 +265,15 @@ static enum sync_status accept_one(struct page *p, const struct offer *o, bool *
 }
 
 /* *ret_possible false: the transaction is to be rolled back. */
-static enum sync_status accept_group(struct page *p, struct offer *o, size_t n, bool *ret_possible, struct sync_error *err)
+static enum sync_status accept_group(struct page *p, struct sync_view entity, struct offer *o, size_t n, bool *ret_possible,
+				     struct sync_error *err)
 {
 	size_t latest = keep_latest(o, n);
-	bool changed;
+	bool changed, refused;
 
 	TRY(find_changed(p, o, latest, &changed, err));
-	if (changed)
+	TRY(was_refused(p->db, entity, o->root, &refused, err));
+	if (changed || refused)
 		return SYNC_OK;
 	for (size_t i = 0; i < latest && *ret_possible; i++)
 		if (o[i].r.action == SYNC_PUT)
@@ -288,7 +302,7 @@ static enum sync_status accept_groups(struct page *p, struct sync_view entity, i
 	for (size_t i = 0, end; i < p->n && *ret_possible; i = end) {
 		for (end = i + 1; end < p->n && sync_view_eq(p->offer[end].root, p->offer[i].root);)
 			end++;
-		TRY(accept_group(p, p->offer + i, end - i, ret_possible, err));
+		TRY(accept_group(p, entity, p->offer + i, end - i, ret_possible, err));
 	}
 	return SYNC_OK;
 }
