@@ -75,6 +75,11 @@ static void mark_tag(const struct scan *s, struct sync_view text)
 		mark(s, e);
 }
 
+static bool is_delete(const struct edit *e, const char *entity, const char *id)
+{
+	return e->deletes && !strcmp(e->id, id) && !strcmp(kinds[e->kind].table, entity);
+}
+
 /* The delete of a record, where it is plain whose it was: there was one, or one of a site that is named. */
 static void mark_delete(const struct scan *s, const char *entity, const char *id, int64_t site_id)
 {
@@ -83,8 +88,7 @@ static void mark_delete(const struct scan *s, const char *entity, const char *id
 	for (size_t i = 0; i < s->w->model.n; i++) {
 		struct edit *e = &s->w->model.edits[i];
 
-		if (!e->deletes || strcmp(e->id, id) != 0 || strcmp(kinds[e->kind].table, entity) != 0 ||
-		    (site_id >= 0 && s->w->node[e->node].site_id != site_id))
+		if (!is_delete(e, entity, id) || (site_id >= 0 && s->w->node[e->node].site_id != site_id))
 			continue;
 		if (found)
 			return;
@@ -92,6 +96,19 @@ static void mark_delete(const struct scan *s, const char *entity, const char *id
 	}
 	if (found)
 		mark(s, found);
+}
+
+/* A row that a node has not pushed is of the last change that it made, however often it had deleted the record before. */
+static void mark_last_delete(const struct scan *s, const char *entity, const char *id)
+{
+	for (size_t i = s->w->model.n; i-- > 0;) {
+		struct edit *e = &s->w->model.edits[i];
+
+		if (e->node != s->node || !is_delete(e, entity, id))
+			continue;
+		mark(s, e);
+		return;
+	}
 }
 
 /* what a disk has */
@@ -303,7 +320,7 @@ void lost_unpushed(struct world *w, int node)
 		if (sqlite3_step(note) == SQLITE_ROW)
 			mark_tag(&s, sync_view_of((const char *)sqlite3_column_text(note, 0)));
 		else
-			mark_delete(&s, entity, id, w->node[node].site_id);
+			mark_last_delete(&s, entity, id);
 		(void)sqlite3_finalize(note);
 	}
 	(void)sqlite3_finalize(stmt);
