@@ -40,6 +40,16 @@ static enum sync_status gone(struct sync_error *err)
 	return sync_fail(err, SYNC_ENET, "the line went dead");
 }
 
+/* How much of the answer. */
+static size_t arriving(const struct loopback *l, enum loopback_fault fault)
+{
+	size_t cut = l->cut < l->answer.len ? l->cut : l->answer.len;
+
+	if (fault == LOOPBACK_CUT_ANSWER)
+		return cut;
+	return fault == LOOPBACK_CUT_END ? l->answer.len - cut : l->answer.len;
+}
+
 static enum sync_status finish(void *ctx, struct sync_buf *ret, struct sync_error *err)
 {
 	struct loopback *l = ctx;
@@ -69,13 +79,14 @@ static enum sync_status finish(void *ctx, struct sync_buf *ret, struct sync_erro
 		break;
 	case LOOPBACK_NONE:
 	case LOOPBACK_CUT_ANSWER:
+	case LOOPBACK_CUT_END:
 	case LOOPBACK_LOSE_ANSWER:
 		TRY(serve(l, body, err));
 		break;
 	}
 	if (fault == LOOPBACK_LOSE_ANSWER)
 		return gone(err);
-	sync_buf_add(ret, l->answer.data, fault == LOOPBACK_CUT_ANSWER && l->cut < l->answer.len ? l->cut : l->answer.len);
+	sync_buf_add(ret, l->answer.data, arriving(l, fault));
 	return ret->status;
 }
 

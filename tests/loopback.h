@@ -9,6 +9,7 @@ enum loopback_fault {
 	LOOPBACK_NONE,
 	LOOPBACK_CUT_REQUEST, /* central gets its first bytes */
 	LOOPBACK_CUT_ANSWER,  /* the site gets its first bytes */
+	LOOPBACK_CUT_END,     /* the site gets all but its last bytes: no two answers are equally long */
 	LOOPBACK_LOSE_REQUEST,
 	LOOPBACK_LOSE_ANSWER,
 	LOOPBACK_REPEAT,     /* central gets it twice, the site gets the second answer */
@@ -23,7 +24,7 @@ struct loopback {
 	int64_t site_id;
 	enum loopback_fault fault;
 	int64_t fault_at;                   /* number of the message, from 1 */
-	size_t cut;                         /* bytes that arrive */
+	size_t cut;                         /* bytes that arrive, or do not */
 	int64_t messages;                   /* sent so far */
 	size_t request_bytes, answer_bytes; /* of the last message, before any cut */
 	enum sync_status answered;          /* what central made of the last message that it got */

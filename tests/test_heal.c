@@ -830,6 +830,24 @@ static void what_a_restored_site_lost_comes_back(void **state)
 	end(&x);
 }
 
+/* The third message is the first that asks for what was lost; what central said before is not all that it has to give. */
+static void an_old_answer_does_not_end_the_catching_up(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l2", 1, "after");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_OLD_ANSWER, 3, 0);
+	(void)country_round(&x.c, 0);
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE name = 'after'"));
+	end(&x);
+}
+
 static void a_site_that_lost_all_that_it_ever_pushed_goes_on(void **state)
 {
 	struct ill x = { 0 };
@@ -2025,6 +2043,7 @@ int main(void)
 		TESTDB_BOTH(offers_are_listed_page_by_page_and_discarded_by_their_own_numbers),
 		TESTDB_BOTH(what_a_site_may_offer_is_bounded),
 		TESTDB_BOTH(what_a_restored_site_lost_comes_back),
+		TESTDB_BOTH(an_old_answer_does_not_end_the_catching_up),
 		TESTDB_BOTH(a_site_that_lost_all_that_it_ever_pushed_goes_on),
 		TESTDB_BOTH(an_edit_made_before_the_site_caught_up_wins_and_what_it_replaces_is_kept),
 		TESTDB_BOTH(what_is_edited_until_the_site_has_caught_up_replaces_nothing_silently),

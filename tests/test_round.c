@@ -194,6 +194,27 @@ static void faults_of_a_pull_do_no_harm(void **state)
 	country_close(&c);
 }
 
+/* Not even when another one has come meanwhile: what it brings is older than what is there. */
+static void an_answer_that_comes_again_later_changes_nothing(void **state)
+{
+	defer(sync_buf_clear) struct sync_buf old = { .max = 1 << 20 };
+	struct country c;
+	struct loopback *line = &c.site[0].line;
+
+	open_loaded(&c, state, 1);
+	run(c.central->db, "UPDATE unit SET name = 'old'");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	sync_buf_add_view(&old, sync_buf_view(&line->answer));
+	run(c.central->db, "UPDATE unit SET name = 'new'");
+	assert_int_equal(SYNC_OK, country_round(&c, 0));
+	sync_buf_reset(&line->answer);
+	sync_buf_add_view(&line->answer, sync_buf_view(&old));
+	loopback_arm(line, LOOPBACK_OLD_ANSWER, 1, 0);
+	(void)country_round(&c, 0);
+	assert_converged(&c, 0);
+	country_close(&c);
+}
+
 static void put_units(struct sync_db *db, int from, int to)
 {
 	assert_ok(sync_db_begin(db, true, err));
@@ -696,6 +717,7 @@ int main(void)
 		ON_SQLITE(verdicts_come_in_numbers_that_are_bounded),
 		TESTDB_BOTH(a_pull_cut_at_any_byte_changes_nothing),
 		TESTDB_BOTH(faults_of_a_pull_do_no_harm),
+		TESTDB_BOTH(an_answer_that_comes_again_later_changes_nothing),
 		TESTDB_BOTH(a_large_pull_is_spooled_and_integrated_in_slices),
 		TESTDB_BOTH(what_fails_in_the_background_does_not_stop_the_rest),
 		TESTDB_BOTH(a_request_that_routes_says_that_jobs_were_left),

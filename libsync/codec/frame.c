@@ -106,9 +106,9 @@ static const struct shape common_shape = SHAPE("common", common_members);
 
 /*
  * header = {"p": protocol, "s": schema, "v": program, "i": site, "b": branch, and then
- *   request: "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed, "w": want, "e": echo,
- *            "h": held, "f": fork, "q": inquiry, "d": offered,
- *   answer:  "c": stored, "g": integrated, "h": highest, "r": refused, "q": common,
+ *   request: "r": request, "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed,
+ *            "w": want, "e": echo, "h": held, "f": fork, "q": inquiry, "d": offered,
+ *   answer:  "a": request, "c": stored, "g": integrated, "h": highest, "r": refused, "q": common,
  *   both:    "n": verdict, "t": part and "k": cont in a request, "l": load, "y": verify, "z": loss, "j": lost in a request}
  */
 static const struct member header_members[] = {
@@ -117,6 +117,8 @@ static const struct member header_members[] = {
 	{ "v", TEXT, AT(sync_header, program), BOTH },
 	{ "i", BIG, AT(sync_header, site), BOTH },
 	{ "b", HEX, AT(sync_header, branch), BOTH },
+	{ "r", HEX, AT(sync_header, request), REQUEST },
+	{ "a", HEX, AT(sync_header, request), ANSWER },
 	{ "c", CHECKPOINT, AT(sync_header, base), REQUEST },
 	{ "m", CHECKPOINT, AT(sync_header, made), REQUEST },
 	{ "a", PLACE, AT(sync_header, at.all), REQUEST },

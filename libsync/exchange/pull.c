@@ -70,6 +70,8 @@ static enum sync_status check_header(const struct applying *x, struct sync_error
 	if (h->site != x->link->site_id)
 		return sync_fail(err, SYNC_EBADFRAME, "the answer is for site %" PRId64 ", this is site %" PRId64, h->site,
 				 x->link->site_id);
+	if (strcmp(h->request, x->asked->request) != 0)
+		return sync_fail(err, SYNC_EBADFRAME, "the answer is to request '%s', this is '%s'", h->request, x->asked->request);
 	if (x->asked->made.ordinal > 0 && !h->refused && !same(&h->stored, &x->asked->made))
 		return sync_fail(err, SYNC_EBADFRAME, "central neither stored nor refused checkpoint %" PRId64,
 				 x->asked->made.ordinal);

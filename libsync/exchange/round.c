@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <libsync/crypto.h>
 #include <libsync/time.h>
 
 #include "base/internal.h"
@@ -122,6 +123,16 @@ static enum sync_status write_question(struct round *r, struct sync_header *h, s
 	return sync_writer_end(w, &end, ret, err);
 }
 
+/* Its id tells its answer from one that comes late, or once more: that is of other positions, and of another state of the site. */
+static struct sync_header header_of(const struct round *r, const struct sync_link *link)
+{
+	struct sync_header h = sync_link_header(link);
+
+	h.want = (int64_t)r->talk.size;
+	sync_random_hex(h.request, SYNC_REQUEST);
+	return h;
+}
+
 static enum sync_status write_request(struct round *r, struct sync_header *h, struct sync_error *err)
 {
 	struct sync_view message;
@@ -129,8 +140,7 @@ static enum sync_status write_request(struct round *r, struct sync_header *h, st
 	bool ask;
 
 	TRY(sync_talk_writer(&r->talk, &w, err));
-	*h = sync_link_header(&r->link);
-	h->want = (int64_t)r->talk.size;
+	*h = header_of(r, &r->link);
 	TRY(asks_first(r, &ask, err));
 	if (ask)
 		TRY(write_question(r, h, w, &message, err));
@@ -154,8 +164,7 @@ static enum sync_status write_ahead(struct round *r, const struct sync_header *a
 	struct sync_writer *w;
 
 	link.out = asked->made;
-	a->h = sync_link_header(&link);
-	a->h.want = (int64_t)r->talk.size;
+	a->h = header_of(r, &link);
 	TRY(sync_talk_ahead(&r->talk, &w, err));
 	TRY(sync_push_follow(r->next, r->push, err));
 	TRY(sync_push_write(r->next, r->db, &link, &a->h, w, r->talk.size, &a->message, err));

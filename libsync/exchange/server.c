@@ -280,6 +280,7 @@ static struct sync_header answer_header(const struct serving *x)
 	};
 
 	memcpy(h.branch, x->h.branch, sizeof h.branch);
+	memcpy(h.request, x->h.request, sizeof h.request);
 	return h;
 }
 

@@ -9,7 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SYNC_PROTOCOL = 1, SYNC_CHECKPOINT_ID = 16, SYNC_BRANCH = 8, SYNC_VERSION_TEXT = 64, SYNC_REST = 384, SYNC_HISTORY = 8 };
+enum {
+	SYNC_PROTOCOL = 1,
+	SYNC_CHECKPOINT_ID = 16,
+	SYNC_BRANCH = 8,
+	SYNC_REQUEST = 8,
+	SYNC_VERSION_TEXT = 64,
+	SYNC_REST = 384,
+	SYNC_HISTORY = 8,
+};
 
 /** A put, a delete, or a drop: no longer this site's, but it exists. */
 enum sync_action { SYNC_PUT = 'P', SYNC_DELETE = 'D', SYNC_DROP = 'X' };
@@ -79,6 +87,7 @@ struct sync_header {
 	char program[32];            /* version of the sending program */
 	int64_t site;                /* request: who; answer: to whom */
 	char branch[SYNC_BRANCH + 1];/* of the site's history */
+	char request[SYNC_REQUEST + 1];/* random id of a request that moves the site's positions; its answer repeats it */
 	/* request */
 	struct sync_checkpoint base; /* what the site believes central's newest to be */
 	struct sync_checkpoint made; /* of this push; ordinal 0 when it carries no records */
