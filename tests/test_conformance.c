@@ -620,6 +620,16 @@ static void pull_elsewhere(struct scene *x)
 		assert_int_equal(SYNC_OK, country_round(&x->c, place - 1));
 }
 
+/* It has been a message from one store to another all the time. */
+static void learn(struct scene *x)
+{
+	run(db_at(x, CENTRAL), "DROP TABLE sync_message");
+	run(db_at(x, CENTRAL), "DELETE FROM sync_meta WHERE key = 'triggers:sync_message'");
+	run(db_at(x, CENTRAL), "UPDATE sync_extra SET entity = 'sync_message' WHERE record_id = 't1'");
+	country_reopen_central(&x->c, testdb_drivers);
+	loopback_work(&x->c.site[0].line);
+}
+
 /* A build that does not know an entity does not know whose records are: nobody gets them until one does. */
 static void a_record_of_an_unknown_entity_waits_at_central_for_a_build_that_knows_its_routes(void **state)
 {
@@ -635,15 +645,33 @@ static void a_record_of_an_unknown_entity_waits_at_central_for_a_build_that_know
 	assert_int_equal(0, number(db_at(x, CENTRAL), "SELECT count(*) FROM sync_outbox WHERE record_id = 't1'"));
 	for (enum place place = BYSTANDER; place <= PARTNER; place++)
 		assert_int_equal(0, number(db_at(x, place), "SELECT count(*) FROM sync_extra WHERE record_id = 't1'"));
-	/* it has been a message from one store to another all the time */
-	run(db_at(x, CENTRAL), "DROP TABLE sync_message");
-	run(db_at(x, CENTRAL), "DELETE FROM sync_meta WHERE key = 'triggers:sync_message'");
-	run(db_at(x, CENTRAL), "UPDATE sync_extra SET entity = 'sync_message' WHERE record_id = 't1'");
-	country_reopen_central(&x->c, testdb_drivers);
+	learn(x);
 	pull_elsewhere(x);
 	assert_int_equal(1, number(db_at(x, PARTNER), "SELECT count(*) FROM sync_message WHERE id = 't1' AND to_store_id = 'store3'"));
 	assert_int_equal(1, number(db_at(x, PARTNER), "SELECT count(*) FROM sync_extra WHERE record_id = 't1' AND data = '{\"of_the_day_after\":1}'"));
 	assert_int_equal(0, number(db_at(x, BYSTANDER), "SELECT count(*) FROM sync_message"));
+	assert_quiet(x, CENTRAL);
+	close_scene(x);
+}
+
+/* Its site has deleted it, and then goes on from a copy that has it: what it pushed since is of another branch. */
+static void a_delete_of_what_central_does_not_know_is_told_when_it_does(void **state)
+{
+	struct scene *x = open_scene(state, OWNER);
+	struct sync_record r = {
+		.name = sync_view_of("entity_of_tomorrow"), .id = sync_view_of("t1"), .action = SYNC_DELETE, .age_ms = -1,
+	};
+
+	run(db_at(x, OWNER), "INSERT INTO sync_message(id, from_store_id, to_store_id, body, status, created_datetime, type) VALUES"
+			     " ('t1', 'store1', 'store3', '{}', 'NEW', '2026-01-31T12:00:00', 'REQUEST')");
+	run(db_at(x, OWNER), "DELETE FROM sync_changelog");
+	send(x, CENTRAL, &r);
+	assert_int_equal(SYNC_OK, country_round(&x->c, OWNER - 1));
+	assert_int_equal(0, number(db_at(x, OWNER), "SELECT echo FROM sync_link"));
+	assert_int_equal(1, number(db_at(x, OWNER), "SELECT count(*) FROM sync_message"));
+	learn(x);
+	assert_int_equal(SYNC_OK, country_round(&x->c, OWNER - 1));
+	assert_int_equal(0, number(db_at(x, OWNER), "SELECT count(*) FROM sync_message"));
 	assert_quiet(x, CENTRAL);
 	close_scene(x);
 }
@@ -660,6 +688,7 @@ int main(void)
 		TESTDB_BOTH(a_field_that_a_frame_lacks_stays_as_it_is_or_is_null),
 		TESTDB_BOTH(records_of_an_unknown_entity_survive),
 		TESTDB_BOTH(a_record_of_an_unknown_entity_waits_at_central_for_a_build_that_knows_its_routes),
+		TESTDB_BOTH(a_delete_of_what_central_does_not_know_is_told_when_it_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

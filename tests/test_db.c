@@ -574,9 +574,12 @@ static void records_of_an_entity_that_was_unknown_move_into_its_table(void **sta
 	run(t->db, "DROP TABLE abbreviation; DELETE FROM sync_meta WHERE key = 'triggers:abbreviation'");
 	add_unknown(t->db, 1203);
 	run(t->db, "INSERT INTO sync_extra(entity, record_id, data, source) VALUES ('abbreviation', 's', '{\"text\":\"b\"}', 7)");
+	run(t->db, "INSERT INTO sync_extra(entity, record_id, data, source) VALUES ('abbreviation', 'gone', '', 7)");
 	reopen(t, SYNC_CENTRAL);
 	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_inbox WHERE record_id = 's' AND code = 'adopted' AND source = 7"));
-	assert_int_equal(0, number(t->db, "SELECT count(*) FROM sync_extra WHERE record_id = 's'"));
+	assert_int_equal(1, number(t->db, "SELECT count(*) FROM sync_inbox WHERE record_id = 'gone' AND code = 'adopted' AND source = 7"
+	                                  "    AND frame LIKE '%%\"a\":\"D\"%%'"));
+	assert_int_equal(0, number(t->db, "SELECT count(*) FROM sync_extra WHERE record_id IN ('s', 'gone')"));
 	assert_int_equal(1203, number(t->db, "SELECT count(*) FROM abbreviation WHERE expansion = 'ü'"));
 	assert_int_equal(1203,
 	                 number(t->db, "SELECT count(*) FROM sync_extra WHERE data = '{\"more\":null}' AND root_id IS NULL"));

@@ -24,7 +24,11 @@ static void what_is_unknown_survives(void **state)
 	m.n = 0;
 	add_line(&m, "{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"D\",\"q\":\"4\"}");
 	assert_ok(take(db, &in, &m, &o, err));
-	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_extra WHERE entity = 'novelty'"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_extra WHERE entity = 'novelty' AND data = '' AND source = 7"));
+	m.n = 0;
+	add_line(&m, "{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"5\",\"d\":{\"size\":4}}");
+	assert_ok(take(db, &in, &m, &o, err));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_extra WHERE entity = 'novelty' AND data = '{\"size\":4}' AND source = 7"));
 }
 
 static void what_is_unknown_is_changed_by_who_brought_it(void **state)
@@ -45,7 +49,7 @@ static void what_is_unknown_is_changed_by_who_brought_it(void **state)
 	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_waiting WHERE site_id = 8 AND code = 'not_owner'"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_extra WHERE record_id = 'x1' AND source = 7"));
 	assert_ok(take(db, &seven, &m, &o, err));
-	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_extra"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_extra WHERE record_id = 'x1' AND source = 7 AND data = ''"));
 }
 
 /* Nobody is told of it, so it may be later than whatever a site pushes that was restored and does not know it. */

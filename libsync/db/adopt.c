@@ -73,7 +73,7 @@ static void write_unknown(struct sync_buf *line, const struct page *p, size_t i)
 	const struct sync_record r = {
 		.name = sync_view_of(p->e->name),
 		.id = p->ids[i],
-		.action = SYNC_PUT,
+		.action = p->data[i].len ? SYNC_PUT : SYNC_DELETE,
 		.root = p->roots[i],
 		.extra = p->data[i],
 		.age_ms = -1,

@@ -14,7 +14,8 @@ CREATE TABLE sync_meta (
 CREATE TABLE sync_extra (
 	entity    @id NOT NULL,
 	record_id @id NOT NULL,
-	data      text NOT NULL,         -- JSON object: fields that this build does not know, or the whole record of an unknown entity
+	data      text NOT NULL,         -- JSON object: fields that this build does not know, or the whole record of an unknown entity;
+	                                 -- central, of an unknown entity: empty when its site has deleted it
 	root_id   @id,                   -- of an unknown entity: as received, to be forwarded
 	source    bigint,                -- central, of an unknown entity: the site whose record it is
 	PRIMARY KEY (entity, record_id)

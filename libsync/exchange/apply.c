@@ -59,11 +59,41 @@ static enum sync_status delete_unknown(struct sync_db *db, struct sync_view enti
 	                    SYNC_ARGS(sync_string(entity)), NULL, NULL, err);
 }
 
-static enum sync_status take_away(struct sync_db *db, const struct step *steps, size_t n, struct sync_error *err)
+/*
+ * Whom a site's delete must reach is known only when the entity is: a copy of the site that is older may have the record. Until then
+ * central keeps that there is none.
+ */
+static enum sync_status keep_unknown_deletes(struct sync_db *db, int64_t source, const struct step *steps, size_t n,
+                                             struct sync_error *err)
 {
-	defer(freep) struct sync_view *ids = malloc(n * sizeof *ids);
-	const struct sync_record *first = steps->r;
+	static const char *const columns[] = { "entity", "record_id", "data", "root_id", "source" };
+	static const enum sync_type types[] = { SYNC_ID, SYNC_ID, SYNC_TEXT, SYNC_ID, SYNC_BIGINT };
+	static const struct sync_table table = { "sync_extra", columns, types, COUNT(columns), 2, false };
+	defer(freep) struct sync_value *v = malloc(n * COUNT(columns) * sizeof *v);
+	size_t at = 0;
 
+	if (!v)
+		return sync_fail(err, SYNC_ENOMEM, "deleting %zu records of %.*s", n, SYNC_VIEW(steps->r->name));
+	for (size_t i = 0; i < n; i++) {
+		const struct sync_record *r = steps[i].r;
+
+		v[at++] = sync_string(r->name);
+		v[at++] = sync_string(r->id);
+		v[at++] = sync_text("");
+		v[at++] = r->root.len ? sync_string(r->root) : sync_null();
+		v[at++] = sync_int(source);
+	}
+	return sync_db_put_many(db, &table, v, n, err);
+}
+
+static enum sync_status take_away(struct sync_db *db, int64_t source, const struct step *steps, size_t n, struct sync_error *err)
+{
+	const struct sync_record *first = steps->r;
+	defer(freep) struct sync_view *ids = NULL;
+
+	if (source && !first->entity)
+		return keep_unknown_deletes(db, source, steps, n, err);
+	ids = malloc(n * sizeof *ids);
 	if (!ids)
 		return sync_fail(err, SYNC_ENOMEM, "deleting %zu records of %.*s", n, SYNC_VIEW(first->name));
 	for (size_t i = 0; i < n; i++)
@@ -107,7 +137,7 @@ static enum sync_status run_steps(struct sync_db *db, int64_t source, const stru
 		if (steps[i].r->action == SYNC_PUT)
 			TRY(put_in(db, source, &steps[i], len, err));
 		else
-			TRY(take_away(db, &steps[i], len, err));
+			TRY(take_away(db, source, &steps[i], len, err));
 	}
 	return SYNC_OK;
 }
