@@ -59,12 +59,14 @@ static void what_is_unknown_is_not_replaced_silently_by_a_site_that_was_restored
 		"{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"1\",\"d\":{\"size\":3}}",
 		"{\"e\":\"oddity\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"2\",\"d\":{\"size\":4}}",
 		"{\"e\":\"novelty\",\"i\":\"x2\",\"a\":\"P\",\"q\":\"3\",\"d\":{\"size\":5}}",
+		"{\"e\":\"novelty\",\"i\":\"x4\",\"a\":\"D\",\"q\":\"4\"}",
 	};
 	static const char *const moved[] = {
-		"{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"4\",\"d\":{\"size\":1}}", /* was confirmed before */
-		"{\"e\":\"oddity\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"5\",\"d\":{\"size\":1}}",
-		"{\"e\":\"novelty\",\"i\":\"x2\",\"a\":\"P\",\"q\":\"6\",\"d\":{\"size\":5}}", /* the same */
-		"{\"e\":\"novelty\",\"i\":\"x3\",\"a\":\"P\",\"q\":\"7\",\"d\":{\"size\":1}}", /* new */
+		"{\"e\":\"novelty\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"5\",\"d\":{\"size\":1}}", /* was confirmed before */
+		"{\"e\":\"oddity\",\"i\":\"x1\",\"a\":\"P\",\"q\":\"6\",\"d\":{\"size\":1}}",
+		"{\"e\":\"novelty\",\"i\":\"x2\",\"a\":\"P\",\"q\":\"7\",\"d\":{\"size\":5}}", /* the same */
+		"{\"e\":\"novelty\",\"i\":\"x3\",\"a\":\"P\",\"q\":\"8\",\"d\":{\"size\":1}}", /* new */
+		"{\"e\":\"novelty\",\"i\":\"x4\",\"a\":\"P\",\"q\":\"9\",\"d\":{\"size\":1}}", /* deleted later */
 	};
 	struct sync_db *db = central(state);
 	defer(clear_message) struct message m = { 0 };
@@ -74,7 +76,7 @@ static void what_is_unknown_is_not_replaced_silently_by_a_site_that_was_restored
 	for (size_t i = 0; i < COUNT(later); i++)
 		add_line(&m, later[i]);
 	assert_ok(take(db, &in, &m, &o, err));
-	run_sql(db, "UPDATE sync_site SET fork_above = 3, fork_sure = 4, fork_upto = 7 WHERE site_id = 7");
+	run_sql(db, "UPDATE sync_site SET fork_above = 4, fork_sure = 5, fork_upto = 9 WHERE site_id = 7");
 	m.n = 0;
 	for (size_t i = 0; i < COUNT(moved); i++)
 		add_line(&m, moved[i]);
@@ -83,8 +85,10 @@ static void what_is_unknown_is_not_replaced_silently_by_a_site_that_was_restored
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_extra WHERE entity = 'oddity' AND data = '{\"size\":1}'"));
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_waiting WHERE entity = 'oddity' AND kind = 'conflict'"
 	                               " AND code = 'restored' AND frame LIKE '%\"size\":4%'"));
-	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_waiting"));
-	assert_int_equal(4, number_of(db, "SELECT count(*) FROM sync_extra"));
+	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_waiting WHERE record_id = 'x4' AND kind = 'conflict'"
+	                               " AND code = 'restored' AND frame LIKE '%\"a\":\"D\"%'"));
+	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_waiting"));
+	assert_int_equal(5, number_of(db, "SELECT count(*) FROM sync_extra"));
 }
 
 /* As after an update that brings the entity. */

@@ -274,7 +274,7 @@ static enum sync_status compare(struct overtaking *o, const struct sync_run *run
 		struct sync_item *item = sync_lot_find(o->lot, stored[i].name, stored[i].id);
 		const struct sync_record *waiting = waiting_before(o, item);
 
-		item->replaces = (run->e || exists(&stored[i])) && !sync_offer_same(item->r, waiting ? waiting : &stored[i]);
+		item->replaces = (run->e || item->exists) && !sync_offer_same(item->r, waiting ? waiting : &stored[i]);
 		if (item->replaces && is_parted(o, item))
 			sync_item_fail(o->lot, item, SYNC_REFUSED, overtaken);
 	}
