@@ -241,6 +241,19 @@ static void write_token(const struct load *l, bool active, struct sync_load *ret
 	snprintf(ret->id, sizeof ret->id, "%s", l->id);
 }
 
+/* Pulls go on from where the load began, but what the pages have is of then to now: the place is known by what was routed last. */
+static enum sync_status name_place(struct sync_db *db, struct sync_position *at, struct sync_error *err)
+{
+	struct sync_checkpoint newest;
+
+	TRY(sync_routing_newest(db, &newest, err));
+	if (at->all.seq > 0)
+		memcpy(at->all.id, newest.id, sizeof at->all.id);
+	if (at->own.seq > 0)
+		memcpy(at->own.id, newest.id, sizeof at->own.id);
+	return SYNC_OK;
+}
+
 enum sync_status sync_load_write(struct sync_db *db, int64_t site, const struct sync_load *load, size_t want,
 				 struct sync_writer *w, struct sync_end *ret, struct sync_error *err)
 {
@@ -260,8 +273,9 @@ enum sync_status sync_load_write(struct sync_db *db, int64_t site, const struct 
 		i += l.own;
 		l.own = !l.own;
 	}
-	ret->at = load->at;
 	ret->load = *load;
+	TRY(name_place(db, &ret->load.at, err));
+	ret->at = ret->load.at;
 	write_token(&l, l.full, &ret->load);
 	return SYNC_OK;
 }

@@ -53,6 +53,8 @@ static enum sync_status take_row(void *ctx, const struct sync_value *v, size_t n
 	(void)n;
 	r->rows++;
 	r->last = v[0].i;
+	if (!e)
+		return SYNC_OK;
 	if (!e->parent)
 		return add(r->u, e, v[2].s, err);
 	TRY(add_parents(r->u, e, &v[3], err));
@@ -64,7 +66,6 @@ static void add_select(struct sync_buf *sql)
 {
 	size_t n;
 	const struct sync_entity *const *all = sync_entities(&n);
-	const char *separator = " END FROM sync_changelog q WHERE q.seq > $1 AND q.entity IN (";
 
 	sync_buf_add_text(sql, "SELECT q.seq, q.entity, q.record_id, q.old, q.new, CASE WHEN q.action <> 'R' THEN NULL");
 	for (size_t i = 0; i < n; i++)
@@ -72,13 +73,7 @@ static void add_select(struct sync_buf *sql)
 			sync_buf_addf(sql,
 				      " WHEN q.entity = '%s' THEN (SELECT t.\"%s\" FROM \"%s\" t WHERE t.id = q.record_id)",
 				      all[i]->name, all[i]->parent, all[i]->name);
-	for (size_t i = 0; i < n; i++) {
-		if (!sync_entity_grouped(all[i]))
-			continue;
-		sync_buf_addf(sql, "%s'%s'", separator, all[i]->name);
-		separator = ", ";
-	}
-	sync_buf_add_text(sql, ") ORDER BY q.seq LIMIT $2");
+	sync_buf_add_text(sql, " END FROM sync_changelog q WHERE q.seq > $1 ORDER BY q.seq LIMIT $2");
 }
 
 enum sync_status sync_unrouted_read(struct sync_unrouted *u, struct sync_db *db, struct sync_error *err)

@@ -1,4 +1,4 @@
-/** Groups of which something has changed and is not routed yet. Inner header of pull_write.c. */
+/** Groups, or records that are of none, of which something has changed and is not routed yet. Inner header of pull_write.c. */
 #ifndef SYNC_PULL_QUEUE_H
 #define SYNC_PULL_QUEUE_H
 
@@ -8,7 +8,7 @@
 
 /** Zeroed but for the set's arena it is ready. */
 struct sync_unrouted {
-	struct sync_set groups; /* (root's entity, root's id) */
+	struct sync_set groups; /* (root's entity, root's id); a record of no group is its own root */
 	bool all;               /* too many to be told apart */
 };
 

@@ -14,7 +14,8 @@
 /*
  * The rows of both streams are gone through in the order of seq, a page at a time. A row stands for its group: all that is
  * pending of it is sent with the first row, and later rows of it are passed over. Nothing is kept but the groups that were
- * sent. The answer ends before a group of which something is not routed yet, since what is pending could be half of a change.
+ * sent. The answer ends before a group of which something is not routed yet, since what is pending could be half of a change; and
+ * before a record of which that is so, since its content would be later than any place: a central that loses it would not notice.
  *
  * A group that is too large for an answer goes in parts, in the order of its members. No snapshot is held between two requests,
  * so the token that the site is given, and asks with, says of what state of the group it has the beginning:
@@ -330,6 +331,13 @@ static bool is_too_large(const struct pull *p)
 	return records > 0 && (records >= p->ask->chunk_max || sync_writer_size(p->w) >= most);
 }
 
+static bool is_unrouted(const struct pull *p, const struct sync_unit *unit)
+{
+	const struct sync_outbox_row *row = &p->members.m[unit->first].row;
+
+	return unit->root ? sync_unrouted_has(&p->unrouted, unit->root, unit->id) : sync_unrouted_has(&p->unrouted, row->entity, row->id);
+}
+
 /* False: the answer ends before this unit. */
 static bool begin_unit(struct pull *p, size_t at, bool open)
 {
@@ -338,7 +346,7 @@ static bool begin_unit(struct pull *p, size_t at, bool open)
 	bool fits = records == 0 || (!p->members.cut && records + (int64_t)unit->n <= p->ask->chunk_max);
 
 	advance(p, at);
-	p->held = open || (unit->root && sync_unrouted_has(&p->unrouted, unit->root, unit->id));
+	p->held = open || is_unrouted(p, unit);
 	p->full = p->held || !fits;
 	return !p->full;
 }

@@ -98,7 +98,10 @@ static void mark_delete(const struct scan *s, const char *entity, const char *id
 		mark(s, found);
 }
 
-/* A row that a node has not pushed is of the last change that it made, however often it had deleted the record before. */
+/*
+ * A row that a node has not pushed is of the last change that it made, however often it had deleted the record before; or of one that
+ * was made before it was copied.
+ */
 static void mark_last_delete(const struct scan *s, const char *entity, const char *id)
 {
 	for (size_t i = s->w->model.n; i-- > 0;) {
@@ -109,6 +112,7 @@ static void mark_last_delete(const struct scan *s, const char *entity, const cha
 		mark(s, e);
 		return;
 	}
+	mark_delete(s, entity, id, s->w->node[s->node].site_id);
 }
 
 /* what a disk has */

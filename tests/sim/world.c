@@ -450,13 +450,14 @@ bool world_marks(const struct world *w, int node, enum kind kind)
 	return kinds[kind].marked && !w->node[node].older;
 }
 
-/* What the other one has not pushed was told to a person. */
+/* What the other one has not pushed was told to a person; and it may be the last that has what central has lost. */
 void world_keep(struct world *w, bool clone)
 {
 	struct node *site = &w->node[w->clone_of];
+	void (*lose)(struct world *w, int node) = w->node[CENTRAL].forks ? lost_before : lost_unpushed;
 
 	trace(w, "  %s goes on alone", clone ? "the clone" : "the site");
-	lost_unpushed(w, clone ? site->n : CLONE);
+	lose(w, clone ? site->n : CLONE);
 	if (clone) {
 		close_node(site);
 		disk_copy(site->n, CLONE);
