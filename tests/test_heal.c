@@ -1653,6 +1653,30 @@ static void what_was_taken_from_the_site_is_neither_put_nor_deleted_again(void *
 	end(&x);
 }
 
+/* What waited is sent back once it is taken, and what is then not there is only taken away. */
+static void what_a_site_deleted_itself_is_deleted_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_stocktake(site(&x, 0), "t1", 1, 3);
+	country_settle(&x.c);
+	old = save_central(&x);
+	run(site(&x, 0), "UPDATE stocktake_line SET item_name = 'waits', location_id = 'l7' WHERE id = 't1-1'");
+	run(site(&x, 0), "DELETE FROM stocktake_line WHERE id = 't1-2'");
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_inbox WHERE record_id = 't1-2'"));
+	put_location(site(&x, 0), "l7", 1, "arrives");
+	country_settle(&x.c);
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM stocktake_line WHERE id = 't1-2'"));
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_int_equal(0, number(site(&x, 0), "SELECT count(*) FROM stocktake_line WHERE id = 't1-2'"));
+	assert_int_equal(0, number(central(&x), "SELECT count(*) FROM stocktake_line WHERE id = 't1-2'"));
+	end(&x);
+}
+
 /* Nothing but the log, or a comparison, tells central that the site has not got the record any more. */
 static void what_was_taken_from_the_site_comes_back(bool forgotten, void **state)
 {
@@ -2073,6 +2097,7 @@ int main(void)
 		TESTDB_BOTH(a_restored_site_does_not_delete_what_was_made_again),
 		TESTDB_BOTH(what_was_deleted_elsewhere_is_not_put_again),
 		TESTDB_BOTH(what_was_taken_from_the_site_is_neither_put_nor_deleted_again),
+		TESTDB_BOTH(what_a_site_deleted_itself_is_deleted_again),
 		TESTDB_BOTH(what_a_restored_central_had_taken_from_a_site_comes_back),
 		TESTDB_BOTH(what_went_from_a_site_beyond_its_log_comes_back),
 		TESTDB_BOTH(central_may_be_restored_again_before_the_site_pulls),

@@ -144,15 +144,15 @@ static enum sync_status run_steps(struct sync_db *db, int64_t source, const stru
 
 /*
  * What a site pushed it pushes again should central lose it, and then as it is by then. So the changelog is to know what became of
- * the record since: put again, deleted elsewhere, or only taken from this site, which then has nothing to push. Before the change,
- * for what an application's trigger does in answer is an edit that comes later.
+ * the record since: put again, deleted elsewhere, or only taken from this site, which then has nothing to push, unless it had deleted
+ * it itself. Before the change, for what an application's trigger does in answer is an edit that comes later.
  */
 static enum sync_status log_alike(struct sync_db *db, const struct step *steps, size_t n, enum sync_action action,
                                   struct sync_error *err)
 {
 	static const char put[] = "UPDATE sync_changelog SET action = 'P' WHERE action = 'D' AND record_id";
 	static const char deleted[] = "UPDATE sync_changelog SET action = 'D' WHERE action = 'P' AND record_id";
-	static const char dropped[] = "DELETE FROM sync_changelog WHERE record_id";
+	static const char dropped[] = "DELETE FROM sync_changelog WHERE action = 'P' AND record_id";
 	const char *head = action == SYNC_PUT ? put : action == SYNC_DELETE ? deleted : dropped;
 	defer(freep) struct sync_view *ids = malloc(n * sizeof *ids);
 	size_t n_ids = 0;
