@@ -1516,6 +1516,47 @@ static void faults_while_healing_do_no_harm(void **state)
 	end(&x);
 }
 
+/* The answer to the last offer comes again, to the request that pulls what central sends because of the offers. */
+static void no_answer_from_before_says_that_all_is_there_that_central_sent_again(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	put_unit(central(&x), "unit2", "before");
+	country_settle(&x.c);
+	old = save_central(&x);
+	put_unit(central(&x), "unit2", "lost");
+	country_settle(&x.c);
+	restore_central(&x, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_OLD_ANSWER, 5, 0);
+	assert_int_equal(SYNC_EBADFRAME, country_round(&x.c, 0));
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM sync_offer WHERE record_id = 'unit2'"));
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit2", "older");
+	end(&x);
+}
+
+/* The answer to the question comes again, to the request that pulls what the site lost. */
+static void no_answer_from_before_says_that_a_restored_site_has_caught_up(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_site(&x, 0);
+	put_location(site(&x, 0), "l2", 1, "lost");
+	country_settle(&x.c);
+	restore_site(&x, 0, old);
+	loopback_arm(&x.c.site[0].line, LOOPBACK_OLD_ANSWER, 3, 0);
+	assert_int_equal(SYNC_EBADFRAME, country_round(&x.c, 0));
+	assert_int_equal(1, number(site(&x, 0), "SELECT echo FROM sync_link"));
+	assert_healed(&x);
+	assert_int_equal(1, number(site(&x, 0), "SELECT count(*) FROM location WHERE id = 'l2'"));
+	end(&x);
+}
+
 static bool cut_round(struct ill *x, enum loopback_fault fault, int nth, size_t cut)
 {
 	struct loopback *line = &x->c.site[0].line;
@@ -2109,6 +2150,8 @@ int main(void)
 		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
 		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),
 		TESTDB_BOTH(a_site_that_lapsed_is_waited_for_once_all_is_offered),
+		TESTDB_BOTH(no_answer_from_before_says_that_all_is_there_that_central_sent_again),
+		TESTDB_BOTH(no_answer_from_before_says_that_a_restored_site_has_caught_up),
 		TESTDB_BOTH(news_in_a_file_wait_until_the_site_has_offered),
 		TESTDB_BOTH(edits_that_central_lost_are_not_older_than_what_it_has),
 		TESTDB_BOTH(no_version_is_named_twice_when_both_are_restored),
