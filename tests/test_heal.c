@@ -1991,6 +1991,25 @@ static void what_is_yet_to_be_replaced_is_offered_again(void **state)
 	end(&x);
 }
 
+/* As after an answer to an offer, when central is restored once more: nobody else may have it by then. */
+static void what_waits_to_be_dropped_is_offered_as_long_as_it_is_there(void **state)
+{
+	struct ill x;
+	size_t old;
+
+	begin(&x, state, 1);
+	old = save_central(&x);
+	put_unit(central(&x), "unit9", "lost");
+	country_settle(&x.c);
+	run(site(&x, 0), "INSERT INTO sync_inbox(source, entity, record_id, root_id, seq, frame, code, text, received_us) VALUES"
+			 " (0, 'unit', 'unit9', 'unit9', 99, '{\"e\":\"unit\",\"i\":\"unit9\",\"a\":\"X\",\"q\":\"99\"}',"
+			 "  'referenced', '', 1)");
+	restore_central(&x, old);
+	assert_healed(&x);
+	assert_recovered(&x, "unit", "unit9", "missing");
+	end(&x);
+}
+
 /* The deletes that it may have missed are no reason not to keep what central lost. */
 static void a_loss_found_while_old_records_are_offered_is_kept(void **state)
 {
@@ -2148,6 +2167,7 @@ int main(void)
 		TESTDB_BOTH(what_won_in_a_lost_history_does_not_replace_the_loser_silently),
 		TESTDB_BOTH(what_is_taken_from_a_site_goes_with_its_group),
 		TESTDB_BOTH(what_is_yet_to_be_replaced_is_offered_again),
+		TESTDB_BOTH(what_waits_to_be_dropped_is_offered_as_long_as_it_is_there),
 		TESTDB_BOTH(a_loss_found_while_old_records_are_offered_is_kept),
 		TESTDB_BOTH(a_site_that_lapsed_is_waited_for_once_all_is_offered),
 		TESTDB_BOTH(no_answer_from_before_says_that_all_is_there_that_central_sent_again),

@@ -204,7 +204,8 @@ struct row {
 	bool edited;           /* here, and not pushed: central gets the edit */
 	enum sync_action action;
 	int64_t seq;
-	struct sync_view frame; /* of what waits in the inbox, which is newer than what the table has; or empty */
+	bool waits; /* something in the inbox, which is newer than what the table has: */
+	struct sync_record waiting;
 };
 
 struct run {
@@ -220,6 +221,15 @@ static void free_run(struct run **run)
 	free(*run);
 }
 
+static enum sync_status read_waiting(struct run *run, struct row *row, struct sync_view line, struct sync_error *err)
+{
+	struct sync_view frame = sync_arena_copy(&run->arena, line);
+
+	if (!frame.data)
+		return sync_fail(err, SYNC_ENOMEM, "reading %zu offers", run->n);
+	return sync_record_read(&row->waiting, &run->arena, frame, &sync_default_limits, err);
+}
+
 static enum sync_status take_row(void *ctx, const struct sync_value *v, size_t n, struct sync_error *err)
 {
 	struct run *run = ctx;
@@ -231,11 +241,10 @@ static enum sync_status take_row(void *ctx, const struct sync_value *v, size_t n
 			     .action = (enum sync_action)v[2].s.data[0],
 			     .seq = v[3].i,
 			     .edited = v[4].kind == SYNC_INT };
-	if (v[5].kind == SYNC_STRING)
-		row->frame = sync_arena_copy(&run->arena, v[5].s);
-	if (!row->entity.data || !row->id.data || (v[5].kind == SYNC_STRING && !row->frame.data))
+	row->waits = v[5].kind == SYNC_STRING;
+	if (!row->entity.data || !row->id.data)
 		return sync_fail(err, SYNC_ENOMEM, "reading %zu offers", run->n);
-	return SYNC_OK;
+	return row->waits ? read_waiting(run, row, v[5].s, err) : SYNC_OK;
 }
 
 static enum sync_status read_rows(struct sync_db *db, const struct sync_link *link, const struct row *after, struct run *run,
@@ -254,9 +263,10 @@ static enum sync_status read_rows(struct sync_db *db, const struct sync_link *li
 			   take_row, run, err);
 }
 
+/* A drop that waits says nothing of the content, which may be nowhere else. */
 static bool is_wanted(const struct row *row)
 {
-	return !row->edited && !row->frame.len;
+	return !row->edited && (!row->waits || row->waiting.action == SYNC_DROP);
 }
 
 /* The records of all rows of one entity, by one statement; those that are not in the table have no values. */
@@ -290,15 +300,14 @@ static bool exists(const struct sync_record *r)
  * What waits here came in the history that is lost, whatever was edited since. What is neither here nor known to be gone went in a
  * way that a later row tells.
  */
-static enum sync_status write_row(struct run *run, const struct row *row, struct sync_record *r, struct sync_writer *w,
-				  struct sync_error *err)
+static void write_row(const struct row *row, struct sync_record *r, struct sync_writer *w)
 {
-	if (row->frame.len)
-		TRY(sync_record_read(r, &run->arena, row->frame, &sync_default_limits, err));
+	if (row->waits && !(is_wanted(row) && exists(r)))
+		*r = row->waiting;
 	else if (row->edited)
-		return SYNC_OK;
+		return;
 	else if (!exists(r) && row->action == SYNC_PUT)
-		return SYNC_OK;
+		return;
 	else if (!exists(r))
 		*r = (struct sync_record){
 			.entity = sync_entity_find(row->entity), .name = row->entity, .id = row->id, .action = row->action
@@ -307,7 +316,6 @@ static enum sync_status write_row(struct run *run, const struct row *row, struct
 	r->age_ms = -1;
 	r->version = r->base = (struct sync_view){ 0 };
 	sync_writer_record(w, r);
-	return SYNC_OK;
 }
 
 static enum sync_status write_run(struct sync_db *db, struct run *run, struct sync_writer *w, struct sync_error *err)
@@ -320,7 +328,7 @@ static enum sync_status write_run(struct sync_db *db, struct run *run, struct sy
 		TRY(read_alike(db, run, i, end, r, err));
 	}
 	for (size_t i = 0; i < run->n; i++)
-		TRY(write_row(run, &run->row[i], &r[i], w, err));
+		write_row(&run->row[i], &r[i], w);
 	return SYNC_OK;
 }
 

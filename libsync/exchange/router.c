@@ -326,12 +326,17 @@ static enum sync_status put_affected(struct sync_router *r, const struct sync_ro
 	return put_losses(r, item, err);
 }
 
-/* A put only where it is due: so the row keeps telling who holds the record. */
+/*
+ * A put only where it is due: so the row keeps telling who holds the record. The others are told what a job that is pending would tell
+ * them later, since its children tell them now: a group changes hands whole.
+ */
 static enum sync_status put_resent(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
-	bool due = have(&item->due, item->site);
+	bool everybody = sync_sites_have(&item->due, SYNC_EVERYBODY), due = sync_sites_have(&item->due, item->site);
 
-	return put_row(r, item, item->site, due ? SYNC_PUT : SYNC_DROP, SYNC_NOBODY, err);
+	if (everybody || due == sync_sites_have(&item->held, item->site))
+		TRY(put_row(r, item, item->site, everybody || due ? SYNC_PUT : SYNC_DROP, SYNC_NOBODY, err));
+	return everybody ? SYNC_OK : put_affected(r, item, err);
 }
 
 static enum sync_status put_rows(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
