@@ -148,10 +148,10 @@ static void who_knows_less_of_a_record_gets_what_became_of_it(void **state)
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R' AND source = 7 AND record_id = 'b1'"));
 	/* until it has that, and sends it along */
 	run_sql(db, "DELETE FROM sync_changelog");
-	RECEIVE(db, from(7), { SYNC_PUT, "barcode", "b1", { "gtin", "3" }, .seq = 2, .version = "7.0a0b0c0d.2" });
+	RECEIVE(db, from(7), { SYNC_PUT, "barcode", "b1", { "gtin", "3" }, .seq = 2, .version = "7.0a0b0c0d.2", .base = "0.older" });
 	assert_int_equal(1, number_of(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R'"));
 	run_sql(db, "DELETE FROM sync_changelog");
-	RECEIVE(db, from(7), { SYNC_PUT, "barcode", "b1", { "gtin", "4", "parent_id", "x" }, .seq = 3, .version = "7.0a0b0c0d.3" });
+	RECEIVE(db, from(7), { SYNC_PUT, "barcode", "b1", { "gtin", "4", "parent_id", "x" }, .seq = 3, .version = "7.0a0b0c0d.3", .base = "0.older" });
 	assert_int_equal(0, number_of(db, "SELECT count(*) FROM sync_changelog WHERE action = 'R'"));
 }
 

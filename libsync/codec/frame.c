@@ -105,8 +105,8 @@ static const struct member common_members[] = {
 static const struct shape common_shape = SHAPE("common", common_members);
 
 /*
- * header = {"p": protocol, "s": schema, "v": program, "i": site, "b": branch, and then
- *   request: "r": request, "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed,
+ * header = {"p": protocol, "s": schema, "v": program, "i": site, and then
+ *   request: "b": branch, "r": request, "c": base, "m": made, "a": position in all, "o": position in own, "x": rest, "u": unpushed,
  *            "w": want, "e": echo, "h": held, "f": fork, "q": inquiry, "d": offered,
  *   answer:  "a": request, "c": stored, "g": integrated, "h": highest, "r": refused, "q": common,
  *   both:    "n": verdict, "t": part and "k": cont in a request, "l": load, "y": verify, "z": loss, "j": lost in a request}
@@ -116,7 +116,7 @@ static const struct member header_members[] = {
 	{ "s", NUMBER, AT(sync_header, schema), BOTH, true },
 	{ "v", TEXT, AT(sync_header, program), BOTH },
 	{ "i", BIG, AT(sync_header, site), BOTH },
-	{ "b", HEX, AT(sync_header, branch), BOTH },
+	{ "b", HEX, AT(sync_header, branch), REQUEST },
 	{ "r", HEX, AT(sync_header, request), REQUEST },
 	{ "a", HEX, AT(sync_header, request), ANSWER },
 	{ "c", CHECKPOINT, AT(sync_header, base), REQUEST },

@@ -279,7 +279,6 @@ static struct sync_header answer_header(const struct serving *x)
 		.loss = x->loss,
 	};
 
-	memcpy(h.branch, x->h.branch, sizeof h.branch);
 	memcpy(h.request, x->h.request, sizeof h.request);
 	return h;
 }
