@@ -1245,6 +1245,36 @@ static void what_waits_is_not_replaced_silently_by_what_does_not_know_it(void **
 	end(&x);
 }
 
+/* It is of a branch that was left since: that the site knows better by then does not make the edit later. */
+static void what_waits_since_an_earlier_branch_replaces_nothing_silently(void **state)
+{
+	struct sync_link link;
+	struct ill x;
+	size_t early, late;
+
+	begin(&x, state, 1);
+	run(site(&x, 0), "UPDATE location SET name = 'early', location_type_id = 'lt1' WHERE id = 'l1'");
+	early = save_site(&x, 0);
+	run(site(&x, 0), "UPDATE location SET name = 'later', location_type_id = NULL WHERE id = 'l1'");
+	country_settle(&x.c);
+	late = save_site(&x, 0);
+	restore_site(&x, 0, early);
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_inbox WHERE record_id = 'l1'"));
+	restore_site(&x, 0, late);
+	put_location(site(&x, 0), "l2", 1, "new");
+	assert_int_equal(SYNC_ECOPIED, country_round(&x.c, 0)); /* so it looks, and a person knows better */
+	assert_ok(sync_link_get(site(&x, 0), &link, err));
+	assert_ok(sync_site_keep(central(&x), "post1", link.branch, err));
+	country_settle(&x.c);
+	run(central(&x), "INSERT INTO location_type(id, name, min_temperature, max_temperature) VALUES ('lt1', 'cold', 2, 8)");
+	country_settle(&x.c);
+	country_settle(&x.c);
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM location WHERE id = 'l1' AND name = 'early'"));
+	assert_int_equal(1, number(central(&x), "SELECT count(*) FROM sync_waiting WHERE record_id = 'l1' AND frame LIKE '%%later%%'"));
+	end(&x);
+}
+
 /* Acknowledged, and nowhere else any more. */
 static void parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person(void **state)
 {
@@ -2143,6 +2173,7 @@ int main(void)
 		TESTDB_BOTH(what_waits_since_before_the_restore_is_taken_when_it_is_possible),
 		TESTDB_BOTH(what_waits_is_not_replaced_silently_by_what_is_older),
 		TESTDB_BOTH(what_waits_is_not_replaced_silently_by_what_does_not_know_it),
+		TESTDB_BOTH(what_waits_since_an_earlier_branch_replaces_nothing_silently),
 		TESTDB_BOTH(parts_of_a_group_that_a_restored_site_has_lost_wait_for_a_person),
 		TESTDB_BOTH(both_may_be_restored_several_times),
 		TESTDB_BOTH(a_lost_answer_is_told_from_a_restored_site),

@@ -25,6 +25,7 @@ struct overtaking {
 	struct sync_fork fork;   /* of the sender's branch; upto 0: there is none to consider */
 	int64_t above;           /* what came before it has a seq upto this, and waits here since */
 	int64_t routed;          /* what is routed above this of the sender is of the branch itself */
+	int64_t held;            /* of the stream that is looked at: the sender had what is upto here */
 	struct family *families; /* per group */
 };
 
@@ -58,7 +59,18 @@ static bool is_moved(const struct overtaking *o, const struct sync_item *item)
 
 static bool was_confirmed(const struct overtaking *o, const struct sync_item *item)
 {
-	return item->r->seq <= o->fork.sure;
+	return item->r->seq > o->above && item->r->seq <= o->fork.sure;
+}
+
+/* It waited here since before the branch: of which other branch it was, and what that did not know, is forgotten. */
+static bool has_waited(const struct overtaking *o, const struct sync_item *item)
+{
+	return item->waited && item->r->seq <= o->above;
+}
+
+static bool may_replace(const struct overtaking *o, const struct sync_item *item)
+{
+	return (is_unaware(o, item) || has_waited(o, item)) && sync_item_applies(o->lot, item);
 }
 
 /* An edit from before the branch, which waited here and which this one replaces; or NULL. The site never gets it back. */
@@ -92,7 +104,7 @@ static enum sync_status take_later(void *ctx, const struct sync_value *v, size_t
 	struct sync_item *item = sync_lot_find(o->lot, v[0].s, v[1].s);
 
 	(void)n, (void)err;
-	if (!item || !is_moved(o, item))
+	if (!item || !may_replace(o, item) || (v[3].i <= o->held && !has_waited(o, item)))
 		return SYNC_OK;
 	if (was_confirmed(o, item))
 		item->merit = SYNC_OVERTAKEN;
@@ -101,16 +113,17 @@ static enum sync_status take_later(void *ctx, const struct sync_value *v, size_t
 	return SYNC_OK;
 }
 
-static enum sync_status find_later(struct overtaking *o, const struct sync_run *run, int64_t site, int64_t above,
+static enum sync_status find_later(struct overtaking *o, const struct sync_run *run, int64_t site, int64_t held,
 				   struct sync_error *err)
 {
 	struct sync_view *ids;
 	size_t n;
 
+	o->held = held;
 	TRY(sync_run_select(o->lot, run, sync_item_applies, &ids, &n, err));
 	return sync_run_ids(o->lot->db, "SELECT entity, record_id, source, seq FROM sync_outbox WHERE record_id", ids, n,
-			    " AND entity = $2 AND site_id = $3 AND seq > $4",
-			    SYNC_ARGS(sync_text(run->e->name), sync_int(site), sync_int(above)), take_later, o, err);
+			    " AND entity = $2 AND site_id = $3", SYNC_ARGS(sync_text(run->e->name), sync_int(site)), take_later, o,
+			    err);
 }
 
 /* Nothing of it goes back to the site. */
@@ -119,7 +132,7 @@ static void doubt(struct overtaking *o, const struct sync_run *run)
 	for (size_t i = 0; i < run->n; i++) {
 		struct sync_item *item = run->items[i];
 
-		if ((run->e && !item->exists) || !is_moved(o, item))
+		if ((run->e && !item->exists) || !may_replace(o, item))
 			continue;
 		if (was_confirmed(o, item))
 			item->merit = SYNC_REPEATS;
@@ -318,11 +331,16 @@ static enum sync_status find_later_of_all(struct overtaking *o, struct sync_erro
 }
 
 /* The last fork stays noted for ever. */
-static bool any_unaware(const struct overtaking *o)
+static bool is_concerned(const struct overtaking *o, const struct sync_item *item)
+{
+	return is_unaware(o, item) || has_waited(o, item) || waiting_before(o, item);
+}
+
+static bool any_concerned(const struct overtaking *o)
 {
 	size_t i = 0;
 
-	while (i < o->lot->n && !is_unaware(o, &o->lot->items[i]) && !waiting_before(o, &o->lot->items[i]))
+	while (i < o->lot->n && !is_concerned(o, &o->lot->items[i]))
 		i++;
 	return i < o->lot->n;
 }
@@ -335,7 +353,7 @@ enum sync_status sync_find_overtaken(struct sync_lot *lot, struct sync_error *er
 	struct sync_run run = { 0 };
 
 	TRY(sync_db_run(lot->db, fork, SYNC_ARGS(sync_int(lot->in->source)), take_fork, &o, err));
-	if (!any_unaware(&o))
+	if (!any_concerned(&o))
 		return SYNC_OK;
 	TRY(find_later_of_all(&o, err));
 	TRY(keep_waiting(&o, err));
