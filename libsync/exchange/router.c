@@ -327,8 +327,8 @@ static enum sync_status put_affected(struct sync_router *r, const struct sync_ro
 }
 
 /*
- * A put only where it is due: so the row keeps telling who holds the record. The others are told what a job that is pending would tell
- * them later, since its children tell them now: a group changes hands whole.
+ * A put only where it is due: so the row keeps telling who holds the record. The others are told now, too, what a job that is pending
+ * would tell them later: its children tell them, and a group changes hands whole.
  */
 static enum sync_status put_resent(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
@@ -404,8 +404,6 @@ static bool other_sites(const struct sync_routed *item)
 {
 	if (!item->leads || SYNC_FAULT(children_forgotten))
 		return false;
-	if (item->cause == SYNC_RESENT) /* to one site, which a job that is pending would have told */
-		return have(&item->due, item->site) != have(&item->held, item->site);
 	return item->due.n != item->held.n ||
 	       (item->due.n && memcmp(item->due.site, item->held.site, item->due.n * sizeof(int64_t)));
 }
