@@ -751,34 +751,6 @@ static void children_follow_a_record_whose_loss_is_told_before_the_job_comes_to_
 	assert_int_equal(2, number_of(db, "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND record_id IN ('v', 'va') AND action = 'P'"));
 }
 
-/* Also for those whom it is not sent again: its children tell them at once. */
-static void a_group_that_is_sent_again_changes_hands_whole_before_the_job_comes_to_it(void **state)
-{
-	static const char gained[] = "SELECT count(*) FROM sync_outbox WHERE site_id = 2 AND record_id IN ('v', 'va') AND action = 'P'";
-	static const char lost[] = "SELECT count(*) FROM sync_outbox WHERE site_id = 1 AND record_id IN ('v', 'va') AND action = 'X'";
-	static const int64_t whom[] = { 1, 3 };
-	const struct sync_view ids[] = { sync_view_of("v") };
-	struct sync_db *db = country(state);
-
-	PUT(db, "item", "i");
-	run_sql(db, "UPDATE sync_site SET installation = NULL WHERE site_id = 1");
-	for (size_t i = 0; i < COUNT(whom); i++) {
-		run_sql(db, "DELETE FROM invoice_line");
-		run_sql(db, "DELETE FROM invoice");
-		run_sql(db, "UPDATE store SET site_id = 1 WHERE id = 's1'");
-		settle(db);
-		PUT(db, "invoice", "v", "store_id", "s1");
-		PUT(db, "invoice_line", "va", "invoice_id", "v");
-		settle(db);
-		run_sql(db, "UPDATE store SET site_id = 2 WHERE id = 's1'");
-		assert_ok(sync_route(db, err));
-		assert_ok(sync_resend(db, whom[i], sync_view_of("invoice"), ids, 1, err));
-		assert_ok(sync_route(db, err));
-		assert_int_equal(2, number_of(db, gained));
-		assert_int_equal(2, number_of(db, lost));
-	}
-}
-
 /* SQLite: REPLACE looks like an insert. */
 static void who_held_a_record_that_is_replaced_is_told_before_the_job_comes_to_it(void **state)
 {
@@ -1058,7 +1030,6 @@ int main(void)
 		TESTDB_BOTH(what_is_sent_again_is_nobodys_echo),
 		TESTDB_BOTH(an_edit_that_makes_due_what_its_site_was_told_to_drop_is_sent_back),
 		TESTDB_BOTH(children_follow_a_record_whose_loss_is_told_before_the_job_comes_to_it),
-		TESTDB_BOTH(a_group_that_is_sent_again_changes_hands_whole_before_the_job_comes_to_it),
 		TESTDB_ON(who_held_a_record_that_is_replaced_is_told_before_the_job_comes_to_it, TESTDB_SQLITE, "SQLite"),
 		TESTDB_BOTH(what_central_never_had_stays_in_its_group_when_its_site_is_to_drop_it),
 		TESTDB_BOTH(nothing_is_numbered_when_nobody_is_to_hear_of_it),

@@ -326,17 +326,12 @@ static enum sync_status put_affected(struct sync_router *r, const struct sync_ro
 	return put_losses(r, item, err);
 }
 
-/*
- * A put only where it is due: so the row keeps telling who holds the record. The others are told now, too, what a job that is pending
- * would tell them later: its children tell them, and a group changes hands whole.
- */
+/* A put only where it is due: so the row keeps telling who holds the record. */
 static enum sync_status put_resent(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
 {
-	bool everybody = sync_sites_have(&item->due, SYNC_EVERYBODY), due = sync_sites_have(&item->due, item->site);
+	bool due = have(&item->due, item->site);
 
-	if (everybody || due == sync_sites_have(&item->held, item->site))
-		TRY(put_row(r, item, item->site, everybody || due ? SYNC_PUT : SYNC_DROP, SYNC_NOBODY, err));
-	return everybody ? SYNC_OK : put_affected(r, item, err);
+	return put_row(r, item, item->site, due ? SYNC_PUT : SYNC_DROP, SYNC_NOBODY, err);
 }
 
 static enum sync_status put_rows(struct sync_router *r, const struct sync_routed *item, struct sync_error *err)
@@ -404,6 +399,8 @@ static bool other_sites(const struct sync_routed *item)
 {
 	if (!item->leads || SYNC_FAULT(children_forgotten))
 		return false;
+	if (item->cause == SYNC_RESENT) /* to one site, which a job that is pending would have told */
+		return have(&item->due, item->site) != have(&item->held, item->site);
 	return item->due.n != item->held.n ||
 	       (item->due.n && memcmp(item->due.site, item->held.site, item->due.n * sizeof(int64_t)));
 }
