@@ -243,8 +243,8 @@ static void set_fork(struct healing *x, const struct sync_checkpoint *common, in
 
 /*
  * From here on central's newest is this site's, too: exactly the moved edits are above it, and above all numbers that central has
- * seen; and so are all that follow. Pushes that central does not know stay in
- * the list: a central that finds them back is to see that this is the site that made them, and no copy of it that had left before.
+ * seen; and so are all that follow. Pushes that central does not know stay in the list: a central that finds them back is to see
+ * that this is the site that made them, and no copy of it that had left before.
  */
 static enum sync_status branch(struct healing *x, struct sync_error *err)
 {
