@@ -33,6 +33,11 @@ bool sync_value_same(const struct sync_value *a, const struct sync_value *b)
 }
 
 /* What did not come is unchanged, for all that is known. */
+bool sync_record_exists(const struct sync_record *r)
+{
+	return r->values || (!r->entity && r->extra.len > 0);
+}
+
 bool sync_record_differs(const struct sync_record *applied, const struct sync_record *stored)
 {
 	if (applied->action != SYNC_PUT || !stored->values)

@@ -7,6 +7,8 @@
 
 /** Whether both say the same in the database, as numbers of either kind may. */
 bool sync_value_same(const struct sync_value *a, const struct sync_value *b);
+/** Whether there is such a record where it was read; of an entity that this build does not know, by what is kept of it. */
+bool sync_record_exists(const struct sync_record *r);
 /** Whether a record says anything else of its fields, unknown ones included, than what is stored (a delete: whether anything is). */
 bool sync_record_differs(const struct sync_record *r, const struct sync_record *stored);
 

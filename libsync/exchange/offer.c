@@ -9,6 +9,7 @@
 #include <libsync/time.h>
 
 #include "base/internal.h"
+#include "exchange/altered.h"
 #include "exchange/link.h"
 #include "exchange/pulled.h"
 #include "exchange/verify.h"
@@ -291,24 +292,19 @@ static enum sync_status read_alike(struct sync_db *db, struct run *run, size_t f
 	return SYNC_OK;
 }
 
-static bool exists(const struct sync_record *r)
-{
-	return r->values || (!r->entity && r->extra.len > 0);
-}
-
 /*
  * What waits here came in the history that is lost, whatever was edited since. What is neither here nor known to be gone went in a
  * way that a later row tells.
  */
 static void write_row(const struct row *row, struct sync_record *r, struct sync_writer *w)
 {
-	if (row->waits && !(is_wanted(row) && exists(r)))
+	if (row->waits && !(is_wanted(row) && sync_record_exists(r)))
 		*r = row->waiting;
 	else if (row->edited)
 		return;
-	else if (!exists(r) && row->action == SYNC_PUT)
+	else if (!sync_record_exists(r) && row->action == SYNC_PUT)
 		return;
-	else if (!exists(r))
+	else if (!sync_record_exists(r))
 		*r = (struct sync_record){
 			.entity = sync_entity_find(row->entity), .name = row->entity, .id = row->id, .action = row->action
 		};

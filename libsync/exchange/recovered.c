@@ -62,16 +62,11 @@ static size_t find_offer(const struct offers *o, struct sync_view id)
 	return i;
 }
 
-static bool exists(const struct sync_record *r)
-{
-	return r->values || (!r->entity && r->extra.len > 0);
-}
-
 bool sync_offer_same(const struct sync_record *offered, const struct sync_record *stored)
 {
 	if (offered->action != SYNC_PUT)
-		return !exists(stored);
-	if (!exists(stored))
+		return !sync_record_exists(stored);
+	if (!sync_record_exists(stored))
 		return false;
 	return offered->entity ? !sync_record_differs(offered, stored) : sync_view_eq(offered->extra, stored->extra);
 }
@@ -136,7 +131,7 @@ static enum sync_status take_told(void *ctx, const struct sync_value *v, size_t 
 
 	(void)n, (void)err;
 	if (i < o->n)
-		o->told[i] |= sync_view_is(v[1].s, exists(&o->stored[i]) ? "P" : "D");
+		o->told[i] |= sync_view_is(v[1].s, sync_record_exists(&o->stored[i]) ? "P" : "D");
 	return SYNC_OK;
 }
 
@@ -212,7 +207,7 @@ static struct sync_view root_of(const struct offers *o, size_t i)
 
 static struct sync_reason reason_of(const struct offers *o, size_t i)
 {
-	bool here = exists(&o->stored[i]);
+	bool here = sync_record_exists(&o->stored[i]);
 
 	if (o->changed[i])
 		return (struct sync_reason){ .code = "changed", .text = "central lost this version, and has changed the record since" };
@@ -295,7 +290,7 @@ static void pass_over_old(struct offers *o)
 static void pass_over_same(struct offers *o)
 {
 	for (size_t i = 0; i < o->n; i++)
-		o->skip[i] |= exists(&o->stored[i]) && same(o, i);
+		o->skip[i] |= sync_record_exists(&o->stored[i]) && same(o, i);
 }
 
 /* What this build does not know has no route; what only goes up is the site's. */
@@ -313,7 +308,7 @@ static enum sync_status send_again(const struct offers *o, struct sync_error *er
 	if (!r)
 		return sync_fail(err, SYNC_ENOMEM, "%zu offers", o->n);
 	for (size_t i = 0; i < o->n && goes_down(o->e); i++)
-		if (!o->skip[i] && (exists(&o->stored[i]) || !same(o, i)))
+		if (!o->skip[i] && (sync_record_exists(&o->stored[i]) || !same(o, i)))
 			r[n++] = &o->r[i];
 	return sync_resend_records(o->db, o->site_id, r, n, err);
 }

@@ -268,11 +268,6 @@ static enum sync_status read_stored(struct sync_lot *lot, const struct sync_run 
 	return sync_records_get(lot->db, run->e, run->items[0]->r->name, ids, *ret_n, lot->arena, stored, err);
 }
 
-static bool exists(const struct sync_record *stored)
-{
-	return stored->values || (!stored->entity && stored->extra.len > 0);
-}
-
 /* The same content replaces nothing; anything else does not go into another state of its group. */
 static enum sync_status compare(struct overtaking *o, const struct sync_run *run, struct sync_error *err)
 {
@@ -389,7 +384,7 @@ static enum sync_status keep_run(struct sync_lot *lot, const struct sync_run *ru
 	for (size_t i = 0; i < n; i++) {
 		const struct sync_item *item = sync_lot_find(lot, stored[i].name, stored[i].id);
 
-		if (!exists(&stored[i])) {
+		if (!sync_record_exists(&stored[i])) {
 			stored[i].action = SYNC_DELETE;
 			stored[i].root = item->r->root;
 		}
